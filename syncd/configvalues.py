@@ -1,0 +1,80 @@
+"""Values that need more than a type: the store's identifier, and files."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pydantic_core import PydanticCustomError
+
+PERMISSION = "permission_denied"
+"""Type of the problems that make a PermissionDeniedError."""
+INT64 = range(-(1 << 63), 1 << 63)
+
+
+def store_id(value: object) -> int | str:
+    """A number or a text, and it stays what it is: HQ may compare 7 and "7" as different."""
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise ValueError("must be a whole number or a text")  # noqa: TRY004  (pydantic lets a TypeError through)
+    if isinstance(value, int) and value not in INT64:
+        raise ValueError("must fit into 64 bits; a longer one must be a text, in quotes")
+    if isinstance(value, str) and (not value.strip() or not value.isprintable()):
+        raise ValueError("must be a number or a text that is not blank and has no control characters")
+    return value
+
+
+def absolute_path(value: object) -> Path:
+    """A path from the root. A relative one would depend on the folder we were started in: under systemd that is `/`."""
+    if not isinstance(value, str | Path) or "\0" in str(value):
+        raise ValueError("must be a path, as text")
+    path = Path(value)
+    if not path.is_absolute():
+        raise ValueError("must be an absolute path, one that begins with /")
+    if _exists(path) and path.is_dir():
+        raise ValueError("is a folder; it must be a file")
+    return path
+
+
+def database_file(value: object) -> Path:
+    """A database file that is there, or that may come into being."""
+    path = absolute_path(value)
+    if _exists(path) and not path.is_file():
+        raise ValueError("is not a regular file")
+    if _exists(path.parent) and not path.parent.is_dir():
+        raise ValueError(f"{path.parent} is not a folder")
+    return path
+
+
+def readable_file(value: object) -> Path | None:
+    """A file that must be there and that this user may read; nothing, or an empty text, is no file."""
+    if value is None or value == "":
+        return None
+    path = absolute_path(value)
+    if not _exists(path):
+        raise ValueError("the file does not exist")
+    if not os.access(path, os.R_OK):
+        raise _denied(path)
+    return path
+
+
+def _exists(path: Path) -> bool:
+    """Whether something is there.
+
+    Raises:
+        PydanticCustomError: a folder on the way may not be searched by this user.
+    """
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except PermissionError as error:
+        raise _denied(path) from error
+    except OSError as error:
+        raise ValueError(f"cannot be used: {error.strerror}") from error
+    return True
+
+
+def _denied(path: Path) -> PydanticCustomError:
+    return PydanticCustomError(
+        PERMISSION, "{path} may not be read by this user (uid {uid})", {"path": str(path), "uid": os.geteuid()}
+    )

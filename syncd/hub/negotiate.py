@@ -1,0 +1,218 @@
+"""SignalR's negotiate: where to connect, and by which secret id. One attempt, redirects included.
+
+pysignalr's own speaks version 0, follows one redirect without negotiating there, and may wait for ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+from yarl import URL
+
+from syncd import __version__
+from syncd.errors import ConnectionFailed
+from syncd.hub.proxy import proxy_for
+from syncd.hub.reasons import explain, status_error
+from syncd.hub.url import check_url, has_parameter, is_secure, negotiate_url, place, shown, with_parameter, with_scheme
+from syncd.wire import parse_json
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Mapping
+
+USER_AGENT = f"syncd/{__version__}"
+MAX_REDIRECTS = 100
+"""As in Microsoft's clients."""
+MAX_ANSWER_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class Endpoint:
+    """Where one connection may be opened, once and soon: an unused id lives 15 s.
+
+    Attributes:
+        url: for the upgrade; its `id` is a secret.
+        token: the bearer token for it.
+        cookies: the `Cookie` header for it, so that a load balancer finds the same server.
+        connection_id: the public name of the connection.
+        version: of the negotiate protocol, 0 or 1.
+        redirects: how often we were sent on.
+    """
+
+    url: str = field(repr=False)
+    token: str | None = field(repr=False)
+    cookies: str | None = field(repr=False)
+    connection_id: str
+    version: int
+    redirects: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Redirect:
+    url: str
+    token: str | None
+
+
+async def negotiate(
+    url: str, *, store_id: int | str, token: str | None, tls: ssl.SSLContext, timeout_seconds: float, allow_insecure: bool
+) -> Endpoint:
+    """Ask the hub where and how to connect; all redirects together take at most `timeout_seconds`.
+
+    Raises:
+        AuthenticationRejected: 401 or 403.
+        ConnectionFailed: anything else, in plain words.
+    """
+    at = with_scheme(with_parameter(url, "storeId", str(store_id)), "http")
+    jar = aiohttp.CookieJar(unsafe=True)  # "unsafe" means: for hosts that are IP addresses too
+    connector = aiohttp.TCPConnector(ssl=tls)
+    headers = {"User-Agent": USER_AGENT, "Accept": "application/json"}
+    try:
+        async with (
+            asyncio.timeout(timeout_seconds),
+            aiohttp.ClientSession(cookie_jar=jar, connector=connector, headers=headers, trust_env=False) as http,
+        ):
+            for redirects in range(MAX_REDIRECTS + 1):
+                answer = understand(await _ask(http, at, token), shown(at))
+                if isinstance(answer, Endpoint):
+                    return replace(
+                        answer,
+                        url=with_scheme(with_parameter(at, "id", answer.url), "ws"),
+                        token=token,
+                        cookies=_cookie_header(jar, at),
+                        redirects=redirects,
+                    )
+                token = answer.token or token
+                at = _redirected(answer.url, is_from=at, store_id=store_id, allow_insecure=allow_insecure)
+    except TimeoutError:
+        raise ConnectionFailed(f"no answer to negotiate from {place(at)} within {timeout_seconds:g} s") from None
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        raise ConnectionFailed(explain(error, place(at))) from error
+    raise ConnectionFailed(f"negotiate was redirected more than {MAX_REDIRECTS} times, last to {shown(at)}")
+
+
+async def _ask(http: aiohttp.ClientSession, url: str, token: str | None) -> bytes:
+    where = f"negotiate with {place(url)}"
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    ask = http.post(
+        URL(negotiate_url(url), encoded=True),
+        headers=headers,
+        allow_redirects=False,
+        proxy=proxy_for(url),
+        timeout=aiohttp.ClientTimeout(),
+    )
+    async with ask as response:
+        if response.status != 200:
+            raise status_error(
+                response.status,
+                where,
+                with_token=token is not None,
+                retry_after_seconds=retry_after_seconds(response.headers),
+                location=shown(response.headers.get("Location", "")),
+            )
+        answer = bytearray()
+        async for chunk in response.content.iter_chunked(65536):
+            answer += chunk
+            if len(answer) > MAX_ANSWER_BYTES:
+                raise ConnectionFailed(f"{where}: the answer is no negotiate answer, it does not end")
+        return bytes(answer)
+
+
+def understand(answer: bytes, where: str) -> Endpoint | _Redirect:
+    """Read an answer to negotiate; the `url` of an `Endpoint` is as yet its bare secret id.
+
+    Raises:
+        ConnectionFailed: in plain words.
+    """
+    fields = _json_object(answer, where)
+    if fields.get("error"):
+        raise ConnectionFailed(f"{where} refuses the connection: {fields['error']}")
+    if "ProtocolVersion" in fields:
+        raise ConnectionFailed(f"{where} is a hub of the old ASP.NET SignalR, not of ASP.NET Core")
+    if isinstance(url := fields.get("url"), str) and url:
+        new_token = fields.get("accessToken")
+        return _Redirect(url=url, token=checked_token(new_token) if isinstance(new_token, str) and new_token else None)
+    version = 1 if isinstance(number := fields.get("negotiateVersion"), int) and number >= 1 else 0
+    public = fields.get("connectionId")
+    secret = fields.get("connectionToken") if version else public
+    if not isinstance(public, str) or not isinstance(secret, str) or not public or not secret:
+        raise ConnectionFailed(f"{where} gave no connection id: it is no SignalR hub, or the hub.url is not the hub's own")
+    offered = _transports(fields.get("availableTransports"))
+    if "WebSockets" not in offered:
+        names = ", ".join(offered) or "nothing"
+        raise ConnectionFailed(f"{where} does not offer WebSockets (only {names}): they must be switched on at HQ")
+    return Endpoint(url=secret, token=None, cookies=None, connection_id=public, version=version, redirects=0)
+
+
+def _json_object(answer: bytes, where: str) -> dict[str, Any]:
+    try:
+        fields = parse_json(answer)
+    except ValueError:
+        fields = None
+    if not isinstance(fields, dict):
+        page = "a web page" if answer.lstrip()[:1] == b"<" else "something that is not JSON"
+        raise ConnectionFailed(
+            f"{where} answered with {page}: a login page of the network (captive portal), a proxy, or hub.url is wrong"
+        )
+    return fields
+
+
+def _transports(offered: object) -> list[str]:
+    """The names of the transports that can carry text."""
+    return [
+        str(each.get("transport"))
+        for each in (offered if isinstance(offered, list) else [])
+        if isinstance(each, dict) and "Text" in (each.get("transferFormats") or ["Text"])
+    ]
+
+
+def _redirected(url: str, *, is_from: str, store_id: int | str, allow_insecure: bool) -> str:
+    """Where to negotiate next: as safe as where we come from, and still saying who we are."""
+    try:
+        check_url(url, allow_insecure=allow_insecure and not is_secure(is_from))
+    except ValueError:
+        raise ConnectionFailed(f"negotiate redirects to {shown(url)}, where we may not send the token") from None
+    at = with_scheme(url, "http")
+    return at if has_parameter(at, "storeId") else with_parameter(at, "storeId", str(store_id))
+
+
+def _cookie_header(jar: aiohttp.CookieJar, url: str) -> str | None:
+    cookies = jar.filter_cookies(URL(url, encoded=True))
+    return "; ".join(f"{cookie.key}={cookie.coded_value}" for cookie in cookies.values()) or None
+
+
+def checked_token(token: str) -> str:
+    """A token that may stand in a header.
+
+    Raises:
+        ConnectionFailed: it is empty or holds what no token has (its text is not repeated).
+    """
+    token = token.strip()
+    if not token or not token.isascii() or not token.isprintable() or " " in token:
+        raise ConnectionFailed("the access token is empty or holds what no token does: is hub.access_token_file the right file?")
+    return token
+
+
+def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
+    """What `Retry-After` asks for, in seconds or as a date; a date is measured by the server's own clock where it tells."""
+    value = headers.get("Retry-After", "").strip()
+    if value.isascii() and value.isdigit():
+        return min(float(value), math.inf)
+    until = _http_date(value)
+    if until is None:
+        return None
+    now = _http_date(headers.get("Date", "")) or datetime.now(UTC)
+    return max(0.0, (until - now).total_seconds())
+
+
+def _http_date(text: str) -> datetime | None:
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

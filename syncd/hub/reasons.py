@@ -1,0 +1,84 @@
+"""What went wrong on the way to the hub, in words for the person in front of the store PC."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import ssl
+from http import HTTPStatus
+
+import aiohttp
+from websockets.exceptions import InvalidMessage, InvalidProxyStatus, ProxyError
+
+from syncd.errors import AuthenticationRejected, ConnectionFailed
+
+CLEAR_TEXT = {
+    errno.ECONNREFUSED: "refuses connections: nothing listens there, or a firewall says no",
+    errno.ECONNRESET: "broke the connection off while it was being opened",
+    errno.EPIPE: "broke the connection off while it was being opened",
+    errno.ENETUNREACH: "cannot be reached: there is no network",
+    errno.EHOSTUNREACH: "cannot be reached: no way leads there",
+    errno.ETIMEDOUT: "does not answer",
+}
+
+
+def explain(error: BaseException, place: str) -> str:
+    """Say what an error of aiohttp, websockets, ssl or the system means for `place` (host and port)."""
+    match _root(error):
+        case ssl.SSLCertVerificationError(verify_message=why):
+            text = f"the certificate of {place} is not trusted: {why} (hub.ca_file names another authority)"
+        case ssl.SSLError() as fault:
+            text = f"no TLS connection to {place}: {fault.reason or fault}"
+        case socket.gaierror() as fault:
+            text = f"the name of {place} cannot be resolved: {fault.strerror}"
+        case OSError(errno=number) if number in CLEAR_TEXT:
+            text = f"{place} {CLEAR_TEXT[number]}"
+        case aiohttp.ServerDisconnectedError() | EOFError() | ConnectionError():
+            text = f"{place} {CLEAR_TEXT[errno.ECONNRESET]}"
+        case aiohttp.ClientHttpProxyError(status=status):
+            text = f"the proxy did not let us through to {place}: HTTP {status}"
+        case InvalidProxyStatus(response=response):
+            text = f"the proxy did not let us through to {place}: HTTP {response.status_code}"
+        case ProxyError() as fault:
+            text = f"the proxy did not let us through to {place}: {fault}"
+        case fault:
+            text = f"no connection to {place}: {type(fault).__name__}: {str(fault).partition('?')[0]}"  # a query may hold secrets
+    return text
+
+
+def _root(error: BaseException) -> BaseException:
+    match error:
+        case aiohttp.ClientProxyConnectionError():
+            return ProxyError(f"it cannot be reached ({error.os_error.strerror or error.os_error})")
+        case aiohttp.ClientConnectorCertificateError():
+            return error.certificate_error
+        case aiohttp.ClientConnectorError():
+            return error.os_error
+        case InvalidMessage(__cause__=BaseException() as cause):
+            return cause
+        case _:
+            return error
+
+
+def status_error(
+    status: int, where: str, *, with_token: bool, retry_after_seconds: float | None = None, location: str | None = None
+) -> ConnectionFailed:
+    """The error for an HTTP status that is no success; `where` names the step and the place."""
+    try:
+        name = f"HTTP {status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        name = f"HTTP {status}"
+    if status in {401, 403}:
+        hint = "HQ does not accept the access token" if with_token else "HQ wants an access token: set hub.access_token_file"
+        return AuthenticationRejected(f"{hint} ({name} at {where})", status=status, retry_after_seconds=retry_after_seconds)
+    if status in {404, 405}:
+        hint = "; there is no hub at this address, check hub.url"
+    elif 300 <= status < 400:
+        hint = f"; it points to {location or 'nowhere'}: a login page of the network, or hub.url has moved"
+    elif status == 407:
+        hint = "; the proxy wants a user name and a password"
+    elif status in {429, 503}:
+        hint = "; HQ is too busy"
+    else:
+        hint = ""
+    return ConnectionFailed(f"{name} at {where}{hint}", status=status, retry_after_seconds=retry_after_seconds)

@@ -1,0 +1,248 @@
+"""One live connection as the rest of syncd sees it: invoke, be invoked, and learn at once when it is over."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
+
+import orjson
+from pysignalr.messages import CloseMessage, CompletionMessage, InvocationMessage, Message
+
+from syncd.errors import ClosedByHub, ConnectionLost, HubError, InvocationError, InvocationTimeout, MessageTooLarge, MethodMissing
+from syncd.hub.inbox import Inbox
+from syncd.hub.protocol import Call, HubProtocol, Unreadable, invocation_size
+from syncd.hub.transport import OneShotTransport, foremost
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Mapping
+
+    from syncd.hub.negotiate import Endpoint
+    from syncd.hub.options import HubOptions
+    from syncd.hub.seldom import SeldomLog
+
+Handler: TypeAlias = Callable[[list[Any], bool], Awaitable[object]]
+"""`(arguments, wants_result)` to the result, which is sent where the hub wants one."""
+NO_HANDLER = "Client didn't provide a result."
+"""Word for word what Microsoft's clients answer."""
+
+
+class HubSession:
+    """A connection from its opening to its loss; never reused.
+
+    Attributes:
+        connection_id: its public name.
+        lost: set when it is over; nothing is sent or received any more.
+        loss: why it is over; None as long as it is not.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        options: HubOptions,
+        tls: ssl.SSLContext,
+        handlers: Mapping[str, Handler],
+        log: SeldomLog,
+    ) -> None:
+        self.connection_id = endpoint.connection_id
+        self.lost = asyncio.Event()
+        self.loss: HubError | None = None
+        self._over = asyncio.Event()  # set when nothing is left to be read or said, a moment after the loss
+        self._timeout_seconds = options.invocation_timeout_seconds
+        self._handlers = handlers
+        self._log = log
+        self._ids = itertools.count(1)
+        self._pending: dict[str, asyncio.Future[CompletionMessage | HubError]] = {}
+        self._missing: set[str] = set()
+        self._inbox = Inbox(self._answer)
+        self._transport = OneShotTransport(
+            endpoint, HubProtocol(options.max_message_bytes), self._on_message, options=options, tls=tls
+        )
+
+    async def run(self, opened: Callable[[], Awaitable[None]]) -> NoReturn:
+        """Open the connection and serve it; `opened` runs as soon as invocations may be made, while messages are read.
+
+        Raises:
+            ConnectionFailed: it did not come to be.
+            ConnectionLost: it is over.
+        """
+        is_open = asyncio.Event()
+
+        async def announce() -> None:
+            is_open.set()
+
+        async def greet() -> None:
+            await is_open.wait()
+            await opened()
+
+        self._transport.on_open(announce)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._converse(), name="hub: connection")
+                group.create_task(self._inbox.run(group), name="hub: inbox")
+                group.create_task(greet(), name="hub: greeting")
+                await self._until_over()
+        except BaseExceptionGroup as errors:
+            self._end(ConnectionLost("the connection was given up"))
+            raise foremost(errors) from None
+        raise AssertionError("a connection only ends with an error")
+
+    async def invoke(self, method: str, *arguments: object, timeout_seconds: float | None = None) -> Any:
+        """Invoke a hub method; its result, numbers with a fraction as `wire.Number`.
+
+        Args:
+            method: in whatever case.
+            arguments: what orjson can encode, `orjson.Fragment` and `wire.Number` included.
+            timeout_seconds: instead of `hub.invocation_timeout_seconds`.
+
+        Raises:
+            MethodMissing: the hub has no such method.
+            InvocationTimeout: no answer in time; the outcome is unknown.
+            InvocationError: the hub answered with an error.
+            ConnectionLost: the connection is over; the outcome is unknown.
+            MessageTooLarge: nothing was sent.
+            TypeError, ValueError: an argument is not JSON; nothing was sent.
+        """
+        if self.loss is not None:
+            raise self._loss()
+        identity = str(next(self._ids))
+        answer: asyncio.Future[CompletionMessage | HubError] = asyncio.get_running_loop().create_future()
+        self._pending[identity] = answer
+        seconds = self._timeout_seconds if timeout_seconds is None else timeout_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                try:
+                    await self._transport.send(InvocationMessage(identity, method, list(arguments)))
+                except ConnectionLost:
+                    await self.lost.wait()  # the reader knows better why
+                outcome = await answer
+        except TimeoutError:
+            raise InvocationTimeout(f"{method}: no answer within {seconds:g} s") from None
+        finally:
+            self._pending.pop(identity, None)
+        if isinstance(outcome, HubError):
+            raise self._loss()
+        if outcome.error is not None:
+            raise self._refused(method, outcome.error)
+        return outcome.result
+
+    async def invoke_encoded(self, method: str, argument_json: bytes, *, timeout_seconds: float | None = None) -> Any:
+        """Invoke a hub method with a single argument that is JSON already; see `invoke`."""
+        return await self.invoke(method, orjson.Fragment(argument_json), timeout_seconds=timeout_seconds)
+
+    def encoded_size(self, method: str, argument_bytes: int) -> int:
+        """Bytes on the wire of an invocation with one argument of so many bytes, as the hub's limit counts; at most 11 too many."""
+        return invocation_size(method, argument_bytes)
+
+    def lacks(self, method: str) -> bool:
+        """Whether this hub has said, on this connection, that it has no such method."""
+        return method.lower() in self._missing
+
+    async def drop(self, reason: str) -> None:
+        """Give this connection up, for instance after an invocation without an answer; another one will come."""
+        self._end(ConnectionLost(reason))
+        self._over.set()
+
+    async def _converse(self) -> None:
+        try:
+            await self._transport.run()
+        except HubError as loss:
+            self._end(loss)
+            self._over.set()
+
+    async def _until_over(self) -> NoReturn:
+        try:
+            await self._over.wait()
+        except asyncio.CancelledError:
+            self._end(ConnectionLost("syncd leaves the hub"))
+            raise
+        raise self._loss()
+
+    def _end(self, loss: HubError) -> None:
+        """Over: everybody who waits for an answer learns it now."""
+        if self.loss is not None:
+            return
+        self.loss = loss
+        self.lost.set()
+        for answer in self._pending.values():
+            if not answer.done():
+                answer.set_result(loss)
+
+    def _loss(self) -> HubError:
+        """The loss, to be raised in one more task: without the traceback of the last."""
+        assert self.loss is not None
+        return self.loss.with_traceback(None)
+
+    def _refused(self, method: str, text: str) -> InvocationError:
+        if text.startswith("Unknown hub method") or (
+            "Method does not exist" in text and not text.startswith("An unexpected error occurred invoking")
+        ):
+            self._missing.add(method.lower())
+            return MethodMissing(text)
+        return InvocationError(text)
+
+    async def _on_message(self, message: Message) -> None:
+        """Called by the reader, one message at a time: completions at once, calls into the inbox."""
+        match message:
+            case CompletionMessage():
+                self._complete(message)
+            case Call():
+                await self._inbox.put(message)
+            case CloseMessage():
+                self._end(ClosedByHub(message.error, allow_reconnect=message.allow_reconnect is True))
+                raise self._loss()
+            case Unreadable():
+                await self._refuse(message)
+            case _:
+                pass
+
+    def _complete(self, message: CompletionMessage) -> None:
+        answer = self._pending.get(message.invocation_id)
+        if answer is not None and not answer.done():
+            answer.set_result(message)
+
+    async def _refuse(self, message: Unreadable) -> None:
+        self._log.warning("hub_message_unreadable", reason=message.reason)
+        if message.invocation_id is None:
+            return
+        if message.kind == 3:
+            self._complete(CompletionMessage(message.invocation_id, None, message.reason))
+        elif message.kind == 1:
+            await self._inbox.put(Call(message.invocation_id, "", [], unreadable=message.reason))
+
+    async def _answer(self, call: Call) -> None:
+        """Run a handler; its failure is told to the hub where it waits for a result, and never ends the connection."""
+        handler = self._handlers.get(call.target.lower())
+        wanted = call.invocation_id is not None
+        result: object = None
+        error: str | None = None
+        if call.unreadable is not None:
+            error = call.unreadable
+        elif handler is None:
+            error = NO_HANDLER
+            self._log.warning("hub_method_unknown", subject=call.target[:100], wants_result=wanted)
+        else:
+            try:
+                result = await handler(call.arguments, wanted)
+            except asyncio.CancelledError:
+                if (task := asyncio.current_task()) is not None and task.cancelling():
+                    raise
+                error = "cancelled"
+            except Exception as failure:  # noqa: BLE001 - whatever a hub's message does to a handler must not cost the connection
+                error = f"{type(failure).__name__}: {failure}"
+                self._log.warning("hub_handler_failed", subject=call.target[:100], error=error)
+        if call.invocation_id is not None:
+            await self._send_result(call.invocation_id, result, error)
+
+    async def _send_result(self, identity: str, result: object, error: str | None) -> None:
+        try:
+            try:
+                await self._transport.send(CompletionMessage(identity, result, error))
+            except (MessageTooLarge, TypeError, ValueError) as unsendable:
+                reason = f"the result cannot be sent: {unsendable}".encode(errors="replace").decode()[:1000]
+                await self._transport.send(CompletionMessage(identity, None, reason))
+        except ConnectionLost:
+            return  # nobody waits any more

@@ -1,0 +1,47 @@
+"""What is known about the connection, for the status file, the heartbeat and the health verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+ConnectionState: TypeAlias = Literal["connecting", "connected", "reconnecting", "offline", "disconnected"]
+
+
+@dataclass
+class ConnectionStatus:
+    """Changed in place by the supervisor.
+
+    Attributes:
+        hub_url: the configured URL without its secrets.
+        state: `disconnected` when nobody tries; `connecting` until the first connection; `reconnecting` after a loss; `offline` after
+            `hub.max_reconnect_attempts` failures in a row, while trying goes on.
+        connection_id: public name of the present connection.
+        last_connected_at: when the present or last connection began.
+        disconnected_at: when the last one ended; None while connected.
+        reconnect_attempts: attempts that failed since the last connection.
+        next_attempt_at: when the next one is due; None while one is being made or lives.
+        last_error: what last went wrong, in words for a technician; kept when it is over.
+        auth_rejected: HQ answered 401 or 403 and has accepted nothing since.
+        on_change: called after every change.
+    """
+
+    hub_url: str
+    state: ConnectionState = "disconnected"
+    connection_id: str | None = None
+    last_connected_at: datetime | None = None
+    disconnected_at: datetime | None = None
+    reconnect_attempts: int = 0
+    next_attempt_at: datetime | None = None
+    last_error: str | None = None
+    auth_rejected: bool = False
+    on_change: list[Callable[[], None]] = field(default_factory=list, repr=False, compare=False)
+
+    def changed(self) -> None:
+        """Tell whoever wants to know."""
+        for callback in self.on_change:
+            callback()

@@ -1,0 +1,302 @@
+"""The connection that survives everything: one attempt at a time, one connection at a time, for ever."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING, NoReturn
+
+from syncd.errors import AuthenticationRejected, ConnectionFailed, ConnectionLost, HubError
+from syncd.hub.negotiate import checked_token, negotiate
+from syncd.hub.retry import Backoff
+from syncd.hub.seldom import SeldomLog
+from syncd.hub.session import Handler, HubSession
+from syncd.hub.status import ConnectionStatus
+from syncd.hub.tls import tls_context
+from syncd.hub.url import shown
+
+if TYPE_CHECKING:
+    import random as random_module
+    import ssl
+
+    from structlog.typing import FilteringBoundLogger
+
+    from syncd.clock import Clock
+    from syncd.hub.negotiate import Endpoint
+    from syncd.hub.options import HubOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probe:
+    """What one successful attempt has shown.
+
+    Attributes:
+        hub_url: without secrets.
+        connection_id: public name.
+        negotiate_version: 0 or 1.
+        redirects: how often negotiate sent us on.
+        seconds: from the start to the open connection.
+    """
+
+    hub_url: str
+    connection_id: str
+    negotiate_version: int
+    redirects: int
+    seconds: float
+
+
+class Hub:
+    """Keeps a connection to HQ, whatever happens to it; hands out its sessions.
+
+    Attributes:
+        status: what is known about the connection.
+    """
+
+    def __init__(
+        self,
+        options: HubOptions,
+        *,
+        store_id: int | str,
+        clock: Clock,
+        random: random_module.Random,
+        read_token: Callable[[], str | None] | None = None,
+        log: FilteringBoundLogger,
+    ) -> None:
+        """Nothing is opened before `run` or `try_once`.
+
+        Args:
+            options: the configuration's `hub` section.
+            store_id: who we are, in the query of every request.
+            clock: for the delays and the status.
+            random: for the jitter.
+            read_token: the bearer token, read in a thread before every attempt; `hub.access_token_file` is read where it is None.
+            log: bound logger.
+        """
+        self.status = ConnectionStatus(hub_url=shown(options.url))
+        self._options = options
+        self._store_id = store_id
+        self._clock = clock
+        self._read_token = read_token or partial(_read_token_file, options)
+        self._log = log
+        self._seldom = SeldomLog(log, clock)
+        self._backoff = Backoff(
+            first_seconds=options.reconnect_delay_seconds, longest_seconds=options.reconnect_max_delay_seconds, random=random
+        )
+        self._handlers: dict[str, Handler] = {}
+        self._greetings: list[Callable[[HubSession], Awaitable[None]]] = []
+        self._session: HubSession | None = None
+        self._handed_out = asyncio.Event()
+        self._connected_at: float | None = None
+        self._hurry_seconds: float | None = None
+        self._nap: asyncio.Timeout | None = None
+
+    def on(self, method: str, handler: Handler) -> None:
+        """Handle a client method, in whatever case the hub writes it."""
+        self._handlers[method.lower()] = handler
+
+    def on_connected(self, callback: Callable[[HubSession], Awaitable[None]]) -> None:
+        """Run this on every new connection before its session is handed out; a `HubError` from it is logged."""
+        self._greetings.append(callback)
+
+    async def run(self) -> NoReturn:
+        """Connect and reconnect for ever; ends by cancellation, and then takes leave of the hub."""
+        task = asyncio.current_task()
+        assert task is not None
+        cancellations = task.cancelling()
+        self.status.state = "connecting"
+        self.status.changed()
+        try:
+            while True:
+                reason = await self._live()
+                if task.cancelling() > cancellations:
+                    # A task group that ends for an error of its own swallows a cancellation that comes meanwhile.
+                    raise asyncio.CancelledError
+                await self._pause(reason)
+        finally:
+            self.status.state = "disconnected"
+            self.status.next_attempt_at = None
+            self.status.changed()
+
+    async def session(self) -> HubSession:
+        """The live session; waits until there is one."""
+        while self._session is None or self._session.loss is not None:
+            self._handed_out.clear()
+            await self._handed_out.wait()
+        return self._session
+
+    def retry_soon(self, reason: str) -> None:
+        """Make the next reconnect quick, whatever the backoff says; not more than 20 times without a stable connection between."""
+        if self._hurry_seconds is not None:
+            return
+        self._hurry_seconds = self._backoff.hurry_seconds()
+        self._log.info("hub_retry_soon", reason=reason, granted=self._hurry_seconds is not None)
+        if self._hurry_seconds is not None and self._nap is not None:
+            self._nap.reschedule(asyncio.get_running_loop().time())
+
+    async def try_once(self) -> Probe:
+        """Connect once, take leave, and say how it was; not while `run` runs.
+
+        Raises:
+            HubError: why there is no connection, in plain words.
+        """
+        started = self._clock.monotonic()
+        endpoint, tls = await self._negotiate()
+        session = self._new_session(endpoint, tls)
+        probes: list[Probe] = []
+
+        async def opened() -> None:
+            probes.append(
+                Probe(
+                    hub_url=self.status.hub_url,
+                    connection_id=endpoint.connection_id,
+                    negotiate_version=endpoint.version,
+                    redirects=endpoint.redirects,
+                    seconds=self._clock.monotonic() - started,
+                )
+            )
+            await session.drop("the check is over")
+
+        try:
+            await session.run(opened)
+        except HubError:
+            if not probes:
+                raise
+        return probes[0]
+
+    async def _live(self) -> HubError:
+        """One attempt, and the whole life of the connection that comes of it; why it is over."""
+        self.status.next_attempt_at = None
+        self.status.changed()
+        self._log.debug("hub_connecting", hub=self.status.hub_url, attempt=self.status.reconnect_attempts + 1)
+        try:
+            endpoint, tls = await self._negotiate()
+            session = self._new_session(endpoint, tls)
+            await session.run(partial(self._welcome, session))
+        except HubError as reason:
+            return reason
+        finally:
+            self._part()
+
+    async def _negotiate(self) -> tuple[Endpoint, ssl.SSLContext]:
+        token = await self._token()
+        tls = await asyncio.to_thread(tls_context, self._options)
+        endpoint = await negotiate(
+            self._options.url,
+            store_id=self._store_id,
+            token=token,
+            tls=tls,
+            timeout_seconds=self._options.connect_timeout_seconds,
+            allow_insecure=self._options.allow_insecure,
+        )
+        return endpoint, tls
+
+    def _new_session(self, endpoint: Endpoint, tls: ssl.SSLContext) -> HubSession:
+        return HubSession(endpoint, options=self._options, tls=tls, handlers=self._handlers, log=self._seldom)
+
+    async def _token(self) -> str | None:
+        """The bearer token as it is now."""
+        seconds = self._options.connect_timeout_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                token = await asyncio.to_thread(self._read_token)
+        except TimeoutError:
+            raise ConnectionFailed(f"the access token could not be read within {seconds:g} s") from None
+        except (OSError, ValueError) as error:
+            why = error.strerror if isinstance(error, OSError) and error.strerror else "it is no text"
+            raise ConnectionFailed(f"the access token cannot be read from {self._options.access_token_file}: {why}") from error
+        return None if token is None else checked_token(token)
+
+    async def _welcome(self, session: HubSession) -> None:
+        """A connection is open: say so, greet the hub, hand the session out."""
+        self._backoff.accepted()
+        self._connected_at = self._clock.monotonic()
+        status = self.status
+        status.state = "connected"
+        status.connection_id = session.connection_id
+        status.last_connected_at = self._clock.now()
+        status.disconnected_at = None
+        attempts, status.reconnect_attempts = status.reconnect_attempts + 1, 0
+        status.auth_rejected = False
+        status.changed()
+        self._log.info("hub_connected", hub=status.hub_url, connection_id=session.connection_id, attempt=attempts)
+        for greeting in self._greetings:
+            try:
+                await greeting(session)
+            except ConnectionLost:
+                return
+            except HubError as error:
+                self._log.warning("hub_greeting_failed", reason=str(error))
+        if session.loss is None:
+            self._session = session
+            self._handed_out.set()
+
+    def _part(self) -> None:
+        """Whatever connection there was is over."""
+        self._session = None
+        if self._connected_at is None:
+            return
+        self.status.connection_id = None
+        self.status.disconnected_at = self._clock.now()
+
+    async def _pause(self, reason: HubError) -> None:
+        """Say what happened, and let the time until the next attempt pass."""
+        self._take_note(reason)
+        if self._hurry_seconds is None:
+            is_slow = self.status.state == "offline"
+            delay = self._backoff.next_seconds(reason, is_slow=is_slow)
+            self._announce(reason, delay)
+            if await self._sleep_through(delay):
+                return
+        delay, self._hurry_seconds = self._hurry_seconds or 0.0, None
+        self._announce(reason, delay)
+        await self._clock.sleep(delay)
+
+    def _take_note(self, reason: HubError) -> None:
+        """A lost connection or a failed attempt, in the status."""
+        status = self.status
+        status.last_error = str(reason)
+        if self._connected_at is not None:
+            self._backoff.lived(self._clock.monotonic() - self._connected_at)
+            status.state = "reconnecting"
+            return
+        status.reconnect_attempts += 1
+        status.auth_rejected = status.auth_rejected or isinstance(reason, AuthenticationRejected)
+        if status.reconnect_attempts >= self._options.max_reconnect_attempts and status.state != "offline":
+            status.state = "offline"
+            self._log.error("hub_offline", hub=status.hub_url, attempts=status.reconnect_attempts, reason=status.last_error)
+
+    def _announce(self, reason: HubError, delay: float) -> None:
+        self.status.next_attempt_at = self._clock.now() + timedelta(seconds=delay)
+        self.status.changed()
+        facts = {"reason": str(reason), "retry_in_seconds": round(delay, 1)}
+        if self._connected_at is not None:
+            lived = round(self._clock.monotonic() - self._connected_at, 1)
+            self._connected_at = None
+            self._log.warning("hub_connection_lost", lived_seconds=lived, **facts)
+        elif self.status.reconnect_attempts > self._options.max_reconnect_attempts:
+            self._log.debug("hub_connect_failed", attempt=self.status.reconnect_attempts, **facts)
+        else:
+            self._log.warning("hub_connect_failed", attempt=self.status.reconnect_attempts, **facts)
+
+    async def _sleep_through(self, seconds: float) -> bool:
+        """Whether the whole delay passed; `retry_soon` ends it early."""
+        try:
+            async with asyncio.timeout(None) as self._nap:
+                await self._clock.sleep(seconds)
+        except TimeoutError:
+            return False
+        finally:
+            self._nap = None
+        return True
+
+
+def _read_token_file(options: HubOptions) -> str | None:
+    """The file's text; None where no file is configured.
+
+    Raises:
+        OSError, ValueError: it cannot be read.
+    """
+    return None if options.access_token_file is None else options.access_token_file.read_text(encoding="utf-8")

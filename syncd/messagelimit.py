@@ -1,0 +1,143 @@
+"""How large a message this hub takes: learned from what passes and from the closes, never by trying the same thing again and again.
+
+ASP.NET Core closes the connection for a message that is too large, and the very same way for one that it cannot parse, so a close only
+raises a suspicion. After one, messages go out one at a time (`careful`), which makes the next close unambiguous: a batch is halved, a row
+that closes the connection twice when sent alone is at fault.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from syncd.errors import ClosedByHub
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from syncd.errors import HubError
+
+SMALLEST_CEILING_BYTES = 512
+MESSAGE_TOO_BIG = 1009  # WebSocket close code
+PLAIN_LOSSES_BEFORE_SUSPICION = 3  # a proxy may cut without a word
+CAREFUL_MESSAGES = 3  # that pass before several are in flight again
+STRIKES = 2  # closes that a row sent alone may cause
+PROBE_SECONDS = 3600.0  # how often a known limit is felt for from below
+FORGET_LIMIT_SECONDS = 86400.0  # HQ may have raised it meanwhile
+
+
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """A message that was sent, and whose answer never came.
+
+    Attributes:
+        size: bytes, its separator included.
+        row_ids: the outbox rows in it.
+    """
+
+    size: int
+    row_ids: tuple[int, ...]
+
+
+class MessageLimiter:
+    """What may be sent now.
+
+    Args:
+        configured: `hub.max_message_bytes`, never exceeded.
+        passed: bytes of the largest message known to have passed.
+        too_large: bytes of the smallest known not to have; None where none is known.
+        now: monotonic.
+    """
+
+    def __init__(self, configured: int, *, passed: int = 0, too_large: int | None = None, now: float = 0.0) -> None:
+        self.configured = configured
+        self.passed_bytes = min(passed, configured)
+        self.too_large_bytes = too_large
+        self._learned_at = now
+        self._probed_at = now
+        self.ceiling = configured if too_large is None else max(self.passed_bytes, min(configured, too_large // 2))
+        self.max_rows: int | None = None
+        self._careful_for = 0
+        self._plain_losses = 0
+        self._strikes: dict[int, int] = {}
+
+    @property
+    def careful(self) -> bool:
+        """Only one message may be in flight."""
+        return self._careful_for > 0
+
+    @property
+    def largest(self) -> int:
+        """Bytes of the largest message worth a try, be it with a row alone."""
+        return self.configured if self.too_large_bytes is None else min(self.configured, self.too_large_bytes - 1)
+
+    def passed(self, size: int, rows: int, now: float) -> bool:
+        """A message was answered.
+
+        Returns:
+            True where that is worth remembering over a restart.
+        """
+        self._plain_losses = 0
+        self._careful_for = max(0, self._careful_for - 1)
+        if self.max_rows is not None and rows >= self.max_rows:
+            self.max_rows = None if self.max_rows > 1000 else self.max_rows * 2
+        learned = size > self.passed_bytes
+        self.passed_bytes = max(size, self.passed_bytes)
+        if self.too_large_bytes is not None and (size >= self.too_large_bytes or now - self._learned_at > FORGET_LIMIT_SECONDS):
+            self.too_large_bytes = None
+        if size * 10 >= self.ceiling * 8 and self.ceiling < self.largest:
+            self._raise_ceiling(now)
+        return learned and self.too_large_bytes is not None
+
+    def _raise_ceiling(self, now: float) -> None:
+        if self.too_large_bytes is None:
+            self.ceiling = min(self.configured, self.ceiling * 2)
+        elif now - self._probed_at >= PROBE_SECONDS and (self.too_large_bytes - self.ceiling) * 10 > self.ceiling:
+            self._probed_at = now
+            self.ceiling = (self.ceiling + self.too_large_bytes) // 2
+            self._careful_for = CAREFUL_MESSAGES
+
+    def lost(self, loss: HubError | None, unanswered: Sequence[Unanswered], now: float) -> bool:
+        """The connection went with these unanswered.
+
+        Returns:
+            True where the message itself may be the reason: the next attempt should be soon, since it is a smaller one.
+        """
+        if not unanswered:
+            return False
+        if not self._suspicious(loss):
+            return False
+        was_careful, self._careful_for = self.careful, CAREFUL_MESSAGES
+        largest = max(unanswered, key=lambda message: message.size)
+        if len(unanswered) == 1 and (was_careful or len(largest.row_ids) == 1):
+            if largest.size > self.passed_bytes and len(largest.row_ids) > 1:
+                self._too_large(largest.size, now)
+            for row_id in largest.row_ids if len(largest.row_ids) == 1 else ():
+                self._strikes[row_id] = self._strikes.get(row_id, 0) + 1
+                if self._strikes[row_id] >= STRIKES and largest.size > self.passed_bytes:
+                    self._too_large(largest.size, now)
+        if largest.size > self.passed_bytes:
+            self.ceiling = max(SMALLEST_CEILING_BYTES, self.passed_bytes, min(self.ceiling, largest.size // 2))
+        else:  # messages of this size have passed before: it is something in it
+            self.max_rows = max(1, max(len(message.row_ids) for message in unanswered) // 2)
+        return True
+
+    def _suspicious(self, loss: HubError | None) -> bool:
+        if isinstance(loss, ClosedByHub) and loss.error is not None:
+            return True
+        if getattr(loss, "close_code", None) == MESSAGE_TOO_BIG:
+            return True
+        self._plain_losses += 1
+        return self._plain_losses >= PLAIN_LOSSES_BEFORE_SUSPICION
+
+    def _too_large(self, size: int, now: float) -> None:
+        self.too_large_bytes = size if self.too_large_bytes is None else min(size, self.too_large_bytes)
+        self._learned_at = self._probed_at = now
+
+    def guilty(self, row_id: int) -> bool:
+        """Whether this row, alone in its message, has closed the connection too often."""
+        return self._strikes.get(row_id, 0) >= STRIKES
+
+    def forget(self, row_id: int) -> None:
+        """The row has its outcome."""
+        self._strikes.pop(row_id, None)

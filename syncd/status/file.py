@@ -1,0 +1,97 @@
+"""The status file: whole at any moment, written when something changed, a few times a second at most."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import orjson
+
+from syncd.errors import StorageError
+from syncd.status.progress import ProgressMeter
+from syncd.status.report import snapshot
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from structlog.typing import FilteringBoundLogger
+
+    from syncd.clock import Clock
+    from syncd.config import Settings
+    from syncd.status.report import Report
+
+SHORTEST_INTERVAL_SECONDS = 0.25
+FILE_MODE = 0o644
+"""Anybody on the PC may look; there is no secret in it."""
+
+
+def write_status(path: Path, document: dict[str, Any]) -> None:
+    """Replace the file at once: a reader sees the old document or the new one, never half of one.
+
+    Raises:
+        StorageError: the disk is full, a permission is missing, the folder cannot be made.
+    """
+    beside = path.with_name(f".{path.name}.tmp")
+    try:
+        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE)
+        with open(descriptor, "wb") as file:  # noqa: PTH123  (a descriptor is no path)
+            os.fchmod(descriptor, FILE_MODE)  # whatever the umask says
+            file.write(orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+        beside.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            beside.unlink()
+        raise StorageError(f"the status file {path} cannot be written: {error.strerror or error}") from error
+
+
+class StatusWriter:
+    """Keeps the file in step with the report."""
+
+    def __init__(self, report: Report, settings: Settings, clock: Clock, log: FilteringBoundLogger) -> None:
+        self.settings = settings
+        self._report = report
+        self._clock = clock
+        self._log = log
+        self._meter = ProgressMeter(settings.sync.batch_size)
+        self._last_error: str | None = None
+
+    async def run(self) -> NoReturn:
+        """Write now, then after every change (not more often than four times a second) and at least at every heartbeat."""
+        while True:
+            self.write()
+            await self._clock.sleep(SHORTEST_INTERVAL_SECONDS)
+            await self._changed_or_due()
+
+    def write(self) -> None:
+        """Write the report as it stands; the last one, when we stop, too. A failure is logged once, and the next write tries again."""
+        report = self._report
+        report.changed.clear()
+        report.progress = self._meter.measure(
+            pending=report.outbox.pending_total,
+            sent=report.outbox.sent_total,
+            failed=report.outbox.failed,
+            now=self._clock.monotonic(),
+        )
+        try:
+            write_status(self.settings.status.path, snapshot(report, self.settings, self._clock.now()))
+        except StorageError as error:
+            if str(error) != self._last_error:
+                self._log.error("status_file_not_written", error=str(error))
+            self._last_error = str(error)
+        else:
+            if self._last_error is not None:
+                self._log.info("status_file_written_again", path=str(self.settings.status.path))
+            self._last_error = None
+
+    async def _changed_or_due(self) -> None:
+        due = asyncio.ensure_future(self._clock.sleep(self.settings.heartbeat.interval_seconds))
+        changed = asyncio.ensure_future(self._report.changed.wait())
+        try:
+            await asyncio.wait((due, changed), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (due, changed):
+                task.cancel()
+            await asyncio.gather(due, changed, return_exceptions=True)

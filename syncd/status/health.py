@@ -1,0 +1,60 @@
+"""How well we are, and why, in words for the person who looks at the store PC.
+
+Offline is not unhealthy by itself: a restart cannot mend the line, and all that the till writes waits in the outbox.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from syncd.clock import iso_ms
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from syncd.status.report import Report
+
+Health = Literal["healthy", "warning", "degraded", "critical"]
+WORST_FIRST: tuple[Health, ...] = ("critical", "degraded", "warning", "healthy")
+
+
+def assess(report: Report) -> tuple[Health, list[str]]:
+    """The worst of what is wrong, and all of it, worst first; healthy has no reasons."""
+    found = sorted(_findings(report), key=lambda finding: WORST_FIRST.index(finding[0]))
+    return (found[0][0] if found else "healthy"), [reason for _, reason in found]
+
+
+def _findings(report: Report) -> Iterator[tuple[Health, str]]:
+    if report.storage_error:
+        yield "critical", f"the database cannot be used: {report.storage_error}"
+    for loop in report.stalled_loops:
+        yield "critical", f"the {loop} loop is stalled: it makes no progress"
+    yield from _connection(report)
+    if report.outbox.failed:
+        rows = _count(report.outbox.failed, "row has", "rows have")
+        yield "warning", f"{rows} failed for good: see `syncd outbox list --status failed`, then `syncd outbox retry` or `cancel`"
+    if report.inbound.quarantined:
+        updates = _count(report.inbound.quarantined, "update", "updates")
+        yield "warning", f"{updates} from HQ could not be applied: kept in the table sync_quarantine with the reason"
+    if report.configuration_error:
+        yield "warning", f"the new configuration was refused, the one before it is in use: {report.configuration_error}"
+
+
+def _connection(report: Report) -> Iterator[tuple[Health, str]]:
+    connection = report.connection
+    if connection.authentication_rejected:
+        yield "degraded", "HQ does not accept our token: check hub.access_token_file and that HQ knows this store"
+    if {"SendSyncBatch", "SendSyncItem"} <= connection.missing_methods:
+        yield "degraded", "the hub has neither SendSyncBatch nor SendSyncItem: nothing can be sent to it"
+    if "RequestBatchSync" in connection.missing_methods:
+        yield "warning", "the hub has no RequestBatchSync: what it sends while we are away is not caught up with"
+    if report.state == "offline":
+        since = f" since {iso_ms(connection.disconnected_at)}" if connection.disconnected_at else ""
+        waiting = f"; {_count(report.outbox.pending_total, 'row waits', 'rows wait')} here until then" * bool(
+            report.outbox.pending_total
+        )
+        yield "warning", f"no connection to HQ{since}; it is tried again and again{waiting}"
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number:,} {one if number == 1 else many}"

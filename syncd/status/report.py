@@ -1,0 +1,253 @@
+"""How the daemon is, as its loops see it: plain attributes that they set, and the JSON form for people and monitors.
+
+report = Report(store_id=17, hub_url="https://hq.example.com/hubs/sync", started_at=clock.now())
+report.connection.state = "connected"
+report.touch()  # the status writer wakes
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Literal
+
+from syncd import __version__
+from syncd.clock import iso_ms
+from syncd.hub.url import shown
+from syncd.redaction import redact
+from syncd.status.health import assess
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from syncd.config import Settings
+    from syncd.status.progress import Progress
+
+SCHEMA = 1
+"""Version of the file's form; a new number only where a reader of the old form would be misled."""
+SHORTEST_LIFE = timedelta(seconds=30)
+MISSED_HEARTBEATS = 3
+LONGEST_TEXT = 500
+"""Characters of an error that the file repeats: HQ decides how long its messages are."""
+PRIORITIES = {1: "critical", 2: "high", 3: "normal", 4: "low"}
+INBOUND_TYPES = ("Product", "Price", "Inventory", "Transaction")
+
+State = Literal["starting", "connecting", "online", "syncing", "reconnecting", "offline", "stopping", "stopped"]
+ConnectionState = Literal["disconnected", "connecting", "connected", "reconnecting"]
+
+
+@dataclass(slots=True)
+class Connection:
+    """The line to HQ.
+
+    Attributes:
+        authentication_rejected: HQ answered 401 or 403 when we last tried.
+        missing_methods: what this hub said that it does not have.
+    """
+
+    hub_url: str
+    state: ConnectionState = "disconnected"
+    connection_id: str | None = None
+    last_connected_at: datetime | None = None
+    disconnected_at: datetime | None = None
+    reconnect_attempts: int = 0
+    next_attempt_at: datetime | None = None
+    last_error: str | None = None
+    authentication_rejected: bool = False
+    missing_methods: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxError:
+    """A row that HQ, or its size, did not let through.
+
+    Attributes:
+        final: the row is `failed`; otherwise it is tried again.
+    """
+
+    at: datetime
+    entity_type: str
+    entity_id: int | str
+    correlation_id: str
+    error: str
+    final: bool
+
+
+@dataclass(slots=True)
+class Outbox:
+    """What goes to HQ.
+
+    Attributes:
+        pending: rows that HQ does not have yet, by priority (1 to 4).
+        sent_total: since the start of this process.
+    """
+
+    pending: dict[int, int] = field(default_factory=lambda: dict.fromkeys(PRIORITIES, 0))
+    oldest_pending_at: datetime | None = None
+    failed: int = 0
+    sent_total: int = 0
+    last_sent_at: datetime | None = None
+    recent_errors: deque[OutboxError] = field(default_factory=lambda: deque(maxlen=10))
+
+    @property
+    def pending_total(self) -> int:
+        """Rows that HQ does not have yet, of all priorities."""
+        return sum(self.pending.values())
+
+
+@dataclass(slots=True)
+class Inbound:
+    """What comes from HQ.
+
+    Attributes:
+        applied_total: since the start of this process, by entity type (`Product`, …).
+        stale: updates that were older than what we had, or the same, since the start of this process.
+        quarantined: updates that could not be applied and are kept in `sync_quarantine`.
+    """
+
+    applied_total: Counter[str] = field(default_factory=Counter)
+    stale: int = 0
+    quarantined: int = 0
+    cursor: str | None = None
+    last_applied_at: datetime | None = None
+    caught_up: bool = False
+
+
+@dataclass(slots=True)
+class Heartbeat:
+    """The last sign of life, and HQ's answer to it."""
+
+    last_sent_at: datetime | None = None
+    last_response_at: datetime | None = None
+    round_trip_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SyncCompletion:
+    """HQ's word that a synchronisation is complete."""
+
+    store_id: int | str | None
+    total_items: int
+    completed_items: int
+    failed_items: int
+    completed_at: datetime
+
+
+@dataclass(slots=True)
+class Report:
+    """All that the status file tells, and what its health follows from.
+
+    Attributes:
+        storage_error: why a database cannot be used at the moment.
+        stalled_loops: names of the loops that make no progress.
+        configuration_error: why a reload was refused; the settings before it are still in use.
+        changed: set by `touch`; the status writer waits for it.
+    """
+
+    store_id: int | str
+    hub_url: str
+    started_at: datetime
+    state: State = "starting"
+    connection: Connection = field(init=False)
+    progress: Progress | None = None
+    outbox: Outbox = field(default_factory=Outbox)
+    inbound: Inbound = field(default_factory=Inbound)
+    heartbeat: Heartbeat = field(default_factory=Heartbeat)
+    last_sync_complete: SyncCompletion | None = None
+    storage_error: str | None = None
+    stalled_loops: list[str] = field(default_factory=list)
+    configuration_error: str | None = None
+    changed: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
+
+    def __post_init__(self) -> None:
+        self.connection = Connection(hub_url=self.hub_url)
+
+    def touch(self) -> None:
+        """Something changed: let the file follow."""
+        self.changed.set()
+
+
+def snapshot(report: Report, settings: Settings, now: datetime) -> dict[str, Any]:
+    """The status file's document (contract, section 4): no payload, no secret, errors cut to `LONGEST_TEXT`."""
+    life = max(SHORTEST_LIFE, MISSED_HEARTBEATS * timedelta(seconds=settings.heartbeat.interval_seconds))
+    health, reasons = assess(report)
+    connection, outbox, inbound, heartbeat = report.connection, report.outbox, report.inbound, report.heartbeat
+    complete = report.last_sync_complete
+    return {
+        "schema": SCHEMA,
+        "version": __version__,
+        "pid": os.getpid(),
+        "storeId": report.store_id,
+        "startedAt": iso_ms(report.started_at),
+        "writtenAt": iso_ms(now),
+        "expiresAt": iso_ms(now + life),
+        "state": report.state,
+        "health": health,
+        "reasons": [_text(reason) for reason in reasons],
+        "connection": {
+            "state": connection.state,
+            "hubUrl": shown(connection.hub_url),
+            "connectionId": connection.connection_id,
+            "lastConnectedAt": _moment(connection.last_connected_at),
+            "disconnectedAt": _moment(connection.disconnected_at),
+            "reconnectAttempts": connection.reconnect_attempts,
+            "nextAttemptAt": _moment(connection.next_attempt_at),
+            "lastError": _text(connection.last_error),
+        },
+        "progress": report.progress and report.progress.document(),
+        "outbox": {
+            "pending": {name: outbox.pending.get(number, 0) for number, name in PRIORITIES.items()}
+            | {"total": outbox.pending_total},
+            "oldestPendingAt": _moment(outbox.oldest_pending_at),
+            "failed": outbox.failed,
+            "sentTotal": outbox.sent_total,
+            "lastSentAt": _moment(outbox.last_sent_at),
+            "recentErrors": [_error(error) for error in outbox.recent_errors],
+        },
+        "inbound": {
+            "appliedTotal": {name.lower(): inbound.applied_total[name] for name in INBOUND_TYPES},
+            "stale": inbound.stale,
+            "quarantined": inbound.quarantined,
+            "cursor": inbound.cursor,
+            "lastAppliedAt": _moment(inbound.last_applied_at),
+            "caughtUp": inbound.caught_up,
+        },
+        "heartbeat": {
+            "lastSentAt": _moment(heartbeat.last_sent_at),
+            "lastResponseAt": _moment(heartbeat.last_response_at),
+            "roundTripMs": None if heartbeat.round_trip_ms is None else round(heartbeat.round_trip_ms, 1),
+        },
+        "lastSyncComplete": complete
+        and {
+            "storeId": complete.store_id,
+            "totalItems": complete.total_items,
+            "completedItems": complete.completed_items,
+            "failedItems": complete.failed_items,
+            "completedAt": iso_ms(complete.completed_at),
+        },
+    }
+
+
+def _error(error: OutboxError) -> dict[str, Any]:
+    return {
+        "at": iso_ms(error.at),
+        "entityType": error.entity_type,
+        "entityId": error.entity_id,
+        "correlationId": error.correlation_id,
+        "error": _text(error.error),
+        "final": error.final,
+    }
+
+
+def _moment(moment: datetime | None) -> str | None:
+    return None if moment is None else iso_ms(moment)
+
+
+def _text(text: str | None) -> str | None:
+    if text is None:
+        return None
+    text = redact(text)
+    return text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 1] + "…"

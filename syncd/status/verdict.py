@@ -1,0 +1,98 @@
+"""Reads a status file and says how the daemon is. Standard library only: health checks run every few seconds."""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DEFAULT_STATUS_FILE = Path("/run/syncd/status.json")
+DEFAULT_CONFIG_FILE = Path("/etc/syncd/syncd.toml")
+CLOCK_SLACK = timedelta(seconds=5)
+EXIT_CODES = {"healthy": 0, "warning": 0, "degraded": 1, "critical": 1, "stale": 2, "missing": 2}
+WORST = 2
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a status file amounts to.
+
+    Attributes:
+        word: healthy, warning, degraded or critical as the daemon says; stale where it has stopped saying so; missing.
+        document: the file's content, where it could be read.
+    """
+
+    word: str
+    reasons: tuple[str, ...]
+    document: dict[str, Any] | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """0 it works, 1 it needs a person, 2 nobody is there."""
+        return EXIT_CODES.get(self.word, WORST)
+
+
+def judge(path: Path, now: datetime | None = None) -> Verdict:
+    """Read the file and judge it as of `now`."""
+    try:
+        document = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return Verdict("missing", (f"{path} is not there: syncd is not running, or writes its status elsewhere (status.path)",))
+    except OSError as error:
+        return Verdict("missing", (f"{path} cannot be read: {error.strerror}",))
+    except ValueError as error:
+        return Verdict("missing", (f"{path} is no status file: {error}",))
+    try:
+        return _judge(document, now or datetime.now(UTC))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        return Verdict("missing", (f"{path} is no status file: {type(error).__name__}: {error}",))
+
+
+def _judge(document: dict[str, Any], now: datetime) -> Verdict:
+    written, expires = (datetime.fromisoformat(document[name]) for name in ("writtenAt", "expiresAt"))
+    if document["state"] == "stopped":
+        return Verdict("stale", (f"syncd was stopped at {document['writtenAt']}",), document)
+    if now > expires:
+        return Verdict(
+            "stale", (f"syncd has not written its status since {document['writtenAt']}: it hangs or is dead",), document
+        )
+    if now < written - CLOCK_SLACK:
+        return Verdict(
+            "stale", (f"the status is of {document['writtenAt']}, which is yet to come: the clock was set back",), document
+        )
+    health = document["health"]
+    if health not in EXIT_CODES:
+        raise ValueError(f"unknown health {health!r}")
+    return Verdict(health, tuple(document["reasons"]), document)
+
+
+def find_status_file(file: Path | None, config: Path | None, environ: Mapping[str, str] = os.environ) -> Path:
+    """Where the file is: as given, as `SYNCD_STATUS__PATH` says, as the configuration says, else the default place.
+
+    The configuration is not checked here: whoever asks how the daemon is may not even be allowed to read its token file.
+
+    Raises:
+        OSError: a configuration file that was named cannot be read.
+        ValueError: it is not TOML.
+    """
+    if file is not None:
+        return file
+    if path := environ.get("SYNCD_STATUS__PATH"):
+        return Path(path)
+    named = config or (Path(environ["SYNCD_CONFIG"]) if environ.get("SYNCD_CONFIG") else None)
+    try:
+        document = tomllib.loads((named or DEFAULT_CONFIG_FILE).read_text(encoding="utf-8-sig"))
+    except OSError:
+        if named is not None:
+            raise
+        return DEFAULT_STATUS_FILE
+    section = document.get("status")
+    path = section.get("path") if isinstance(section, dict) else None
+    return Path(path) if isinstance(path, str) else DEFAULT_STATUS_FILE

@@ -1,0 +1,187 @@
+"""One SQLite file, one connection, one thread: whole transactions run there, never statement by statement from the loop.
+
+`BEGIN`, the statements and `COMMIT` awaited one by one would hold the write lock while the event loop is busy elsewhere, and cost a
+thread hop (about 65 µs) each. aiosqlite has no public door for running a function on its thread; `Connection._execute` is that door,
+and a contract test watches it.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+import aiosqlite
+
+from syncd.errors import PermissionDeniedError, StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+T = TypeVar("T")
+
+BUSY_TIMEOUT_SECONDS = 5.0  # how long a statement of ours waits for the till's lock before it says so
+CACHE_KIBIBYTES = 8192  # SQLite's own cache, a connection: flat memory whatever the file's size
+_FATAL = ("malformed", "not a database", "disk I/O error", "readonly", "unable to open", "disk is full", "attempt to write")
+
+
+@dataclass(frozen=True, slots=True)
+class Held(Generic[T]):
+    """What a write transaction gave, and for how many seconds it held the write lock."""
+
+    result: T
+    seconds: float
+
+
+class _Connection(aiosqlite.Connection):
+    async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run a whole piece of work on the connection's own thread."""
+        result: T = await self._execute(lambda: work(self._conn))
+        return result
+
+
+def translate(error: sqlite3.Error, path: Path | str) -> StorageError:
+    """SQLite's error in words that name the file.
+
+    Returns:
+        A `StorageBusy` for a lock that did not come free, a `PermissionDeniedError`'s sibling for the rest.
+    """
+    text = str(error)
+    if "locked" in text or "busy" in text:
+        return StorageBusy(f"{path}: the database is locked by another process ({text})")
+    return StorageError(f"{path}: {text}")
+
+
+class StorageBusy(StorageError):
+    """Somebody else held the lock for longer than `BUSY_TIMEOUT_SECONDS`; it is worth trying again."""
+
+
+class Database:
+    """A connection to one file.
+
+    Args:
+        path: the file; made where there is none.
+        synchronous: `NORMAL` for the till's file (no disk sync inside its lock), `FULL` for our own.
+    """
+
+    def __init__(self, path: Path, connection: _Connection) -> None:
+        self.path = path
+        self._connection = connection
+
+    @classmethod
+    async def open(cls, path: Path, *, synchronous: str = "NORMAL", attach: Path | None = None) -> Database:
+        """Open the file in WAL mode.
+
+        Raises:
+            PermissionDeniedError: the file or its folder may not be written.
+            StorageError: it cannot be opened, or is no database.
+        """
+        require_writable(path)
+
+        def connector() -> sqlite3.Connection:
+            # isolation_level None: transactions are begun and ended here, by name, never by the driver's guess.
+            connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_TIMEOUT_SECONDS)
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL" if synchronous == "FULL" else "PRAGMA synchronous = NORMAL")
+            # A checkpoint inside our commit would be paid by the till, who waits for it; see store/checkpoint.py.
+            connection.execute("PRAGMA wal_autocheckpoint = 0" if synchronous != "FULL" else "PRAGMA wal_autocheckpoint = 1000")
+            connection.execute(f"PRAGMA cache_size = -{CACHE_KIBIBYTES}")
+            connection.execute("PRAGMA temp_store = MEMORY")
+            connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+            if attach is not None:
+                connection.execute("ATTACH DATABASE ? AS journal", (str(attach),))
+            return connection
+
+        connection = _Connection(connector, 64)
+        # The daemon closes what it opened; a thread must never keep a crashed process from ending.
+        connection._thread.daemon = True  # noqa: SLF001
+        try:
+            await connection
+        except sqlite3.Error as error:
+            raise translate(error, path) from error
+        return cls(path, connection)
+
+    async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run reads (or one single statement) on the connection's thread.
+
+        Raises:
+            StorageBusy: the lock did not come free in time.
+            StorageError: anything else that SQLite says.
+        """
+        try:
+            return await self._connection.run(work)
+        except sqlite3.Error as error:
+            raise translate(error, self.path) from error
+
+    async def write(self, work: Callable[[sqlite3.Connection], T]) -> Held[T]:
+        """Run one whole write transaction (`BEGIN IMMEDIATE` … `COMMIT`), rolled back where it fails.
+
+        Raises:
+            StorageBusy: the lock did not come free in time.
+            StorageError: anything else that SQLite says.
+        """
+
+        def transaction(connection: sqlite3.Connection) -> Held[T]:
+            connection.execute("BEGIN IMMEDIATE")
+            began = time.perf_counter()
+            try:
+                result = work(connection)
+                connection.execute("COMMIT")
+            except BaseException:
+                with suppress(sqlite3.Error):  # the error that brought us here says more
+                    connection.execute("ROLLBACK")
+                raise
+            return Held(result, time.perf_counter() - began)
+
+        return await self.run(transaction)
+
+    async def sync(self) -> None:
+        """Make everything committed so far durable, outside the write lock.
+
+        With `synchronous=NORMAL` a commit is only in the operating system's hands until the `-wal` file is synced. Closing a
+        descriptor of the `-wal` file drops no lock of SQLite's: those are on the database and `-shm` files.
+
+        Raises:
+            StorageError: the disk refuses.
+        """
+
+        def fdatasync(_: sqlite3.Connection) -> None:
+            try:
+                descriptor = os.open(f"{self.path}-wal", os.O_RDONLY)
+            except FileNotFoundError:  # nothing is in the log: all of it is in the database, synced by the checkpoint
+                return
+            try:
+                os.fdatasync(descriptor)
+            finally:
+                os.close(descriptor)
+
+        try:
+            await self._connection.run(fdatasync)
+        except OSError as error:
+            raise StorageError(f"{self.path}-wal: {error.strerror}") from error
+
+    async def close(self) -> None:
+        """Close the connection and end its thread."""
+        await self._connection.close()
+
+
+def require_writable(path: Path) -> None:
+    """Say in plain words what keeps us from writing this file.
+
+    Raises:
+        PermissionDeniedError: the file, or the folder that needs its -wal and -shm files, may not be written.
+        StorageError: the folder is not there, or the path names no file.
+    """
+    folder = path.parent
+    if path.is_dir():
+        raise StorageError(f"{path} is a folder; the path of a database file is needed")
+    if not folder.is_dir():
+        raise StorageError(f"{folder}: no such folder, so {path.name} cannot be made there")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionDeniedError(f"{folder} may not be written by this user: SQLite needs its -wal and -shm files beside {path.name}")
+    if path.exists() and not os.access(path, os.R_OK | os.W_OK):
+        raise PermissionDeniedError(f"{path} may not be read and written by this user")

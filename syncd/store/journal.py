@@ -1,0 +1,168 @@
+"""syncd's own file: what HQ has said is durable here at once, and leaves once the till's file says the same, durably."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from syncd.clock import iso_ms
+from syncd.errors import StorageError
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable, Sequence
+
+    from syncd.clock import Clock
+    from syncd.store.database import Database
+
+RETRY_SECONDS = 1.0  # a full disk is asked again this often
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a row.
+
+    Attributes:
+        status: `sent`, `failed`, or `pending` for one that was refused and waits for its retry.
+        attempts: refusals so far.
+        next_attempt_at: ISO 8601 UTC, with `pending` only.
+        decided_at: ISO 8601 UTC.
+    """
+
+    id: int
+    correlation_id: str
+    status: str
+    attempts: int
+    next_attempt_at: str | None
+    last_error: str | None
+    decided_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class MessageLimit:
+    """What is known of a hub's limit, in bytes a message: the largest that passed, the smallest that did not."""
+
+    passed: int
+    too_large: int | None
+    learned_at: str
+
+
+_RECORD = """
+INSERT INTO outcome (id, correlation_id, status, attempts, next_attempt_at, last_error, decided_at) VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (id) DO UPDATE SET correlation_id = excluded.correlation_id, status = excluded.status, attempts = excluded.attempts,
+    next_attempt_at = excluded.next_attempt_at, last_error = excluded.last_error, decided_at = excluded.decided_at
+"""
+
+
+class Journal:
+    """Records outcomes: one transaction, one disk sync for all that have come meanwhile.
+
+    Args:
+        on_trouble: told of the error while the disk refuses, and None once it does not.
+    """
+
+    def __init__(self, database: Database, clock: Clock, on_trouble: Callable[[StorageError | None], None]) -> None:
+        self.database = database
+        self._clock = clock
+        self._on_trouble = on_trouble
+        self._queue: list[tuple[Sequence[Outcome], asyncio.Future[None]]] = []
+        self._work = asyncio.Event()
+        self.recorded = asyncio.Event()  # set whenever there is something to mark in the till's file
+        self.sent_total = 0
+
+    async def record(self, outcomes: Sequence[Outcome]) -> None:
+        """Return once these are durable. While the disk is full or read-only this waits: nothing counts as sent meanwhile."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._queue.append((outcomes, done))
+        self._work.set()
+        await done
+
+    async def run(self) -> None:
+        """Write what is recorded; for ever."""
+        self.sent_total = await self.database.run(
+            lambda c: int(c.execute("SELECT value FROM total WHERE name = 'sent'").fetchone()[0])
+        )
+        if await self.unmarked():
+            self.recorded.set()
+        troubled = False
+        while True:
+            await self._work.wait()
+            self._work.clear()
+            group, self._queue = self._queue, []
+            outcomes = [outcome for some, _ in group for outcome in some]
+            while True:
+                try:
+                    await self._write(outcomes)
+                    break
+                except StorageError as error:
+                    troubled = True
+                    self._on_trouble(error)
+                    await self._clock.sleep(RETRY_SECONDS)
+            if troubled:
+                troubled = False
+                self._on_trouble(None)
+            self.sent_total += sum(outcome.status == "sent" for outcome in outcomes)
+            for _, done in group:
+                if not done.done():
+                    done.set_result(None)
+            self.recorded.set()
+
+    async def _write(self, outcomes: Sequence[Outcome]) -> None:
+        sent = sum(outcome.status == "sent" for outcome in outcomes)
+        rows = [(o.id, o.correlation_id, o.status, o.attempts, o.next_attempt_at, o.last_error, o.decided_at) for o in outcomes]
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.executemany(_RECORD, rows)
+            connection.execute("UPDATE total SET value = value + ? WHERE name = 'sent'", (sent,))
+
+        await self.database.write(work)
+
+    async def entries(self, after_id: int, limit: int) -> list[Outcome]:
+        """Outcomes that the till's file does not know yet, by id."""
+
+        def read(connection: sqlite3.Connection) -> list[Outcome]:
+            rows = connection.execute(
+                "SELECT id, correlation_id, status, attempts, next_attempt_at, last_error, decided_at FROM outcome "
+                "WHERE id > ? ORDER BY id LIMIT ?",
+                (after_id, limit),
+            )
+            return [Outcome(*row) for row in rows]
+
+        return await self.database.run(read)
+
+    async def unmarked(self) -> int:
+        """How many outcomes the till's file does not know yet."""
+        return await self.database.run(lambda c: int(c.execute("SELECT count(*) FROM outcome").fetchone()[0]))
+
+    async def forget(self, outcomes: Sequence[Outcome]) -> None:
+        """Drop entries that the till's file now has, durably; one that was overwritten meanwhile stays."""
+        keys = [(o.id, o.correlation_id, o.status, o.decided_at) for o in outcomes]
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.executemany(
+                "DELETE FROM outcome WHERE id = ? AND correlation_id = ? AND status = ? AND decided_at = ?", keys
+            )
+            connection.executemany("DELETE FROM first_seen WHERE id = ? AND ? <> '' AND ? <> 'pending'", [key[:3] for key in keys])
+
+        await self.database.write(work)
+
+    async def first_saw(self, rows: Sequence[tuple[int, str, str]]) -> None:
+        """Remember when rows whose `created_at` nobody can read were first seen: id, correlation id, moment."""
+        await self.database.write(
+            lambda c: c.executemany("INSERT OR REPLACE INTO first_seen (id, correlation_id, seen_at) VALUES (?, ?, ?)", rows)
+        )
+
+    async def message_limit(self, hub_url: str) -> MessageLimit | None:
+        """What was learned of this hub's limit before."""
+
+        def read(connection: sqlite3.Connection) -> MessageLimit | None:
+            row = connection.execute("SELECT passed, too_large, learned_at FROM message_limit WHERE hub_url = ?", (hub_url,)).fetchone()
+            return MessageLimit(*row) if row else None
+
+        return await self.database.run(read)
+
+    async def learned_limit(self, hub_url: str, passed: int, too_large: int | None) -> None:
+        """Keep what was learned over a restart."""
+        values = (hub_url, passed, too_large, iso_ms(self._clock.now()))
+        await self.database.write(lambda c: c.execute("INSERT OR REPLACE INTO message_limit VALUES (?, ?, ?, ?)", values))

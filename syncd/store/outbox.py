@@ -1,0 +1,294 @@
+"""Reading the outbox: in pages, by keyset, never touching what HQ has acknowledged already.
+
+Nothing here writes into the till's file. A row that is `pending` there and has an outcome in our journal is done with (or waits for its
+retry), so every page is read against the journal, which is attached to this connection.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from syncd.clock import iso_ms
+from syncd.store.times import for_the_wire, parse_time
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from datetime import datetime
+
+    from syncd.store.database import Database
+
+Entity = tuple[str, str]  # type, and id as text: the number 5 and the text "5" keep one order
+
+MAX_PAGE_BYTES = 4 * 1024 * 1024  # of payload a page, so that big rows cannot fill the memory
+PRIORITIES = (1, 2, 3, 4)
+LOOKAHEAD_ROWS = 200  # earlier rows of an entity that one page brings along
+
+_COLUMNS = """
+SELECT o.id, o.entity_type, o.entity_id, o.operation, o.payload, o.priority, o.correlation_id, o.created_at,
+       CASE WHEN j.id IS NULL THEN o.attempts ELSE j.attempts END,
+       CASE WHEN j.id IS NULL THEN o.next_attempt_at ELSE j.next_attempt_at END,
+       f.seen_at
+"""
+_JOURNAL = """
+LEFT JOIN journal.outcome AS j ON j.id = o.id AND j.correlation_id = o.correlation_id
+LEFT JOIN journal.first_seen AS f ON f.id = o.id AND f.correlation_id = o.correlation_id
+"""
+_LANE = f"""
+{_COLUMNS} FROM sync_outbox AS o INDEXED BY sync_outbox_by_priority {_JOURNAL}
+WHERE o.status = 'pending' AND o.priority = ? AND o.id > ? AND (j.id IS NULL OR j.status = 'pending')
+ORDER BY o.id LIMIT ?
+"""  # noqa: S608 - only the constants above
+_ENTITY = f"""
+{_COLUMNS} FROM sync_outbox AS o INDEXED BY sync_outbox_by_entity {_JOURNAL}
+WHERE o.status = 'pending' AND o.entity_type = ? AND o.entity_id = ? AND o.id > ? AND o.id < ? AND o.priority > ?
+  AND (j.id IS NULL OR j.status = 'pending')
+ORDER BY o.id LIMIT ?
+"""  # noqa: S608 - only the constants above
+_COUNT = """
+SELECT count(*), max(o.id) FROM sync_outbox AS o INDEXED BY sync_outbox_by_priority
+WHERE o.status = 'pending' AND o.priority = ? AND o.id > ?
+"""
+_COUNT_UNDECIDED = """
+SELECT count(*) FROM journal.outcome AS j JOIN sync_outbox AS o ON o.id = j.id AND o.correlation_id = j.correlation_id
+WHERE j.status <> 'pending' AND o.status = 'pending' AND o.priority = ?
+"""
+_FAILED = """
+SELECT (SELECT count(*) FROM sync_outbox INDEXED BY sync_outbox_failed WHERE status = 'failed')
+     + (SELECT count(*) FROM journal.outcome AS j JOIN sync_outbox AS o ON o.id = j.id AND o.correlation_id = j.correlation_id
+        WHERE j.status = 'failed' AND o.status = 'pending')
+"""
+_FAILED_ENTITIES = """
+SELECT o.entity_type, o.entity_id FROM sync_outbox AS o INDEXED BY sync_outbox_failed WHERE o.status = 'failed'
+UNION
+SELECT o.entity_type, o.entity_id FROM journal.outcome AS j
+JOIN sync_outbox AS o ON o.id = j.id AND o.correlation_id = j.correlation_id WHERE j.status = 'failed' AND o.status = 'pending'
+"""
+MAX_ID = 2**63 - 1
+
+
+@dataclass(slots=True, eq=False)
+class OutboxRow:
+    """One row of the outbox, as it will go out.
+
+    Attributes:
+        timestamp: `created_at` in the wire's form; where nobody can read that, the moment we first saw the row.
+        created: the same as a moment.
+        retry_at: not to be sent before; None where it may go at once.
+        unreadable_time: `created_at` was of no use.
+        problem: why this row can never be sent, where that is so.
+        encoded: the item as JSON, ready for the wire; made once.
+    """
+
+    id: int
+    entity_type: str
+    entity_id: int | str
+    operation: str
+    payload: str
+    priority: int
+    correlation_id: str
+    timestamp: str
+    created: datetime
+    attempts: int
+    retry_at: datetime | None
+    unreadable_time: bool = False
+    problem: str | None = None
+    encoded: bytes = b""
+    entity: Entity = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.entity = (self.entity_type, str(self.entity_id))
+
+
+@dataclass(slots=True)
+class Page:
+    """Some rows, in the order they were written.
+
+    Attributes:
+        after_id: where the next page begins.
+        complete: there was nothing more when this was read.
+        earlier: rows of the same entities that were written before one of `rows` with less urgency; they must go first.
+        cut_entities: entities of which there are still more such rows than `earlier` holds.
+    """
+
+    rows: list[OutboxRow]
+    after_id: int
+    complete: bool
+    earlier: list[OutboxRow] = field(default_factory=list)
+    cut_entities: set[Entity] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class Counts:
+    """How many rows wait, by priority.
+
+    Attributes:
+        newest_id: the highest id of each priority that is counted in.
+    """
+
+    pending: dict[int, int]
+    newest_id: dict[int, int]
+    generation: int
+
+
+
+
+class OutboxReader:
+    """Reads pages of pending rows.
+
+    Args:
+        database: a connection with the journal attached as `journal`.
+        now: the wall clock, in UTC.
+        finish: called for each row on the connection's thread: encodes it.
+    """
+
+    def __init__(self, database: Database, now: Callable[[], datetime], finish: Callable[[OutboxRow], None]) -> None:
+        self.database = database
+        self._now = now
+        self._finish = finish
+
+    async def page(self, priority: int, after_id: int, limit: int, done_up_to: Callable[[Entity], int]) -> Page:
+        """The next rows of one priority, with the earlier rows of their entities.
+
+        Args:
+            done_up_to: the id up to which all rows of an entity are known to be done; 0 where nothing is known. It only saves work.
+        """
+
+        def read(connection: sqlite3.Connection) -> Page:
+            rows, complete = self._rows(connection, _LANE, (priority, after_id, limit), limit)
+            page = Page(rows, rows[-1].id if rows else after_id, complete)
+            if priority < PRIORITIES[-1]:
+                self._add_earlier(connection, page, priority, done_up_to)
+            return page
+
+        return await self.database.run(read)
+
+    async def entity_page(self, entity: Entity, after_id: int, limit: int) -> Page:
+        """The next rows of one entity, whatever their priorities."""
+
+        def read(connection: sqlite3.Connection) -> Page:
+            rows, complete = self._entity_rows(connection, entity, after_id, MAX_ID, 0, limit)
+            return Page(rows, rows[-1].id if rows else after_id, complete)
+
+        return await self.database.run(read)
+
+    async def count(self, known: Counts | None) -> Counts:
+        """Count what wants sending; with `known`, only what is newer than that."""
+
+        def read(connection: sqlite3.Connection) -> Counts:
+            generation = int(connection.execute("SELECT generation FROM sync_outbox_generation").fetchone()[0])
+            fresh = known is None or known.generation != generation
+            counts = Counts(dict.fromkeys(PRIORITIES, 0), dict.fromkeys(PRIORITIES, 0), generation)
+            connection.execute("BEGIN")  # one snapshot for all of it
+            try:
+                for priority in PRIORITIES:
+                    since = 0 if fresh or known is None else known.newest_id[priority]
+                    number, newest = connection.execute(_COUNT, (priority, since)).fetchone()
+                    if fresh and number:
+                        number -= connection.execute(_COUNT_UNDECIDED, (priority,)).fetchone()[0]
+                    counts.pending[priority] = number
+                    counts.newest_id[priority] = newest or since
+            finally:
+                connection.execute("COMMIT")
+            return counts
+
+        return await self.database.run(read)
+
+    async def failed(self) -> int:
+        """How many rows are `failed`, in either file."""
+        return await self.database.run(lambda c: int(c.execute(_FAILED).fetchone()[0]))
+
+    async def failed_entities(self) -> set[Entity]:
+        """The entities that have a `failed` row."""
+
+        def read(connection: sqlite3.Connection) -> set[Entity]:
+            return {(str(kind), str(_number(identifier))) for kind, identifier in connection.execute(_FAILED_ENTITIES)}
+
+        return await self.database.run(read)
+
+    # ── on the connection's thread ────────────────────────────────────────────────────────────────────────────────
+    def _rows(self, connection: sqlite3.Connection, sql: str, parameters: tuple[Any, ...], limit: int) -> tuple[list[OutboxRow], bool]:
+        try:
+            return self._fetch(connection, sql, parameters, limit)
+        except sqlite3.OperationalError as error:
+            if "UTF-8" not in str(error):
+                raise
+        # One text of this page is no UTF-8: read the page so that it can be named, and its neighbours go through.
+        connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
+        try:
+            return self._fetch(connection, sql, parameters, limit)
+        finally:
+            connection.text_factory = str
+
+    def _fetch(self, connection: sqlite3.Connection, sql: str, parameters: tuple[Any, ...], limit: int) -> tuple[list[OutboxRow], bool]:
+        rows: list[OutboxRow] = []
+        size = 0
+        cursor = connection.execute(sql, parameters)
+        try:
+            for raw in cursor:
+                row = self._row(raw)
+                self._finish(row)
+                rows.append(row)
+                size += len(row.encoded)
+                if size >= MAX_PAGE_BYTES:
+                    return rows, False
+        finally:
+            cursor.close()
+        return rows, len(rows) < limit
+
+    def _row(self, raw: tuple[Any, ...]) -> OutboxRow:
+        identifier, kind, entity_id, operation, payload, priority, correlation_id, created_at, attempts, retry_at, seen_at = raw
+        written = parse_time(created_at) if isinstance(created_at, str) else None
+        timestamp = for_the_wire(created_at) if written else seen_at
+        if timestamp is None:
+            timestamp = iso_ms(self._now())
+        moment = written or parse_time(timestamp)
+        retry = parse_time(retry_at) if isinstance(retry_at, str) else None
+        return OutboxRow(
+            id=identifier, entity_type=kind, entity_id=_number(entity_id), operation=operation, payload=payload, priority=priority,
+            correlation_id=correlation_id, timestamp=timestamp, created=moment[0] if moment else self._now(),
+            attempts=attempts if isinstance(attempts, int) else 0, retry_at=retry[0] if retry else None,
+            unreadable_time=written is None and seen_at is None,
+        )  # fmt: skip
+
+    def _entity_rows(
+        self, connection: sqlite3.Connection, entity: Entity, after_id: int, before_id: int, above_priority: int, limit: int
+    ) -> tuple[list[OutboxRow], bool]:
+        kind, text = entity
+        rows: list[OutboxRow] = []
+        complete = True
+        for identifier in _spellings(text):
+            found, whole = self._rows(connection, _ENTITY, (kind, identifier, after_id, before_id, above_priority, limit), limit)
+            rows += found
+            complete = complete and whole
+        rows.sort(key=lambda row: row.id)
+        if len(rows) > limit:
+            rows, complete = rows[:limit], False
+        return rows, complete
+
+    def _add_earlier(self, connection: sqlite3.Connection, page: Page, priority: int, done_up_to: Callable[[Entity], int]) -> None:
+        for entity, newest in _newest_of_each(page.rows):
+            rows, complete = self._entity_rows(connection, entity, done_up_to(entity), newest, priority, LOOKAHEAD_ROWS)
+            page.earlier += rows
+            if not complete:
+                page.cut_entities.add(entity)
+
+
+def _newest_of_each(rows: Iterable[OutboxRow]) -> Iterable[tuple[Entity, int]]:
+    return {row.entity: row.id for row in rows}.items()
+
+
+def _number(entity_id: object) -> int | str:
+    """JavaScript binds every number as REAL; on the wire 5.0 is the 5 that was meant."""
+    if isinstance(entity_id, float) and entity_id.is_integer():
+        return int(entity_id)
+    return entity_id if isinstance(entity_id, int | str) else str(entity_id)
+
+
+def _spellings(text: str) -> tuple[int | str, ...]:
+    """An entity's id may stand in the file as a number by one till and as text by another."""
+    digits = text.removeprefix("-")
+    if digits.isascii() and digits.isdigit() and len(digits) < 19 and str(int(text)) == text:
+        return text, int(text)
+    return (text,)

@@ -1,0 +1,53 @@
+"""The times that people really write, and the two forms that we write."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+_TIME = re.compile(
+    r"""\s*(?P<date>\d{4}-\d{2}-\d{2})
+        (?:[T ](?P<clock>\d{2}:\d{2}(?::\d{2})?)(?:[.,](?P<fraction>\d+))?)?
+        \s*(?P<zone>Z|z|[+-]\d{2}(?::?\d{2})?)?\s*""",
+    re.VERBOSE,
+)
+TICK_DIGITS = 7  # .NET's DateTime counts 100 ns; the finest that anybody here writes
+
+
+def parse_time(text: str) -> tuple[datetime, str] | None:
+    """Read a time as .NET, JavaScript, Python or SQLite wrote it; one without a zone is UTC (contract, section 1).
+
+    Returns:
+        The moment in whole seconds (UTC) and the digits of its fraction as written, or None where nobody can read it.
+    """
+    match = _TIME.fullmatch(text)
+    if match is None:
+        return None
+    zone = match["zone"] or "Z"
+    try:
+        moment = datetime.fromisoformat(f"{match['date']}T{match['clock'] or '00:00:00'}")
+        if zone not in "Zz":
+            hours, minutes = int(zone[1:3]), int(zone[-2:]) if len(zone) > 3 else 0
+            offset = timedelta(hours=hours, minutes=minutes)
+            moment = moment - offset if zone[0] == "+" else moment + offset
+    except (ValueError, OverflowError):
+        return None
+    return moment.replace(tzinfo=UTC), match["fraction"] or ""
+
+
+def sortable(text: str) -> str | None:
+    """ISO 8601 UTC text of one width (seven digits of fraction), so that it sorts; None where nobody can read it."""
+    parsed = parse_time(text)
+    if parsed is None:
+        return None
+    moment, fraction = parsed
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{fraction[:TICK_DIGITS].ljust(TICK_DIGITS, '0')}Z"
+
+
+def for_the_wire(text: str) -> str | None:
+    """ISO 8601 UTC with the fraction as it was written (at least milliseconds); None where nobody can read it."""
+    parsed = parse_time(text)
+    if parsed is None:
+        return None
+    moment, fraction = parsed
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{fraction[:TICK_DIGITS].ljust(3, '0')}Z"

@@ -1,0 +1,532 @@
+"""Store to HQ: takes rows from the send queue, sends them in batches, and makes HQ's word durable before it counts.
+
+Several batches are in flight at once; each is a task of its own, and all that they share is the queue, on the event loop's one thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from syncd.clock import iso_ms
+from syncd.errors import ConnectionLost, HubError, InvocationError, InvocationTimeout, MessageTooLarge, MethodMissing, StorageError
+from syncd.messagelimit import MessageLimiter, Unanswered
+from syncd.messages import UnreadableVerdictError, read_verdicts
+from syncd.sendqueue import LoadLane, SendQueue
+from syncd.store.journal import Outcome
+from syncd.store.outbox import PRIORITIES
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+
+    from structlog.typing import FilteringBoundLogger
+
+    from syncd.clock import Clock
+    from syncd.config import Settings
+    from syncd.hub.session import HubSession
+    from syncd.hub.supervisor import Hub
+    from syncd.messages import Verdict
+    from syncd.store.journal import Journal
+    from syncd.store.outbox import Counts, Entity, OutboxReader, OutboxRow
+
+SEND_BATCH = "SendSyncBatch"
+SEND_ITEM = "SendSyncItem"
+RETRY_JITTER = 0.1  # of the delay, on top of it
+PAUSE_SECONDS = (5.0, 10.0, 20.0, 40.0, 60.0)  # after answers that decide nothing
+RESCAN_SECONDS = 60.0  # an idle queue looks at its file afresh: rows with ids of their own making
+LOAD_RETRY_SECONDS = 1.0
+UNDURABLE_BATCHES = 8  # beyond the window: answered, and not yet on our disk
+RECENT_ERRORS = 10
+MAX_ERROR_CHARACTERS = 500
+
+
+class Uplink:
+    """The sending loop.
+
+    Args:
+        on_trouble: told of a store database that cannot be read, and None once it can.
+        on_change: told whenever a figure of the status changes.
+    """
+
+    def __init__(
+        self,
+        *,
+        hub: Hub,
+        reader: OutboxReader,
+        journal: Journal,
+        settings: Settings,
+        clock: Clock,
+        random: random.Random,
+        log: FilteringBoundLogger,
+        on_trouble: Callable[[StorageError | None], None],
+        on_change: Callable[[], None],
+    ) -> None:
+        self._hub = hub
+        self._reader = reader
+        self._journal = journal
+        self._sync = settings.sync
+        self._hub_url = settings.hub.url
+        self._clock = clock
+        self._random = random
+        self._log = log
+        self._on_trouble = on_trouble
+        self._on_change = on_change
+        self.limiter = MessageLimiter(settings.hub.max_message_bytes)
+        self._queue = SendQueue(max_wait_seconds=self._sync.max_wait_minutes * 60, page_rows=max(200, 4 * self._sync.batch_size))
+        self._wake = asyncio.Event()  # something to send, or room to send it
+        self._load = asyncio.Event()  # room in the queue, or something new on disk
+        self._counts: Counts | None = None
+        self._counting = asyncio.Lock()
+        self._window = 0
+        self._undurable = 0
+        self._unanswered: dict[int, Unanswered] = {}
+        self._judged: HubSession | None = None
+        self._pauses = 0
+        self._not_before = 0.0
+        self._clock_warned = False
+        self._waiting: dict[int, datetime] = {}
+        # What the status file shows:
+        self.pending = dict.fromkeys(PRIORITIES, 0)
+        self.failed = 0
+        self.last_sent_at: datetime | None = None
+        self.recent_errors: deque[dict[str, Any]] = deque(maxlen=RECENT_ERRORS)
+        self.backlog_total = 0
+        self.backlog_done = 0
+        self.backlog_failed = 0
+        self.backlog_began: float | None = None
+        self.takes_no_rows = False  # the hub knows neither of the two methods
+
+    # ── the loops ─────────────────────────────────────────────────────────────────────────────────────────────────
+    async def run(self) -> None:
+        """Send for ever; cancelled, it leaves what is unanswered to the next start."""
+        await self._learn_from_journal()
+        await self.changed()
+        self.failed = await self._reader.failed()
+        await self._hold_failed_entities()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._keep_loaded(), name="uplink.load")
+            group.create_task(self._rescan(), name="uplink.rescan")
+            await self._send(group)
+
+    async def _learn_from_journal(self) -> None:
+        known = await self._journal.message_limit(self._hub_url)
+        if known is not None:
+            self.limiter = MessageLimiter(
+                self.limiter.configured, passed=known.passed, too_large=known.too_large, now=self._clock.monotonic()
+            )
+
+    async def changed(self) -> None:
+        """Somebody committed to the store's file: count what is new, and wake the sender.
+
+        Raises:
+            nothing: a file that cannot be read now is reported, and read again at the next change.
+        """
+        async with self._counting:
+            try:
+                counts = await self._reader.count(self._counts)
+            except StorageError as error:
+                self._on_trouble(error)
+                return
+            self._on_trouble(None)
+            if self._counts is None or self._counts.generation != counts.generation:
+                if self._counts is not None:
+                    self._queue.reset()
+                    self.failed = await self._reader.failed()
+                    await self._hold_failed_entities()
+                self.pending = dict(counts.pending)
+                self._restart_progress()
+            else:
+                for priority, number in counts.pending.items():
+                    self.pending[priority] += number
+                self.backlog_total += sum(counts.pending.values())
+            grown = self._counts is None or counts.newest_id != self._counts.newest_id or counts.generation != self._counts.generation
+            self._counts = counts
+        if grown:
+            if self.backlog_began is None and self.total_pending:
+                self._restart_progress()
+            self._queue.grown()
+            self._load.set()
+            self._on_change()
+
+    def _restart_progress(self) -> None:
+        self.backlog_total, self.backlog_done, self.backlog_failed = self.total_pending, 0, 0
+        self.backlog_began = self._clock.monotonic() if self.total_pending else None
+
+    async def _hold_failed_entities(self) -> None:
+        if self._sync.hold_entity_on_failure:
+            for entity in await self._reader.failed_entities():
+                self._queue.hold(entity)
+
+    async def _rescan(self) -> None:
+        """Rows with ids of their own making lie behind what was read; an idle queue has the time to look for them."""
+        while True:
+            await self._clock.sleep(RESCAN_SECONDS)
+            if self._queue.idle and not self._undurable and not await self._journal.unmarked():
+                async with self._counting:
+                    self._counts = None
+                    self._queue.reset()
+                await self.changed()
+                await self._hold_failed_entities()
+
+    async def _keep_loaded(self) -> None:
+        """Keep the queue's lanes filled."""
+        while True:
+            want = self._queue.wants()
+            if want is None:
+                await self._load.wait()
+                self._load.clear()
+                continue
+            self._queue.loading()
+            try:
+                if isinstance(want, LoadLane):
+                    page = await self._reader.page(want.priority, want.after_id, self._queue.page_rows, self._queue.position)
+                else:
+                    page = await self._reader.entity_page(want.entity, want.after_id, self._queue.page_rows)
+                await self._remember_first_seen([row for row in (*page.earlier, *page.rows) if row.unreadable_time])
+            except StorageError as error:
+                self._on_trouble(error)
+                await self._clock.sleep(LOAD_RETRY_SECONDS)
+                continue
+            now = self._clock.now()
+            longest = self._sync.retry_max_seconds * (1 + RETRY_JITTER)  # a clock that was set back must not hold a row for ever
+            self._queue.offer(
+                want, page, self._clock.monotonic(), lambda at, now=now: min(longest, (at - now).total_seconds())  # type: ignore[misc]
+            )
+            for row in page.rows:
+                self._waiting.pop(row.id, None)
+            self._wake.set()
+
+    async def _remember_first_seen(self, rows: list[OutboxRow]) -> None:
+        if not rows:
+            return
+        if not self._clock_warned:
+            self._clock_warned = True
+            self._log.warning(
+                "created_at_unreadable", first_id=rows[0].id, rows=len(rows), hint="sent as the moment they were first seen; write UTC as ISO 8601"
+            )
+        await self._journal.first_saw([(row.id, row.correlation_id, row.timestamp) for row in rows])
+
+    async def _send(self, group: asyncio.TaskGroup) -> None:
+        while True:
+            session = await self._hub.session()
+            batch = self._next_batch(session)
+            if not batch:
+                await self._sleep()
+                continue
+            self._window += 1
+            self._undurable += 1
+            group.create_task(self._deliver(session, batch), name=f"uplink.batch.{batch[0].id}")
+
+    async def _sleep(self) -> None:
+        """Until there is something to do."""
+        now = self._clock.monotonic()
+        expiry = self._queue.next_expiry(now)
+        if self._not_before > now:
+            expiry = min(expiry, self._not_before - now) if expiry is not None else self._not_before - now
+        self._load.set()
+        try:
+            async with asyncio.timeout(expiry):
+                await self._wake.wait()
+        except TimeoutError:
+            self._load.set()
+        self._wake.clear()
+
+    def _next_batch(self, session: HubSession) -> list[OutboxRow]:
+        limiter = self.limiter
+        window = 1 if limiter.careful else self._sync.batches_in_flight
+        now = self._clock.monotonic()
+        if self._window >= window or self._undurable >= window + UNDURABLE_BATCHES or now < self._not_before or session.loss is not None:
+            return []
+        limit = self._sync.batch_size if limiter.max_rows is None else min(self._sync.batch_size, limiter.max_rows)
+        budget = limiter.ceiling - session.encoded_size(SEND_BATCH, 2)
+        size = 0
+
+        def fits(row: OutboxRow) -> bool:
+            nonlocal size
+            first = size == 0
+            size += len(row.encoded) + 1
+            return first or size <= budget
+
+        wall = self._clock.now()
+        batch = self._queue.take(limit, fits, now, lambda row: (wall - row.created).total_seconds())
+        if batch:
+            self._load.set()
+        return batch
+
+    # ── one batch ─────────────────────────────────────────────────────────────────────────────────────────────────
+    async def _deliver(self, session: HubSession, rows: list[OutboxRow]) -> None:
+        delivery = _Delivery(rows)
+        try:
+            try:
+                await self._send_rows(session, rows, delivery)
+            finally:
+                self._window -= 1
+                self._wake.set()
+            await self._decide(delivery)
+        finally:
+            self._undurable -= 1
+            for row in rows:
+                if row.id not in delivery.landed:
+                    self._queue.back(row)
+            self._wake.set()
+
+    async def _decide(self, delivery: _Delivery) -> None:
+        """Make the outcomes durable; only then do they count."""
+        if not delivery.outcomes:
+            return
+        await self._journal.record([outcome for _, outcome in delivery.outcomes])
+        now = self._clock.now()
+        for row, outcome in delivery.outcomes:
+            delivery.landed.add(row.id)
+            self.limiter.forget(row.id)
+            if outcome.status == "pending":
+                self._waiting[row.id] = row.created
+                self._queue.wait(row, self._clock.monotonic() + delivery.delays[row.id])
+                continue
+            self.pending[row.priority] = max(0, self.pending[row.priority] - 1)
+            self.backlog_done += 1
+            if outcome.status == "sent":
+                self.last_sent_at = now
+            else:
+                self.failed += 1
+                self.backlog_failed += 1
+            self._queue.done(row)
+            if outcome.status == "failed" and self._sync.hold_entity_on_failure:
+                self._queue.hold(row.entity)
+        if not self.total_pending:
+            self.backlog_began = None
+        self._on_change()
+
+    async def _send_rows(self, session: HubSession, rows: list[OutboxRow], delivery: _Delivery) -> None:
+        rows = [row for row in rows if self._sendable(session, row, delivery)]
+        if not rows:
+            return
+        if session.lacks(SEND_BATCH):
+            await self._send_singly(session, rows, delivery)
+            return
+        argument = b"[" + b",".join([row.encoded for row in rows]) + b"]"
+        size = session.encoded_size(SEND_BATCH, len(argument))
+        began = self._clock.monotonic()
+        try:
+            verdicts = read_verdicts(await self._invoke(session, SEND_BATCH, argument, size, rows))
+        except MethodMissing:
+            await self._send_singly(session, rows, delivery)
+        except InvocationTimeout as error:
+            await session.drop(str(error))
+        except (InvocationError, MessageTooLarge) as error:
+            await self._halve(session, rows, delivery, error)
+        except UnreadableVerdictError as error:
+            self._pause(str(error))
+        except HubError:  # the connection is gone: they go again, at no cost
+            return
+        else:
+            await self._passed(size, len(rows))
+            self._judge(rows, verdicts, delivery)
+            self._log.info(
+                "batch_sent", rows=len(rows), first_id=rows[0].id, last_id=rows[-1].id, bytes=size,
+                accepted=sum(o.status == "sent" for _, o in delivery.outcomes), refused=sum(o.status != "sent" for _, o in delivery.outcomes),
+                milliseconds=round((self._clock.monotonic() - began) * 1000, 1),
+            )  # fmt: skip
+
+    def _sendable(self, session: HubSession, row: OutboxRow, delivery: _Delivery) -> bool:
+        """Whether this row can go out at all; one that never can is failed here."""
+        if row.entity in delivery.stopped:
+            return False
+        size = session.encoded_size(SEND_BATCH, len(row.encoded) + 2)
+        if row.problem is not None:
+            reason = row.problem
+        elif size > self.limiter.configured:
+            reason = f"the row needs a message of {size} bytes, and hub.max_message_bytes is {self.limiter.configured}"
+        elif size > self.limiter.largest:
+            reason = f"the row needs a message of {size} bytes, and the hub closed the connection at {self.limiter.too_large_bytes}"
+        elif self.limiter.guilty(row.id):
+            reason = f"the hub closes the connection whenever it is sent this row ({size} bytes)"
+        else:
+            return True
+        self._fail(row, reason, delivery)
+        return False
+
+    async def _invoke(self, session: HubSession, method: str, argument: bytes, size: int, rows: Sequence[OutboxRow]) -> Any:
+        ticket = id(argument)
+        self._unanswered[ticket] = Unanswered(size, tuple(row.id for row in rows))
+        try:
+            return await session.invoke_encoded(method, argument)
+        except ConnectionLost:
+            if self._judged is not session:  # the first to learn of it speaks for all that were in flight
+                self._judged = session
+                await self._lost(session)
+            raise
+        finally:
+            del self._unanswered[ticket]
+
+    async def _lost(self, session: HubSession) -> None:
+        before = self.limiter.too_large_bytes
+        if self.limiter.lost(session.loss, list(self._unanswered.values()), self._clock.monotonic()):
+            self._log.warning(
+                "message_limit_suspected", ceiling_bytes=self.limiter.ceiling, passed_bytes=self.limiter.passed_bytes,
+                too_large_bytes=self.limiter.too_large_bytes,
+            )  # fmt: skip
+            self._hub.retry_soon("smaller messages may pass")
+        if self.limiter.too_large_bytes != before:
+            await self._keep_limit()
+
+    async def _passed(self, size: int, rows: int) -> None:
+        self._pauses = 0
+        self.takes_no_rows = False
+        if self.limiter.passed(size, rows, self._clock.monotonic()):
+            await self._keep_limit()
+
+    async def _keep_limit(self) -> None:
+        try:
+            await self._journal.learned_limit(self._hub_url, self.limiter.passed_bytes, self.limiter.too_large_bytes)
+        except StorageError as error:  # it is learned again
+            self._log.warning("message_limit_not_kept", error=str(error))
+
+    async def _halve(self, session: HubSession, rows: list[OutboxRow], delivery: _Delivery, error: HubError) -> None:
+        """The hub threw: which row is at fault nobody says, so each half goes for itself, down to the row that stands alone."""
+        if len(rows) == 1:
+            self._refuse(rows[0], str(error), delivery)
+            return
+        middle = len(rows) // 2
+        await self._send_rows(session, rows[:middle], delivery)
+        if session.loss is None:
+            await self._send_rows(session, rows[middle:], delivery)
+
+    async def _send_singly(self, session: HubSession, rows: list[OutboxRow], delivery: _Delivery) -> None:
+        """For a hub without `SendSyncBatch`: entities side by side, an entity's rows one after the other."""
+        chains: dict[Entity, list[OutboxRow]] = {}
+        for row in rows:
+            chains.setdefault(row.entity, []).append(row)
+        if session.lacks(SEND_ITEM):
+            self.takes_no_rows = True
+            self._pause(f"the hub has neither {SEND_BATCH} nor {SEND_ITEM}")
+            return
+        await asyncio.gather(*(self._send_chain(session, chain, delivery) for chain in chains.values()))
+
+    async def _send_chain(self, session: HubSession, rows: list[OutboxRow], delivery: _Delivery) -> None:
+        for row in rows:
+            size = session.encoded_size(SEND_ITEM, len(row.encoded))
+            try:
+                verdicts = read_verdicts(await self._invoke(session, SEND_ITEM, row.encoded, size, [row]))
+            except MethodMissing:
+                self.takes_no_rows = True
+                self._pause(f"the hub has neither {SEND_BATCH} nor {SEND_ITEM}")
+                return
+            except InvocationTimeout as error:
+                await session.drop(str(error))
+                return
+            except (InvocationError, MessageTooLarge) as error:
+                self._refuse(row, str(error), delivery)
+                return
+            except UnreadableVerdictError as error:
+                self._pause(str(error))
+                return
+            except HubError:
+                return
+            await self._passed(size, 1)
+            self._judge([row], verdicts, delivery)
+            if row.entity in delivery.stopped:
+                return
+
+    # ── verdicts ──────────────────────────────────────────────────────────────────────────────────────────────────
+    def _judge(self, rows: Sequence[OutboxRow], verdicts: list[Verdict] | None, delivery: _Delivery) -> None:
+        if verdicts is None:
+            for row in rows:
+                delivery.add(row, self._outcome(row, "sent", row.attempts, None))
+            return
+        # A .NET hub may hand a Guid back in the other case.
+        known = {verdict.correlation_id.casefold(): verdict for verdict in verdicts}
+        decided = False
+        for row in rows:
+            verdict = known.get(row.correlation_id.casefold())
+            decided = decided or verdict is not None
+            if verdict is not None and verdict.success:
+                delivery.add(row, self._outcome(row, "sent", row.attempts, None))
+            elif row.entity in delivery.stopped:
+                continue  # refused for the sake of an earlier row: it goes again after that one, and that was no attempt
+            elif verdict is None:
+                delivery.stopped.add(row.entity)  # not processed
+            elif verdict.retryable:
+                self._refuse(row, verdict.error or "refused without a reason", delivery)
+            else:
+                self._fail(row, verdict.error or "refused for good, without a reason", delivery)
+        if not decided:
+            self._pause("the hub's verdicts name none of the rows that were sent")
+
+    def _refuse(self, row: OutboxRow, error: str, delivery: _Delivery) -> None:
+        """Contract, sending law 6: `base * 2^(n-1)`, capped, jittered; after `max_attempts` it is failed."""
+        attempts = row.attempts + 1
+        if attempts >= self._sync.max_attempts:
+            self._fail(row, error, delivery, attempts)
+            return
+        delay = min(self._sync.retry_max_seconds, self._sync.retry_base_seconds * 2 ** (attempts - 1))
+        delay *= 1 + RETRY_JITTER * self._random.random()
+        delivery.stopped.add(row.entity)
+        delivery.delays[row.id] = delay
+        delivery.add(row, self._outcome(row, "pending", attempts, error, self._clock.now() + timedelta(seconds=delay)))
+        self._note(row, error, "row_refused", attempts=attempts, retry_in_seconds=round(delay, 1))
+
+    def _fail(self, row: OutboxRow, error: str, delivery: _Delivery, attempts: int | None = None) -> None:
+        delivery.stopped.add(row.entity)  # for this batch: the verdicts on its later rows may owe to this one
+        delivery.add(row, self._outcome(row, "failed", row.attempts if attempts is None else attempts, error))
+        self._note(row, error, "row_failed", hint="syncd outbox retry brings it back")
+
+    def _note(self, row: OutboxRow, error: str, event: str, **more: object) -> None:
+        self._log.warning(event, id=row.id, entity_type=row.entity_type, entity_id=row.entity_id, correlation_id=row.correlation_id, error=error, **more)
+        self.recent_errors.append(
+            {"at": iso_ms(self._clock.now()), "id": row.id, "entityType": row.entity_type, "entityId": row.entity_id, "error": error[:MAX_ERROR_CHARACTERS]}
+        )
+
+    def _outcome(self, row: OutboxRow, status: str, attempts: int, error: str | None, retry_at: datetime | None = None) -> Outcome:
+        return Outcome(
+            id=row.id, correlation_id=row.correlation_id, status=status, attempts=attempts, next_attempt_at=iso_ms(retry_at) if retry_at else None,
+            last_error=error[:MAX_ERROR_CHARACTERS] if error else None, decided_at=iso_ms(self._clock.now()),
+        )  # fmt: skip
+
+    def _pause(self, reason: str) -> None:
+        """The hub answers and decides nothing: ask again later, ever more slowly, at no row's cost."""
+        seconds = PAUSE_SECONDS[min(self._pauses, len(PAUSE_SECONDS) - 1)]
+        self._pauses += 1
+        self._not_before = self._clock.monotonic() + seconds
+        self._log.warning("hub_decides_nothing", reason=reason, retry_in_seconds=seconds)
+
+    # ── for the status ────────────────────────────────────────────────────────────────────────────────────────────
+    @property
+    def total_pending(self) -> int:
+        """Rows that wait, are in flight, or wait for their retry."""
+        return sum(self.pending.values())
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is in flight, and nothing waits to be made durable."""
+        return self._undurable == 0
+
+    def oldest_pending(self) -> datetime | None:
+        """When the oldest row that waits was written, as far as it is in memory."""
+        moments = [row.created for row in self._queue.rows_in_memory()]
+        moments += self._waiting.values()
+        return min(moments, default=None) if self.total_pending else None
+
+
+class _Delivery:
+    """What becomes of one batch.
+
+    Attributes:
+        stopped: entities of which nothing more may be sent in this batch.
+        landed: rows whose outcome is durable; the others go back to the queue.
+        delays: seconds until the retry of a refused row.
+    """
+
+    def __init__(self, rows: Sequence[OutboxRow]) -> None:
+        self.rows = rows
+        self.outcomes: list[tuple[OutboxRow, Outcome]] = []
+        self.stopped: set[Entity] = set()
+        self.landed: set[int] = set()
+        self.delays: dict[int, float] = {}
+
+    def add(self, row: OutboxRow, outcome: Outcome) -> None:
+        self.outcomes.append((row, outcome))
