@@ -95,7 +95,10 @@ class Downlink:
         self.cursor: str | None = None
         self.last_applied_at: datetime | None = None
         self.caught_up = False
+        self.catching_up = False
+        self.applied_pieces = 0  # a sign of life
         self.catch_up_error: str | None = None
+        self.lacks_catch_up = False  # the hub has no RequestBatchSync
         for entity_type in ENTITY_TYPES:
             hub.on(entity_type.method, self._receiver(entity_type))
         hub.on("ReceiveSyncItem", self._receive_item)
@@ -187,7 +190,9 @@ class Downlink:
             if delivery.position == len(delivery.items):
                 finished.append(delivery)
                 self._queue.popleft()
-        self.last_applied_at = self._clock.now()
+        self.applied_pieces += 1
+        if not all(applied.stale):
+            self.last_applied_at = self._clock.now()
         self._on_change()
         return finished
 
@@ -273,9 +278,11 @@ class Downlink:
             self._pull.clear()
             session = await self._hub.session()
             wait = self._sync.pull_interval_seconds
+            self.catching_up = True
             try:
                 await self._catch_up(session)
             except MethodMissing:
+                self.lacks_catch_up = True
                 self.catch_up_error = f"the hub has no {REQUEST}: what is missed while the line is down is not fetched"
                 self._log.warning("catch_up_unavailable", reason=self.catch_up_error)
             except InvocationTimeout as error:
@@ -288,6 +295,8 @@ class Downlink:
                 pass
             else:
                 self.catch_up_error = None
+                self.lacks_catch_up = session.lacks(REQUEST)
+            self.catching_up = False
             self._on_change()
 
     async def _catch_up(self, session: HubSession) -> None:
@@ -300,7 +309,7 @@ class Downlink:
         waiting: deque[asyncio.Future[list[dict[str, object]]]] = deque()
         while True:
             request = batch_sync_request(
-                self._store_id, cursor, self._since(cursor, first), self._sync.entity_types, self._sync.pull_batch_size
+                self._store_id, cursor, self._since(cursor, first), list(self._sync.entity_types), self._sync.pull_batch_size
             )
             page = _read_page(await session.invoke(REQUEST, request))
             if page.has_more and page.next_cursor == cursor:

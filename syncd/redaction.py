@@ -3,51 +3,49 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 HIDDEN = "***"
 SECRET_NAMES = re.compile(r"(token|authorization|password|passwd|secret|cookie|api_?key|private_?key|payload)$", re.IGNORECASE)
 """Names whose values are hidden. The end counts: `access_token` is secret, `access_token_file` is not."""
 
+_PROSE = r"(?!token\b|error=|realm=|authentication\b)"  # words that follow "Bearer" in prose and in WWW-Authenticate
+_QUOTED = r"(?:\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*')"
 _PATTERNS = (
-    (re.compile(r"\b(Bearer|Basic)\s+[^\s\"',;]+", re.IGNORECASE), rf"\1 {HIDDEN}"),
-    (
-        re.compile(r"([?&](?:access_token|id)=)[^&\s\"'#]+", re.IGNORECASE),
-        rf"\1{HIDDEN}",
-    ),  # id: the connection token of a negotiate
-    (re.compile(r"(access_token=)[^&\s\"'#]+", re.IGNORECASE), rf"\1{HIDDEN}"),
-    (re.compile(r"(\w+://)[^/\s@\"']+@"), rf"\1{HIDDEN}@"),
-    (re.compile(r"\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*"), HIDDEN),  # a JSON Web Token, wherever it stands
-    (
-        re.compile(
-            r"((?:access_?token|password|secret|payload|authorization)[\"']?\s*[:=]\s*)(\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*')",
-            re.IGNORECASE,
-        ),
-        rf'\1"{HIDDEN}"',
-    ),
+    (re.compile(rf"\b(Bearer\s+){_PROSE}[^\s\"',;]+", re.IGNORECASE), HIDDEN),
+    (re.compile(r"(authorization[\"']?\s*[:=]\s*[\"']?Basic\s+)[^\s\"',;]+", re.IGNORECASE), HIDDEN),
+    (re.compile(r"([?&]id=)[^&\s\"'#]+", re.IGNORECASE), HIDDEN),  # SignalR's connection token: who knows it speaks for us
+    (re.compile(r"(access_token=)[^&\s\"'#]+", re.IGNORECASE), HIDDEN),
+    (re.compile(r"(\w+://)[^/\s@\"']+(?=@)"), HIDDEN),
+    (re.compile(r"(\b)eyJ[\w-]{8,}\.[\w-]+\.[\w-]*"), HIDDEN),  # a JSON Web Token, wherever it stands
+    (re.compile(rf"((?:token|password|secret|payload)[\"']?\s*[:=]\s*){_QUOTED}", re.IGNORECASE), f'"{HIDDEN}"'),
 )
 
 
 def redact(text: str) -> str:
     """The text without bearer tokens, token query values, user info in URLs, JSON Web Tokens, and quoted secrets or payloads."""
-    for pattern, replacement in _PATTERNS:
-        text = pattern.sub(replacement, text)
+    for pattern, hidden in _PATTERNS:
+        text = pattern.sub(lambda found, hidden=hidden: found[1] + hidden, text)  # type: ignore[misc]
     return text
 
 
-def redact_value(name: str, value: object) -> object:
+def redact_value(name: str, value: Any) -> Any:
     """The value as it may be shown under that name; looks into lists and mappings."""
-    if SECRET_NAMES.search(name) and value is not None and not isinstance(value, bool | int | float):
+    if value is None or isinstance(value, bool):
+        return value
+    if SECRET_NAMES.search(name):
         return HIDDEN
     match value:
         case str():
-            return redact(value)
+            shown: object = redact(value)
         case dict():
-            return {key: redact_value(str(key), inner) for key, inner in value.items()}
+            shown = {str(key): redact_value(str(key), inner) for key, inner in value.items()}
         case list() | tuple() | set() | frozenset():
-            return [redact_value("", inner) for inner in value]
+            shown = [redact_value("", inner) for inner in value]
         case bytes() | bytearray() | memoryview():
-            return f"({len(value)} bytes)"
+            shown = f"({len(value)} bytes)"
         case BaseException():
-            return redact(f"{type(value).__name__}: {value}")
+            shown = redact(f"{type(value).__name__}: {value}")
         case _:
-            return value
+            shown = value
+    return shown

@@ -95,7 +95,7 @@ class SendQueue:
         self._holds: list[tuple[float, Entity]] = []
         self._positions: OrderedDict[Entity, int] = OrderedDict()
         self._finished_meanwhile: set[int] | None = None  # while a page is being read
-        self._grown_meanwhile = False
+        self._grown_meanwhile: set[int] = set()
         self._entity_is_next = False
         self._aged_credit = 0.0
 
@@ -111,7 +111,7 @@ class SendQueue:
     def loading(self) -> None:
         """A page is about to be read: what is finished from now on must not be taken in again from it."""
         self._finished_meanwhile = set()
-        self._grown_meanwhile = False
+        self._grown_meanwhile.clear()
 
     def position(self, entity: Entity) -> int:
         """All rows of this entity up to this id are done; 0 where nothing is known."""
@@ -129,7 +129,7 @@ class SendQueue:
             return
         if isinstance(load, LoadLane):
             lane = self._lanes[load.priority]
-            lane.after_id, lane.complete = page.after_id, page.complete and not self._grown_meanwhile
+            lane.after_id, lane.complete = page.after_id, page.complete and load.priority not in self._grown_meanwhile
         else:
             self._refill.pop(load.entity, None)
             state = self._entity(load.entity)
@@ -196,11 +196,11 @@ class SendQueue:
         else:
             self._lanes[lane].ready_count -= 1
 
-    def grown(self) -> None:
-        """There are newer rows than were read."""
-        self._grown_meanwhile = True
-        for lane in self._lanes.values():
-            lane.complete = False
+    def grown(self, priorities: Iterable[int] = PRIORITIES) -> None:
+        """There are newer rows of these priorities than were read."""
+        for priority in priorities:
+            self._lanes[priority].complete = False
+            self._grown_meanwhile.add(priority)
 
     def reset(self) -> None:
         """Forget everything but what is in flight, and read the backlog afresh."""
@@ -282,6 +282,8 @@ class SendQueue:
         for priority in PRIORITIES:
             while len(batch) < limit and not room.full and (row := self._head(priority, batch)):
                 self._take_row(row, batch, room, limit)
+            if not self._lanes[priority].complete:
+                return  # there are more of these on disk: what is less urgent waits until they are read
 
     def _take_row(self, row: OutboxRow, batch: list[OutboxRow], room: _Room, limit: int) -> None:
         """This row, its entity's earlier ones first."""

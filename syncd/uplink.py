@@ -15,6 +15,7 @@ from syncd.errors import ConnectionLost, HubError, InvocationError, InvocationTi
 from syncd.messagelimit import MessageLimiter, Unanswered
 from syncd.messages import UnreadableVerdictError, read_verdicts
 from syncd.sendqueue import LoadLane, SendQueue
+from syncd.status.report import OutboxError
 from syncd.store.journal import Outcome
 from syncd.store.outbox import PRIORITIES
 
@@ -85,6 +86,7 @@ class Uplink:
         self._undurable = 0
         self._unanswered: dict[int, Unanswered] = {}
         self._judged: HubSession | None = None
+        self._leaving = False
         self._pauses = 0
         self._not_before = 0.0
         self._clock_warned = False
@@ -93,11 +95,8 @@ class Uplink:
         self.pending = dict.fromkeys(PRIORITIES, 0)
         self.failed = 0
         self.last_sent_at: datetime | None = None
-        self.recent_errors: deque[dict[str, Any]] = deque(maxlen=RECENT_ERRORS)
-        self.backlog_total = 0
-        self.backlog_done = 0
-        self.backlog_failed = 0
-        self.backlog_began: float | None = None
+        self.recent_errors: deque[OutboxError] = deque(maxlen=RECENT_ERRORS)
+        self.delivered = 0  # batches that came back, whatever their verdicts: a sign of life
         self.takes_no_rows = False  # the hub knows neither of the two methods
 
     # ── the loops ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -138,23 +137,16 @@ class Uplink:
                     self.failed = await self._reader.failed()
                     await self._hold_failed_entities()
                 self.pending = dict(counts.pending)
-                self._restart_progress()
             else:
                 for priority, number in counts.pending.items():
                     self.pending[priority] += number
-                self.backlog_total += sum(counts.pending.values())
-            grown = self._counts is None or counts.newest_id != self._counts.newest_id or counts.generation != self._counts.generation
+            afresh = self._counts is None or counts.generation != self._counts.generation
+            grown = [p for p in PRIORITIES if afresh or self._counts is None or counts.newest_id[p] != self._counts.newest_id[p]]
             self._counts = counts
         if grown:
-            if self.backlog_began is None and self.total_pending:
-                self._restart_progress()
-            self._queue.grown()
+            self._queue.grown(grown)
             self._load.set()
             self._on_change()
-
-    def _restart_progress(self) -> None:
-        self.backlog_total, self.backlog_done, self.backlog_failed = self.total_pending, 0, 0
-        self.backlog_began = self._clock.monotonic() if self.total_pending else None
 
     async def _hold_failed_entities(self) -> None:
         if self._sync.hold_entity_on_failure:
@@ -239,7 +231,7 @@ class Uplink:
         limiter = self.limiter
         window = 1 if limiter.careful else self._sync.batches_in_flight
         now = self._clock.monotonic()
-        if self._window >= window or self._undurable >= window + UNDURABLE_BATCHES or now < self._not_before or session.loss is not None:
+        if self._leaving or self._window >= window or self._undurable >= window + UNDURABLE_BATCHES or now < self._not_before or session.loss is not None:
             return []
         limit = self._sync.batch_size if limiter.max_rows is None else min(self._sync.batch_size, limiter.max_rows)
         budget = limiter.ceiling - session.encoded_size(SEND_BATCH, 2)
@@ -269,6 +261,7 @@ class Uplink:
             await self._decide(delivery)
         finally:
             self._undurable -= 1
+            self.delivered += 1
             for row in rows:
                 if row.id not in delivery.landed:
                     self._queue.back(row)
@@ -288,17 +281,13 @@ class Uplink:
                 self._queue.wait(row, self._clock.monotonic() + delivery.delays[row.id])
                 continue
             self.pending[row.priority] = max(0, self.pending[row.priority] - 1)
-            self.backlog_done += 1
             if outcome.status == "sent":
                 self.last_sent_at = now
             else:
                 self.failed += 1
-                self.backlog_failed += 1
             self._queue.done(row)
             if outcome.status == "failed" and self._sync.hold_entity_on_failure:
                 self._queue.hold(row.entity)
-        if not self.total_pending:
-            self.backlog_began = None
         self._on_change()
 
     async def _send_rows(self, session: HubSession, rows: list[OutboxRow], delivery: _Delivery) -> None:
@@ -478,7 +467,7 @@ class Uplink:
     def _note(self, row: OutboxRow, error: str, event: str, **more: object) -> None:
         self._log.warning(event, id=row.id, entity_type=row.entity_type, entity_id=row.entity_id, correlation_id=row.correlation_id, error=error, **more)
         self.recent_errors.append(
-            {"at": iso_ms(self._clock.now()), "id": row.id, "entityType": row.entity_type, "entityId": row.entity_id, "error": error[:MAX_ERROR_CHARACTERS]}
+            OutboxError(self._clock.now(), row.entity_type, row.entity_id, row.correlation_id, error, final=event == "row_failed")
         )
 
     def _outcome(self, row: OutboxRow, status: str, attempts: int, error: str | None, retry_at: datetime | None = None) -> Outcome:
@@ -494,11 +483,23 @@ class Uplink:
         self._not_before = self._clock.monotonic() + seconds
         self._log.warning("hub_decides_nothing", reason=reason, retry_in_seconds=seconds)
 
+    async def drain(self, seconds: float) -> None:
+        """Take nothing more, and wait so long at most until what is in flight is back and durable."""
+        self._leaving = True
+        began = self._clock.monotonic()
+        while not self.idle and self._clock.monotonic() - began < seconds:
+            await self._clock.sleep(0.01)
+
     # ── for the status ────────────────────────────────────────────────────────────────────────────────────────────
     @property
     def total_pending(self) -> int:
         """Rows that wait, are in flight, or wait for their retry."""
         return sum(self.pending.values())
+
+    @property
+    def should_move(self) -> bool:
+        """There is something to send, a hub to send it to, and no reason to wait."""
+        return self._undurable > 0 or (bool(self._queue.in_flight) and not self._leaving)
 
     @property
     def idle(self) -> bool:

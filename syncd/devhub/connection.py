@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from aiohttp import ClientConnectionError, WSMsgType
 
 from syncd.devhub import protocol
-from syncd.devhub.protocol import HandshakeError, InvocationFailed, ProtocolError, Type
+from syncd.devhub.protocol import HandshakeError, InvocationError, ProtocolError, Type
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -46,7 +46,7 @@ class Hub(Protocol):
         """The method's own name for whatever case the client wrote it in; None if there is none."""
 
     async def call(self, connection: Connection, method: str, arguments: list[Any]) -> object:
-        """Runs a method that exists; its result. Raises InvocationFailed."""
+        """Runs a method that exists; its result. Raises InvocationError."""
 
 
 class ClientResultError(Exception):
@@ -66,6 +66,7 @@ class Connection:
     def __init__(
         self,
         socket: web.WebSocketResponse,
+        *,
         hub: Hub,
         limits: Limits,
         connection_id: str,
@@ -218,30 +219,29 @@ class Connection:
 
     async def _serve(self, message: dict[str, Any]) -> None:
         """Runs one invocation and answers it, if it wants an answer."""
-        answer: dict[str, Any] = {"type": Type.COMPLETION.value, "invocationId": message.get("invocationId")}
-        target = self._hub.method_name(message["target"]) or message["target"]
         try:
-            answer["result"] = await self._result(target, message)
-        except InvocationFailed as error:
-            answer["error"] = error.text(target)
+            outcome = await self._outcome(message)
+            if number := message.get("invocationId"):
+                await self.send({"type": Type.COMPLETION.value, "invocationId": number, **outcome})
         finally:
             self._heard_at = self._clock()  # the client's time-out stands still while its method runs
             self._turn.release()
-        if answer["invocationId"]:
-            await self.send(answer)
 
-    async def _result(self, target: str, message: dict[str, Any]) -> object:
-        if self._hub.method_name(target) is None:
-            raise InvocationFailed("Method does not exist.", before=True)
+    async def _outcome(self, message: dict[str, Any]) -> dict[str, Any]:
+        method = self._hub.method_name(message["target"])
+        if method is None:
+            return {"error": InvocationError("Method does not exist.", before=True).text(message["target"])}
+        if message["type"] == Type.STREAM_INVOCATION:
+            return {"error": f"The client attempted to invoke the non-streaming '{method}' method with a streaming invocation."}
         if streams := message.get("streamIds"):
-            raise InvocationFailed(f"Client sent {len(streams)} stream(s), Hub method expects 0.")
+            return {"error": InvocationError(f"Client sent {len(streams)} stream(s), Hub method expects 0.").text(method)}
         try:
-            return await self._hub.call(self, target, message["arguments"])
-        except InvocationFailed:
-            raise
-        except Exception as error:
-            logger.exception("hub method %s", target)
-            raise InvocationFailed from error
+            return {"result": await self._hub.call(self, method, message["arguments"])}
+        except InvocationError as error:
+            return {"error": error.text(method)}
+        except Exception:
+            logger.exception("hub method %s", method)
+            return {"error": InvocationError().text(method)}
 
     def _resolve(self, message: dict[str, Any]) -> None:
         waiting = self._results.get(message["invocationId"])

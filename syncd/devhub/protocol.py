@@ -45,7 +45,7 @@ class HandshakeError(Exception):
     """The handshake failed; the message is what the client is told."""
 
 
-class InvocationFailed(Exception):
+class InvocationError(Exception):
     """A hub method cannot answer.
 
     Attributes:
@@ -59,7 +59,9 @@ class InvocationFailed(Exception):
 
     def text(self, method: str) -> str:
         """What the client is told. ASP.NET Core keeps the reason to itself, unless it is a `HubException`."""
-        what = f"Failed to invoke '{method}' due to an error" if self.before else f"An unexpected error occurred invoking '{method}'"
+        what = (
+            f"Failed to invoke '{method}' due to an error" if self.before else f"An unexpected error occurred invoking '{method}'"
+        )
         return f"{what} on the server." + (f" HubException: {self.reason}" if self.reason else "")
 
 

@@ -59,7 +59,7 @@ class Backoff:
         return self._random.uniform(0.5, 1.5)
 
     def next_seconds(self, reason: HubError, *, is_slow: bool = False) -> float:
-        """The delay before the next attempt, after one that ended for this reason; `is_slow`: the longest, whatever the reason."""
+        """The delay before the next attempt, after one that ended for this reason; with `is_slow` the longest."""
         match reason:
             case AuthenticationRejected():
                 self._rejections += 1

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
 ConnectionState: TypeAlias = Literal["connecting", "connected", "reconnecting", "offline", "disconnected"]
@@ -18,8 +18,8 @@ class ConnectionStatus:
 
     Attributes:
         hub_url: the configured URL without its secrets.
-        state: `disconnected` when nobody tries; `connecting` until the first connection; `reconnecting` after a loss; `offline` after
-            `hub.max_reconnect_attempts` failures in a row, while trying goes on.
+        state: `disconnected` when nobody tries; `connecting` until the first connection; `reconnecting` after a loss; `offline`
+            after `hub.max_reconnect_attempts` failures in a row, while trying goes on.
         connection_id: public name of the present connection.
         last_connected_at: when the present or last connection began.
         disconnected_at: when the last one ended; None while connected.

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
-from syncd.errors import AuthenticationRejected, ConnectionFailed, ConnectionLost, HubError
+from syncd.errors import AuthenticationRejected, ConnectionFailed, ConnectionLost, HubError, SyncdError
 from syncd.hub.negotiate import checked_token, negotiate
 from syncd.hub.retry import Backoff
 from syncd.hub.seldom import SeldomLog
@@ -21,6 +20,7 @@ from syncd.hub.url import shown
 if TYPE_CHECKING:
     import random as random_module
     import ssl
+    from collections.abc import Awaitable, Callable
 
     from structlog.typing import FilteringBoundLogger
 
@@ -116,6 +116,7 @@ class Hub:
                     raise asyncio.CancelledError
                 await self._pause(reason)
         finally:
+            self._connected_at = None
             self.status.state = "disconnected"
             self.status.next_attempt_at = None
             self.status.changed()
@@ -128,7 +129,7 @@ class Hub:
         return self._session
 
     def retry_soon(self, reason: str) -> None:
-        """Make the next reconnect quick, whatever the backoff says; not more than 20 times without a stable connection between."""
+        """Make the next reconnect quick, whatever the backoff says; at most 20 times without a stable connection between."""
         if self._hurry_seconds is not None:
             return
         self._hurry_seconds = self._backoff.hurry_seconds()
@@ -204,6 +205,8 @@ class Hub:
                 token = await asyncio.to_thread(self._read_token)
         except TimeoutError:
             raise ConnectionFailed(f"the access token could not be read within {seconds:g} s") from None
+        except SyncdError as error:
+            raise ConnectionFailed(f"the access token cannot be read: {error}") from error
         except (OSError, ValueError) as error:
             why = error.strerror if isinstance(error, OSError) and error.strerror else "it is no text"
             raise ConnectionFailed(f"the access token cannot be read from {self._options.access_token_file}: {why}") from error
@@ -244,15 +247,18 @@ class Hub:
     async def _pause(self, reason: HubError) -> None:
         """Say what happened, and let the time until the next attempt pass."""
         self._take_note(reason)
-        if self._hurry_seconds is None:
-            is_slow = self.status.state == "offline"
-            delay = self._backoff.next_seconds(reason, is_slow=is_slow)
-            self._announce(reason, delay)
-            if await self._sleep_through(delay):
-                return
-        delay, self._hurry_seconds = self._hurry_seconds or 0.0, None
-        self._announce(reason, delay)
-        await self._clock.sleep(delay)
+        is_hurried = self._hurry_seconds is not None
+        delay = self._hurry_seconds or self._backoff.next_seconds(reason, is_slow=self.status.state == "offline")
+        self._schedule(delay)
+        self._report(reason, delay)
+        self._connected_at = None
+        if not is_hurried and not await self._sleep_through(delay):
+            delay = self._hurry_seconds or 0.0
+            self._schedule(delay)
+            is_hurried = True
+        if is_hurried:
+            self._hurry_seconds = None
+            await self._clock.sleep(delay)
 
     def _take_note(self, reason: HubError) -> None:
         """A lost connection or a failed attempt, in the status."""
@@ -268,13 +274,14 @@ class Hub:
             status.state = "offline"
             self._log.error("hub_offline", hub=status.hub_url, attempts=status.reconnect_attempts, reason=status.last_error)
 
-    def _announce(self, reason: HubError, delay: float) -> None:
+    def _schedule(self, delay: float) -> None:
         self.status.next_attempt_at = self._clock.now() + timedelta(seconds=delay)
         self.status.changed()
+
+    def _report(self, reason: HubError, delay: float) -> None:
         facts = {"reason": str(reason), "retry_in_seconds": round(delay, 1)}
         if self._connected_at is not None:
             lived = round(self._clock.monotonic() - self._connected_at, 1)
-            self._connected_at = None
             self._log.warning("hub_connection_lost", lived_seconds=lived, **facts)
         elif self.status.reconnect_attempts > self._options.max_reconnect_attempts:
             self._log.debug("hub_connect_failed", attempt=self.status.reconnect_attempts, **facts)

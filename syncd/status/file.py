@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -14,6 +15,7 @@ from syncd.status.progress import ProgressMeter
 from syncd.status.report import snapshot
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from structlog.typing import FilteringBoundLogger
@@ -39,7 +41,7 @@ def write_status(path: Path, document: dict[str, Any]) -> None:
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE)
         with open(descriptor, "wb") as file:  # noqa: PTH123  (a descriptor is no path)
             os.fchmod(descriptor, FILE_MODE)  # whatever the umask says
-            file.write(orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+            file.write(_encode(document))
         beside.replace(path)
     except OSError as error:
         with contextlib.suppress(OSError):
@@ -47,11 +49,27 @@ def write_status(path: Path, document: dict[str, Any]) -> None:
         raise StorageError(f"the status file {path} cannot be written: {error.strerror or error}") from error
 
 
+def _encode(document: dict[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    except TypeError:  # HQ may send half a surrogate pair, or a number beyond 64 bits; orjson refuses both
+        return json.dumps(document, indent=2).encode() + b"\n"
+
+
 class StatusWriter:
     """Keeps the file in step with the report."""
 
-    def __init__(self, report: Report, settings: Settings, clock: Clock, log: FilteringBoundLogger) -> None:
+    def __init__(
+        self,
+        report: Report,
+        settings: Settings,
+        clock: Clock,
+        log: FilteringBoundLogger,
+        collect: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Args: `collect` brings the report up to date; called before each write."""
         self.settings = settings
+        self._collect = collect
         self._report = report
         self._clock = clock
         self._log = log
@@ -66,13 +84,15 @@ class StatusWriter:
             await self._changed_or_due()
 
     def write(self) -> None:
-        """Write the report as it stands; the last one, when we stop, too. A failure is logged once, and the next write tries again."""
+        """Write the report as it stands; once more at the very end. A failure is logged once; the next write tries again."""
         report = self._report
         report.changed.clear()
+        self._collect()
         report.progress = self._meter.measure(
             pending=report.outbox.pending_total,
             sent=report.outbox.sent_total,
             failed=report.outbox.failed,
+            current_item=report.outbox.current_item,
             now=self._clock.monotonic(),
         )
         try:

@@ -25,7 +25,7 @@ class Progress:
     completed_items: int
     failed_items: int
     seconds_remaining: float | None
-    current_item: str = ""
+    current_item: str
 
     @property
     def is_complete(self) -> bool:
@@ -65,13 +65,14 @@ class ProgressMeter:
         self._base = (0, 0)  # sent and failed rows when the backlog began
         self._samples: deque[tuple[float, int]] = deque()
 
-    def measure(self, *, pending: int, sent: int, failed: int, now: float) -> Progress | None:
+    def measure(self, *, pending: int, sent: int, failed: int, current_item: str, now: float) -> Progress | None:
         """Take the counters as they stand.
 
         Args:
             pending: rows that wait.
             sent: rows sent since the process started.
             failed: rows that are `failed`; may fall, when a person retries or cancels some.
+            current_item: what was last sent, in words.
             now: monotonic seconds.
         """
         if self._progress is None or self._progress.is_complete:
@@ -82,7 +83,7 @@ class ProgressMeter:
         completed = max(0, sent - self._base[0])
         given_up = max(0, failed - self._base[1])
         done = completed + given_up
-        self._progress = Progress(done + pending, completed, given_up, self._remaining(pending, done, now))
+        self._progress = Progress(done + pending, completed, given_up, self._remaining(pending, done, now), current_item)
         return self._progress
 
     def _remaining(self, pending: int, done: int, now: float) -> float | None:

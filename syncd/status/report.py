@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from syncd import __version__
 from syncd.clock import iso_ms
+from syncd.hub.status import ConnectionStatus
 from syncd.hub.url import shown
 from syncd.redaction import redact
 from syncd.status.health import assess
@@ -36,28 +37,6 @@ PRIORITIES = {1: "critical", 2: "high", 3: "normal", 4: "low"}
 INBOUND_TYPES = ("Product", "Price", "Inventory", "Transaction")
 
 State = Literal["starting", "connecting", "online", "syncing", "reconnecting", "offline", "stopping", "stopped"]
-ConnectionState = Literal["disconnected", "connecting", "connected", "reconnecting"]
-
-
-@dataclass(slots=True)
-class Connection:
-    """The line to HQ.
-
-    Attributes:
-        authentication_rejected: HQ answered 401 or 403 when we last tried.
-        missing_methods: what this hub said that it does not have.
-    """
-
-    hub_url: str
-    state: ConnectionState = "disconnected"
-    connection_id: str | None = None
-    last_connected_at: datetime | None = None
-    disconnected_at: datetime | None = None
-    reconnect_attempts: int = 0
-    next_attempt_at: datetime | None = None
-    last_error: str | None = None
-    authentication_rejected: bool = False
-    missing_methods: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +62,7 @@ class Outbox:
     Attributes:
         pending: rows that HQ does not have yet, by priority (1 to 4).
         sent_total: since the start of this process.
+        current_item: what was last sent, such as `Receipt 1042`.
     """
 
     pending: dict[int, int] = field(default_factory=lambda: dict.fromkeys(PRIORITIES, 0))
@@ -90,6 +70,7 @@ class Outbox:
     failed: int = 0
     sent_total: int = 0
     last_sent_at: datetime | None = None
+    current_item: str = ""
     recent_errors: deque[OutboxError] = field(default_factory=lambda: deque(maxlen=10))
 
     @property
@@ -122,7 +103,7 @@ class Heartbeat:
 
     last_sent_at: datetime | None = None
     last_response_at: datetime | None = None
-    round_trip_ms: float | None = None
+    round_trip_milliseconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +122,8 @@ class Report:
     """All that the status file tells, and what its health follows from.
 
     Attributes:
+        connection: the hub's own account of itself, changed in place by its supervisor.
+        missing_methods: what this hub said that it does not have.
         storage_error: why a database cannot be used at the moment.
         stalled_loops: names of the loops that make no progress.
         configuration_error: why a reload was refused; the settings before it are still in use.
@@ -151,19 +134,20 @@ class Report:
     hub_url: str
     started_at: datetime
     state: State = "starting"
-    connection: Connection = field(init=False)
+    connection: ConnectionStatus = field(init=False)
     progress: Progress | None = None
     outbox: Outbox = field(default_factory=Outbox)
     inbound: Inbound = field(default_factory=Inbound)
     heartbeat: Heartbeat = field(default_factory=Heartbeat)
     last_sync_complete: SyncCompletion | None = None
+    missing_methods: set[str] = field(default_factory=set)
     storage_error: str | None = None
     stalled_loops: list[str] = field(default_factory=list)
     configuration_error: str | None = None
     changed: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
 
     def __post_init__(self) -> None:
-        self.connection = Connection(hub_url=self.hub_url)
+        self.connection = ConnectionStatus(hub_url=self.hub_url)
 
     def touch(self) -> None:
         """Something changed: let the file follow."""
@@ -218,7 +202,7 @@ def snapshot(report: Report, settings: Settings, now: datetime) -> dict[str, Any
         "heartbeat": {
             "lastSentAt": _moment(heartbeat.last_sent_at),
             "lastResponseAt": _moment(heartbeat.last_response_at),
-            "roundTripMs": None if heartbeat.round_trip_ms is None else round(heartbeat.round_trip_ms, 1),
+            "roundTripMs": None if heartbeat.round_trip_milliseconds is None else round(heartbeat.round_trip_milliseconds, 1),
         },
         "lastSyncComplete": complete
         and {

@@ -10,7 +10,11 @@ from __future__ import annotations
 import sqlite3
 from typing import TYPE_CHECKING
 
+from syncd.errors import StorageError
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from syncd.clock import Clock
     from syncd.store.database import Database
 
@@ -35,8 +39,8 @@ async def checkpoint(database: Database) -> None:
     await database.run(passive)
 
 
-async def keep_checkpointed(database: Database, clock: Clock) -> None:
-    """Checkpoint whenever the log has grown; for ever."""
+async def keep_checkpointed(database: Database, clock: Clock, on_trouble: Callable[[StorageError | None], None]) -> None:
+    """Checkpoint whenever the log has grown; for ever. A disk that refuses is reported, and asked again."""
     log = database.path.with_name(database.path.name + "-wal")
     seen: tuple[int, int] | None = None
     while True:
@@ -47,5 +51,10 @@ async def keep_checkpointed(database: Database, clock: Clock) -> None:
             continue
         now = (stat.st_size, stat.st_mtime_ns)
         if now != seen and stat.st_size >= MIN_LOG_BYTES:
-            await checkpoint(database)
+            try:
+                await checkpoint(database)
+            except StorageError as error:
+                on_trouble(error)
+                continue
+            on_trouble(None)
         seen = now

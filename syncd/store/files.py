@@ -128,6 +128,8 @@ async def open_store(paths: DatabaseSettings, clock: Clock, log: FilteringBoundL
             store = TillWriter(other, clock, last_written=store_written)
             checkpointers.append(await connect(paths.path))
         reader = await connect(paths.outbox_path, attach=paths.state_path)
+        for till in {id(outbox): outbox, id(store): store}.values():
+            await till.look()
     except BaseException:
         for database in opened:
             await database.close()

@@ -65,7 +65,7 @@ class TillWriter:
         self._clock = clock
         self._turn = asyncio.Lock()
         self._urgent_waiting = 0
-        self._held: deque[tuple[float, float]] = deque()
+        self._held: deque[tuple[float, float]] = deque()  # when a piece ended, and for how long it held the lock
         self._data_version: int | None = None
         self._others_wrote_at = clock.monotonic() if last_written is None else last_written
         self.held_seconds_total = 0.0
@@ -111,14 +111,14 @@ class TillWriter:
         """Return with `_turn` held, once the share allows it."""
         while True:
             await self._turn.acquire()
-            delay = self._delay(await self._look(), expected, urgent=urgent)
+            delay = self._delay(await self.look(), expected, urgent=urgent)
             if delay <= 0:
                 return
             self._turn.release()
             await self._clock.sleep(delay)
 
-    async def _look(self) -> bool:
-        """Whether the file is quiet, after a look at it."""
+    async def look(self) -> bool:
+        """Whether the file is quiet, after a look at it; the first look only remembers where others stood."""
         version = await self.database.run(lambda c: int(c.execute("PRAGMA data_version").fetchone()[0]))
         if self._data_version is not None and version != self._data_version:
             self.others_wrote()

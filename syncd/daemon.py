@@ -1,0 +1,240 @@
+"""The whole life of the daemon on one screen: lock, open, TaskGroup, READY, stop, drain.
+
+    run(settings, config_file) -> exit code
+
+One task group holds every loop; a crash in any of them ends the daemon with its error, and the service manager starts it again. There is
+nothing whose loss or repetition matters: killed between any two lines and started again, it loses nothing and doubles nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+from typing import TYPE_CHECKING
+
+import structlog
+
+from syncd import __version__
+from syncd.clock import SystemClock
+from syncd.config import load_settings
+from syncd.downlink import Downlink
+from syncd.errors import ExitCode, StorageError, SyncdError
+from syncd.heartbeat import HeartbeatLoop
+from syncd.hub.supervisor import Hub
+from syncd.log import set_up_logging
+from syncd.messages import encode_item
+from syncd.notices import Notices
+from syncd.status.file import StatusWriter
+from syncd.status.report import Report
+from syncd.store.change import ChangeSignal
+from syncd.store.checkpoint import keep_checkpointed
+from syncd.store.files import StoreFiles, StoreLock, open_store
+from syncd.store.inbox import Inbox
+from syncd.store.journal import Journal
+from syncd.store.marking import Marker
+from syncd.store.outbox import OutboxReader
+from syncd.store.retention import Retention
+from syncd.systemd import Notifier
+from syncd.uplink import Uplink
+from syncd.watch import Watch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+    from pathlib import Path
+    from typing import Any
+
+    from structlog.typing import FilteringBoundLogger
+
+    from syncd.clock import Clock
+    from syncd.config import Settings
+    from syncd.hub.session import HubSession
+
+DRAIN_SECONDS = 10.0  # for what is in flight when we are told to stop; systemd's own patience is 30 s
+
+
+async def run(settings: Settings, config_file: Path | None) -> int:
+    """Run until a signal says otherwise; SIGHUP begins anew with the configuration as it is then.
+
+    Raises:
+        SyncdError: why it cannot start, or go on.
+    """
+    stop = StopSignals()
+    stop.install()
+    notifier = Notifier()
+    clock = SystemClock()
+    while True:
+        daemon = Daemon(settings, clock, random.Random(), notifier)  # noqa: S311 - jitter
+        await daemon.run(stop)
+        if not stop.reload.is_set():
+            return ExitCode.OK
+        stop.reload.clear()
+        settings = reload_settings(settings, config_file, daemon.log)
+
+
+def reload_settings(old: Settings, config_file: Path | None, log: FilteringBoundLogger) -> Settings:
+    """The configuration as it is now, or the old one where that is bad."""
+    try:
+        new = load_settings(config_file)
+    except SyncdError as error:
+        log.error("configuration_refused", error=str(error), hint="the old one stays")
+        return old
+    set_up_logging(new.log, SystemClock())
+    log.info("configuration_reloaded")
+    return new
+
+
+class StopSignals:
+    """SIGTERM and SIGINT ask to stop, a second one at once; SIGHUP asks to reload.
+
+    asyncio runs these handlers between two steps of the loop, never inside our code.
+    """
+
+    def __init__(self) -> None:
+        self.stop = asyncio.Event()
+        self.now = asyncio.Event()
+        self.reload = asyncio.Event()
+
+    def install(self) -> None:
+        """From now on the signals come here."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._asked)
+        loop.add_signal_handler(signal.SIGHUP, self.reload.set)
+
+    def _asked(self) -> None:
+        (self.now if self.stop.is_set() else self.stop).set()
+
+    async def any(self) -> None:
+        """Return when there is a reason to end this life."""
+        waits = [asyncio.ensure_future(event.wait()) for event in (self.stop, self.reload)]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+
+class Daemon:
+    """One life with one configuration."""
+
+    def __init__(self, settings: Settings, clock: Clock, chance: random.Random, notifier: Notifier) -> None:
+        self.settings = settings
+        self.log: FilteringBoundLogger = structlog.get_logger().bind(store_id=settings.store.id)
+        self._clock = clock
+        self._random = chance
+        self._notifier = notifier
+        self._troubles: dict[str, str] = {}
+        self.report = Report(store_id=settings.store.id, hub_url=settings.hub.url, started_at=clock.now())
+
+    async def run(self, stop: StopSignals) -> None:
+        """Live.
+
+        Raises:
+            SyncdError: why it cannot start, or go on.
+        """
+        lock = StoreLock(self.settings.database.outbox_path)
+        lock.acquire()
+        try:
+            files = await open_store(self.settings.database, self._clock, self.log)
+            try:
+                await self._live(files, stop)
+            finally:
+                await files.close()
+        finally:
+            lock.release()
+
+    async def _live(self, files: StoreFiles, stop: StopSignals) -> None:
+        settings, clock, log = self.settings, self._clock, self.log
+        hub = Hub(settings.hub, store_id=settings.store.id, clock=clock, random=self._random, log=log)
+        reader = OutboxReader(files.reader, clock.now, lambda row: encode_item(row, settings.store.id))
+        journal = Journal(files.journal, clock, self._trouble("journal"))
+        inbox = Inbox(files.store, clock)
+        touch = self.report.touch
+        uplink = Uplink(
+            hub=hub, reader=reader, journal=journal, settings=settings, clock=clock, random=self._random, log=log,
+            on_trouble=self._trouble("outbox"), on_change=touch,
+        )  # fmt: skip
+        downlink = Downlink(
+            hub=hub, inbox=inbox, settings=settings, clock=clock, log=log, on_trouble=self._trouble("store"), on_change=touch
+        )
+        heartbeat = HeartbeatLoop(
+            hub=hub, store_id=settings.store.id, interval_seconds=settings.heartbeat.interval_seconds, clock=clock, log=log,
+            describe=lambda: {
+                "pendingSyncCount": uplink.total_pending, "failedCount": uplink.failed, "cursor": downlink.cursor, "state": self.report.state,
+            },
+            on_change=touch,
+        )  # fmt: skip
+        Notices(hub, self.report, clock, log)
+
+        async def greet(session: HubSession) -> None:
+            await heartbeat.beat(session)
+            downlink.connected()
+
+        hub.on_connected(greet)
+        hub.status.on_change.append(touch)
+        watch = Watch(self.report, hub, uplink, downlink, heartbeat, journal, files, self._notifier, clock, log, self._troubles)
+        status = StatusWriter(self.report, settings, clock, log, watch.collect)
+        marker = Marker(files.outbox, journal, clock, self._trouble("outbox marks"))
+        retention = Retention(files.outbox, files.store, settings.sync.retention_days, clock, self._trouble("retention"))
+        change = ChangeSignal(files.reader, clock, uplink.changed)
+        loops: dict[str, Coroutine[Any, Any, object]] = {
+            "journal": journal.run(), "marker": marker.run(), "retention": retention.run(), "change": change.run(), "uplink": uplink.run(),
+            "downlink": downlink.run(), "heartbeat": heartbeat.run(), "hub": hub.run(), "status": status.run(), "watch": watch.run(),
+        }  # fmt: skip
+        for number, database in enumerate(files.checkpointers):
+            loops[f"checkpoint.{number}"] = keep_checkpointed(database, clock, self._trouble(f"checkpoint.{number}"))
+        log.info("started", version=__version__, database=str(settings.database.path), hub=hub.status.hub_url)
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(loop, name=name) for name, loop in loops.items()]
+                self._notifier.ready()
+                await stop.any()
+                await self._leave(stop, uplink, tasks)
+        except* SyncdError as errors:
+            raise first_of(errors) from errors
+        finally:
+            self.report.state = "stopped"
+            watch.stopped = True
+            status.write()
+            log.info("stopped", pending=uplink.total_pending)
+
+    async def _leave(self, stop: StopSignals, uplink: Uplink, tasks: list[asyncio.Task[object]]) -> None:
+        """Finish what is in flight, within bounds; a second signal cuts that short."""
+        if stop.stop.is_set():
+            self._notifier.stopping()
+        else:
+            self._notifier.reloading()
+        self.report.state = "stopping"
+        self.report.touch()
+        drain = asyncio.ensure_future(uplink.drain(DRAIN_SECONDS))
+        hurry = asyncio.ensure_future(stop.now.wait())
+        await asyncio.wait((drain, hurry), return_when=asyncio.FIRST_COMPLETED)
+        for task in (drain, hurry, *tasks):
+            task.cancel()
+
+    def _trouble(self, where: str) -> Callable[[StorageError | None], None]:
+        """A place that says when its database cannot be used, and when it can again."""
+
+        def tell(error: StorageError | None) -> None:
+            before = self._troubles.get(where)
+            if error is None:
+                if self._troubles.pop(where, None) is not None:
+                    self.log.info("database_usable_again", part=where)
+                    self.report.touch()
+                return
+            self._troubles[where] = str(error)
+            if before != str(error):
+                self.log.error("database_unusable", part=where, error=str(error), hint="tried again until it works; nothing is lost")
+                self.report.touch()
+
+        return tell
+
+
+def first_of(errors: BaseExceptionGroup[SyncdError]) -> SyncdError:
+    """The first error of a group, however deeply it is nested."""
+    error: BaseException = errors
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, SyncdError)
+    return error

@@ -1,0 +1,138 @@
+"""The hub methods of the contract, as an HQ team would write them, and the faults in force on them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from syncd.devhub import binding, exact
+from syncd.devhub.protocol import InvocationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from syncd.devhub.connection import Connection
+    from syncd.devhub.headquarters import Headquarters, Item
+
+    Method = Callable[[Connection, Any], Coroutine[Any, Any, object]]
+
+
+class Watcher:
+    """Sees what happens at the hub; does nothing. Override what you want to see."""
+
+    def on_connect(self, connection: Connection) -> None:
+        """A client has connected."""
+
+    def on_disconnect(self, connection: Connection) -> None:
+        """A client has left."""
+
+    def on_item(self, item: Item, ack: dict[str, object]) -> None:
+        """A SyncItem has come, and this is HQ's verdict."""
+
+    def on_heartbeat(self, heartbeat: Any) -> None:
+        """A heartbeat has come."""
+
+    def on_ack(self, ack: Any) -> None:
+        """A store has acknowledged something."""
+
+
+class SyncHub:
+    """Every connection, and what it may call.
+
+    Attributes:
+        connections: oldest first.
+    """
+
+    def __init__(self, headquarters: Headquarters, watcher: Watcher) -> None:
+        self.connections: list[Connection] = []
+        self._headquarters = headquarters
+        self._watcher = watcher
+        methods: dict[str, tuple[Callable[[Any], Any], Method]] = {
+            "SendSyncBatch": (binding.sync_items, self._send_sync_batch),
+            "SendSyncItem": (binding.sync_item, self._send_sync_item),
+            "RequestBatchSync": (binding.batch_sync_request, self._request_batch_sync),
+            "Acknowledge": (binding.anything, self._acknowledge),
+            "AcknowledgeBatch": (binding.values, self._acknowledge_batch),
+            "Heartbeat": (binding.anything, self._heartbeat),
+        }
+        self._methods = methods
+        self._names = {name.lower(): name for name in methods}
+
+    def connected(self, connection: Connection) -> None:
+        """See `connection.Hub`."""
+        self.connections.append(connection)
+        self._headquarters.connected()
+        self._watcher.on_connect(connection)
+
+    def disconnected(self, connection: Connection) -> None:
+        """See `connection.Hub`."""
+        self.connections.remove(connection)
+        self._headquarters.disconnected()
+        self._watcher.on_disconnect(connection)
+
+    def method_name(self, target: str) -> str | None:
+        """See `connection.Hub`."""
+        return self._names.get(target.lower())
+
+    async def call(self, connection: Connection, method: str, arguments: list[Any]) -> object:
+        """See `connection.Hub`."""
+        if len(arguments) != 1:
+            raise binding.Mismatch
+        bind, run = self._methods[method]
+        return await run(connection, bind(arguments[0]))
+
+    async def _send_sync_batch(self, connection: Connection, items: list[Item]) -> object:
+        return await self._take(connection, items)
+
+    async def _send_sync_item(self, connection: Connection, item: Item) -> object:
+        return next(iter(await self._take(connection, [item])), None)
+
+    async def _request_batch_sync(self, _: Connection, request: dict[str, Any]) -> object:
+        return self._headquarters.page(request)
+
+    async def _acknowledge(self, _: Connection, ack: Any) -> None:
+        self._headquarters.acknowledged(ack)
+        self._watcher.on_ack(ack)
+
+    async def _acknowledge_batch(self, connection: Connection, acks: list[Any]) -> None:
+        for ack in acks:
+            await self._acknowledge(connection, ack)
+
+    async def _heartbeat(self, connection: Connection, heartbeat: Any) -> None:
+        names = {name.lower(): name for name in heartbeat} if isinstance(heartbeat, dict) else {}
+        store = exact.text(heartbeat[names["storeid"]]) if "storeid" in names else None
+        self._headquarters.beat(heartbeat, store)
+        if store:
+            connection.named(store)
+        self._watcher.on_heartbeat(heartbeat)
+        await connection.send({"type": 1, "target": "HeartbeatResponse", "arguments": []})
+
+    async def _take(self, connection: Connection, items: list[Item]) -> list[dict[str, object]]:
+        """Runs a batch under the faults in force."""
+        faults = self._headquarters.faults
+        number = self._headquarters.next_batch(len(items))
+        if faults.delay_ms > 0:
+            await asyncio.sleep(faults.delay_ms / 1000)
+        if _due(number, faults.cut_before_every):
+            raise self._cut(connection)
+        if any(exact.text(item["entityId"]) in faults.throw_for_entity_ids for item in items):
+            raise InvocationError("this batch holds an item that HQ cannot process")
+        taken = items[: (len(items) + 1) // 2] if faults.half_verdicts else items
+        refused: set[str] = set()
+        acks = []
+        for item in taken:
+            acks.append(self._headquarters.receive(item, refused))
+            self._watcher.on_item(item, acks[-1])
+        if _due(number, faults.cut_after_every):
+            raise self._cut(connection)
+        if _due(number, faults.silent_every):
+            await connection.gone.wait()
+        return acks
+
+    def _cut(self, connection: Connection) -> InvocationError:
+        connection.abort()
+        return InvocationError("cut")
+
+
+def _due(number: int, every: int) -> bool:
+    return every > 0 and number % every == 0

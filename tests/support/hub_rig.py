@@ -1,0 +1,109 @@
+"""A `Hub` with quick options, a clock that does not dawdle and its log at hand."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from structlog.testing import LogCapture
+
+from syncd.clock import SystemClock
+from syncd.hub.supervisor import Hub
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Options:
+    """The `hub` section, with time-outs for loopback."""
+
+    url: str
+    access_token_file: Path | None = None
+    ca_file: Path | None = None
+    client_certificate_file: Path | None = None
+    client_key_file: Path | None = None
+    allow_insecure: bool = False
+    connect_timeout_seconds: float = 10.0
+    keep_alive_interval_seconds: float = 15.0
+    server_timeout_seconds: float = 30.0
+    invocation_timeout_seconds: float = 10.0
+    reconnect_delay_seconds: float = 5.0
+    reconnect_max_delay_seconds: float = 120.0
+    max_reconnect_attempts: int = 10
+    max_message_bytes: int = 32768
+
+
+class HastyClock(SystemClock):
+    """Notes how long a sleep was to be, and sleeps a hundredth of a second at most.
+
+    Attributes:
+        naps: the seconds asked for.
+        ahead: seconds by which `monotonic` is ahead of the machine's, to make connections old.
+    """
+
+    def __init__(self) -> None:
+        self.naps: list[float] = []
+        self.ahead = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.ahead
+
+    async def sleep(self, seconds: float) -> None:
+        self.naps.append(seconds)
+        await asyncio.sleep(min(seconds, 0.01))
+
+
+@dataclass
+class Rig:
+    """A hub connection under test."""
+
+    hub: Hub
+    clock: HastyClock
+    capture: LogCapture
+    states: list[str] = field(default_factory=list)
+
+    def logged(self, event: str) -> list[Any]:
+        return [entry for entry in self.capture.entries if entry["event"] == event]
+
+    @property
+    def last_error(self) -> str:
+        return self.hub.status.last_error or ""
+
+
+def make_rig(options: Options, *, store_id: int | str = 7, read_token: Callable[[], str | None] | None = None) -> Rig:
+    capture = LogCapture()
+    log = structlog.wrap_logger(None, processors=[capture], wrapper_class=structlog.make_filtering_bound_logger(0))
+    clock = HastyClock()
+    hub = Hub(options, store_id=store_id, clock=clock, random=random.Random(1), read_token=read_token, log=log)
+    rig = Rig(hub, clock, capture)
+    hub.status.on_change.append(lambda: rig.states.append(hub.status.state))
+    return rig
+
+
+@asynccontextmanager
+async def running(options: Options | Rig, **kwargs: Any) -> AsyncIterator[Rig]:
+    """The rig while its hub runs; on the way out it is cancelled, and nothing of it may be left."""
+    rig = options if isinstance(options, Rig) else make_rig(options, **kwargs)
+    before = asyncio.all_tasks()
+    task = asyncio.create_task(rig.hub.run(), name="hub under test")
+    try:
+        yield rig
+    finally:
+        task.cancel()
+        done, late = await asyncio.wait({task}, timeout=10)
+        assert not late, "the hub did not leave within 10 s"
+        assert task.cancelled(), done.pop().exception()
+        assert not [left for left in asyncio.all_tasks() - before if left.get_name().startswith("hub")]
+
+
+async def eventually(condition: Callable[[], object], *, seconds: float = 10.0) -> None:
+    """Return as soon as the condition holds; fail when it does not within `seconds`."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - whatever the condition looks at has no event
+            await asyncio.sleep(0.005)
