@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 _DATE_TIME = re.compile(r"(\d{4}-\d\d-\d\d)(?:T(\d\d:\d\d(?::\d\d)?)(?:\.\d{1,16})?(?:Z|[+-]\d\d:\d\d)?)?")
 
 
-class Mismatch(InvocationError):
+class MismatchError(InvocationError):
     """An argument does not fit the method's parameter."""
 
     def __init__(self) -> None:
         super().__init__(before=True)
 
 
-class Absent(InvocationError):
+class AbsentError(InvocationError):
     """A `null` where the method reached for a value: .NET binds it, then throws."""
 
 
@@ -32,8 +32,8 @@ def sync_item(value: Any) -> dict[str, Any]:
     """Binds a SyncItem.
 
     Raises:
-        Mismatch: one of its values has the wrong type.
-        Absent: it is null.
+        MismatchError: one of its values has the wrong type.
+        AbsentError: it is null.
     """
     return _record(value, _SYNC_ITEM)
 
@@ -51,9 +51,9 @@ def batch_sync_request(value: Any) -> dict[str, Any]:
 def values(value: Any) -> list[Any]:
     """Binds a list of anything; raises as `sync_item`."""
     if value is None:
-        raise Absent
+        raise AbsentError
     if not isinstance(value, list):
-        raise Mismatch
+        raise MismatchError
     return value
 
 
@@ -64,15 +64,15 @@ def anything(value: Any) -> Any:
 
 def _record(value: Any, properties: dict[str, tuple[Callable[[Any], bool], object]]) -> dict[str, Any]:
     if value is None:
-        raise Absent
+        raise AbsentError
     if not isinstance(value, dict):
-        raise Mismatch
+        raise MismatchError
     bound = {name: default for name, (_, default) in properties.items()}
     spelled = {name.lower(): name for name in properties}
     for given, content in value.items():
         if (name := spelled.get(given.lower())) is not None:
             if not properties[name][0](content):
-                raise Mismatch
+                raise MismatchError
             bound[name] = content
     return bound
 

@@ -77,7 +77,7 @@ class SyncHub:
     async def call(self, connection: Connection, method: str, arguments: list[Any]) -> object:
         """See `connection.Hub`."""
         if len(arguments) != 1:
-            raise binding.Mismatch
+            raise binding.MismatchError
         bind, run = self._methods[method]
         return await run(connection, bind(arguments[0]))
 

@@ -16,6 +16,7 @@ from syncd.status.report import snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from collections.abc import Callable
     from pathlib import Path
 
     from structlog.typing import FilteringBoundLogger
@@ -73,6 +74,7 @@ class StatusWriter:
         self._report = report
         self._clock = clock
         self._log = log
+        self._collect = collect
         self._meter = ProgressMeter(settings.sync.batch_size)
         self._last_error: str | None = None
 
@@ -87,6 +89,7 @@ class StatusWriter:
         """Write the report as it stands; once more at the very end. A failure is logged once; the next write tries again."""
         report = self._report
         report.changed.clear()
+        self._collect()
         self._collect()
         report.progress = self._meter.measure(
             pending=report.outbox.pending_total,

@@ -42,11 +42,11 @@ def _findings(report: Report) -> Iterator[tuple[Health, str]]:
 
 def _connection(report: Report) -> Iterator[tuple[Health, str]]:
     connection = report.connection
-    if connection.auth_rejected:
+    if connection.authentication_rejected:
         yield "degraded", "HQ does not accept our token: check hub.access_token_file and that HQ knows this store"
-    if {"SendSyncBatch", "SendSyncItem"} <= report.missing_methods:
+    if {"SendSyncBatch", "SendSyncItem"} <= connection.missing_methods:
         yield "degraded", "the hub has neither SendSyncBatch nor SendSyncItem: nothing can be sent to it"
-    if "RequestBatchSync" in report.missing_methods:
+    if "RequestBatchSync" in connection.missing_methods:
         yield "warning", "the hub has no RequestBatchSync: what it sends while we are away is not caught up with"
     if report.state == "offline":
         since = f" since {iso_ms(connection.disconnected_at)}" if connection.disconnected_at else ""

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from syncd import __version__
 from syncd.clock import iso_ms
-from syncd.hub.status import ConnectionStatus
 from syncd.hub.url import shown
 from syncd.redaction import redact
 from syncd.status.health import assess
@@ -37,6 +36,28 @@ PRIORITIES = {1: "critical", 2: "high", 3: "normal", 4: "low"}
 INBOUND_TYPES = ("Product", "Price", "Inventory", "Transaction")
 
 State = Literal["starting", "connecting", "online", "syncing", "reconnecting", "offline", "stopping", "stopped"]
+ConnectionState = Literal["disconnected", "connecting", "connected", "reconnecting", "offline"]
+
+
+@dataclass(slots=True)
+class Connection:
+    """The line to HQ.
+
+    Attributes:
+        authentication_rejected: HQ answered 401 or 403 when we last tried.
+        missing_methods: what this hub said that it does not have.
+    """
+
+    hub_url: str
+    state: ConnectionState = "disconnected"
+    connection_id: str | None = None
+    last_connected_at: datetime | None = None
+    disconnected_at: datetime | None = None
+    reconnect_attempts: int = 0
+    next_attempt_at: datetime | None = None
+    last_error: str | None = None
+    authentication_rejected: bool = False
+    missing_methods: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +124,7 @@ class Heartbeat:
 
     last_sent_at: datetime | None = None
     last_response_at: datetime | None = None
-    round_trip_milliseconds: float | None = None
+    round_trip_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +143,6 @@ class Report:
     """All that the status file tells, and what its health follows from.
 
     Attributes:
-        connection: the hub's own account of itself, changed in place by its supervisor.
-        missing_methods: what this hub said that it does not have.
         storage_error: why a database cannot be used at the moment.
         stalled_loops: names of the loops that make no progress.
         configuration_error: why a reload was refused; the settings before it are still in use.
@@ -134,20 +153,19 @@ class Report:
     hub_url: str
     started_at: datetime
     state: State = "starting"
-    connection: ConnectionStatus = field(init=False)
+    connection: Connection = field(init=False)
     progress: Progress | None = None
     outbox: Outbox = field(default_factory=Outbox)
     inbound: Inbound = field(default_factory=Inbound)
     heartbeat: Heartbeat = field(default_factory=Heartbeat)
     last_sync_complete: SyncCompletion | None = None
-    missing_methods: set[str] = field(default_factory=set)
     storage_error: str | None = None
     stalled_loops: list[str] = field(default_factory=list)
     configuration_error: str | None = None
     changed: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
 
     def __post_init__(self) -> None:
-        self.connection = ConnectionStatus(hub_url=self.hub_url)
+        self.connection = Connection(hub_url=self.hub_url)
 
     def touch(self) -> None:
         """Something changed: let the file follow."""
@@ -202,7 +220,7 @@ def snapshot(report: Report, settings: Settings, now: datetime) -> dict[str, Any
         "heartbeat": {
             "lastSentAt": _moment(heartbeat.last_sent_at),
             "lastResponseAt": _moment(heartbeat.last_response_at),
-            "roundTripMs": None if heartbeat.round_trip_milliseconds is None else round(heartbeat.round_trip_milliseconds, 1),
+            "roundTripMs": None if heartbeat.round_trip_ms is None else round(heartbeat.round_trip_ms, 1),
         },
         "lastSyncComplete": complete
         and {
