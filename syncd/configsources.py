@@ -89,9 +89,7 @@ def read_environment(settings: type[BaseModel], environ: Mapping[str, str]) -> d
 
 
 def _ours(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    return (
-        (name, text) for name, text in sorted(environ.items()) if name.startswith(PREFIX) and name not in NOT_SETTINGS and text
-    )
+    return ((name, text) for name, text in sorted(environ.items()) if name.startswith(PREFIX) and name not in NOT_SETTINGS and text)
 
 
 def _typed(text: str, annotation: Any) -> object:

@@ -75,6 +75,4 @@ def _exists(path: Path) -> bool:
 
 
 def _denied(path: Path) -> PydanticCustomError:
-    return PydanticCustomError(
-        PERMISSION, "{path} may not be read by this user (uid {uid})", {"path": str(path), "uid": os.geteuid()}
-    )
+    return PydanticCustomError(PERMISSION, "{path} may not be read by this user (uid {uid})", {"path": str(path), "uid": os.geteuid()})

@@ -197,7 +197,10 @@ class Daemon:
             self.report.state = "stopped"
             watch.stopped = True
             status.write()
-            log.info("stopped", pending=uplink.total_pending)
+            log.info(
+                "stopped", pending=uplink.total_pending, till_lock_held_seconds=round(files.outbox.held_seconds_total, 3),
+                till_lock_longest_seconds=round(files.outbox.longest_hold_seconds, 4),
+            )  # fmt: skip
 
     async def _leave(self, stop: StopSignals, uplink: Uplink, tasks: list[asyncio.Task[object]]) -> None:
         """Finish what is in flight, within bounds; a second signal cuts that short."""
@@ -225,7 +228,9 @@ class Daemon:
                 return
             self._troubles[where] = str(error)
             if before != str(error):
-                self.log.error("database_unusable", part=where, error=str(error), hint="tried again until it works; nothing is lost")
+                self.log.error(
+                    "database_unusable", part=where, error=str(error), hint="tried again until it works; nothing is lost"
+                )
                 self.report.touch()
 
         return tell

@@ -146,7 +146,13 @@ class Downlink:
         return _result(done, many=many, wants_result=wants_result)
 
     def _enqueue(
-        self, items: list[Update | Quarantined], ids: list[str | None], source: str, *, cursor: str | None = None, acknowledge: bool = True
+        self,
+        items: list[Update | Quarantined],
+        ids: list[str | None],
+        source: str,
+        *,
+        cursor: str | None = None,
+        acknowledge: bool = True,
     ) -> asyncio.Future[list[dict[str, object]]]:
         done: asyncio.Future[list[dict[str, object]]] = asyncio.get_running_loop().create_future()
         self._queue.append(_Delivery(items, ids, source, done, cursor, acknowledge))
@@ -185,7 +191,9 @@ class Downlink:
         finished = []
         for delivery, start, length in parts:
             for offset in range(length):
-                self._count(delivery, delivery.position + offset, applied.stale[start + offset], applied.failures.get(start + offset))
+                self._count(
+                    delivery, delivery.position + offset, applied.stale[start + offset], applied.failures.get(start + offset)
+                )
             delivery.position += length
             if delivery.position == len(delivery.items):
                 finished.append(delivery)
@@ -223,7 +231,9 @@ class Downlink:
     def _finish(self, deliveries: list[_Delivery]) -> None:
         now = self._clock.now()
         for delivery in deliveries:
-            acks = [sync_ack(identifier, delivery.errors.get(index), now) for index, identifier in enumerate(delivery.correlation_ids)]
+            acks = [
+                sync_ack(identifier, delivery.errors.get(index), now) for index, identifier in enumerate(delivery.correlation_ids)
+            ]
             if not delivery.done.done():
                 delivery.done.set_result(acks)
             if delivery.acknowledge:
@@ -391,7 +401,9 @@ def update_of_item(item: object) -> Update:
     return read_update(entity_type, payload, delete=delete)
 
 
-def _with_what_the_item_says(entity_type: EntityType, payload: dict[str, Any], names: dict[str, Any], *, delete: bool) -> dict[str, Any]:
+def _with_what_the_item_says(
+    entity_type: EntityType, payload: dict[str, Any], names: dict[str, Any], *, delete: bool
+) -> dict[str, Any]:
     known = any_case(payload)
     added: dict[str, Any] = {}
     if known.get("correlationid") is None and isinstance(names.get("correlationid"), str) and names["correlationid"]:

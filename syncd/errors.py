@@ -1,19 +1,19 @@
 """What can go wrong, as one tree; each branch knows its exit code (contract, section 5).
 
-    SyncdError                      70  a bug, unless a branch says otherwise
-    ├── ConfigurationError          78  a key, a value, a missing file; a database newer than the program
-    ├── AnotherInstanceError        75  another syncd holds the store (names its pid)
-    ├── PermissionDeniedError       77  a file or folder that may not be read or written
-    ├── StorageError                74  the disk or a database cannot be used
-    └── HubError                    69  whatever the line or HQ does; never ends the daemon
-        ├── ConnectionFailed            no connection came to be (refused, DNS, TLS, HTTP status, time-out)
-        │   └── AuthenticationRejected  401 or 403 on negotiate or upgrade
-        ├── ConnectionLost              it was there and is gone; what was in flight has an unknown outcome
-        │   └── ClosedByHub             a close message: its error, and whether we may reconnect
-        └── InvocationError             the hub answered an invocation with an error
-            ├── MethodMissing           "Method does not exist": use the fallback
-            └── InvocationTimeout       no answer in time; the outcome is unknown
-        MessageTooLarge                 refused on our side, before it was sent
+SyncdError                      70  a bug, unless a branch says otherwise
+├── ConfigurationError          78  a key, a value, a missing file; a database newer than the program
+├── AnotherInstanceError        75  another syncd holds the store (names its pid)
+├── PermissionDeniedError       77  a file or folder that may not be read or written
+├── StorageError                74  the disk or a database cannot be used
+└── HubError                    69  whatever the line or HQ does; never ends the daemon
+    ├── ConnectionFailed            no connection came to be (refused, DNS, TLS, HTTP status, time-out)
+    │   └── AuthenticationRejected  401 or 403 on negotiate or upgrade
+    ├── ConnectionLost              it was there and is gone; what was in flight has an unknown outcome
+    │   └── ClosedByHub             a close message: its error, and whether we may reconnect
+    └── InvocationError             the hub answered an invocation with an error
+        ├── MethodMissing           "Method does not exist": use the fallback
+        └── InvocationTimeout       no answer in time; the outcome is unknown
+    MessageTooLarge                 refused on our side, before it was sent
 """
 
 from __future__ import annotations

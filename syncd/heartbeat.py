@@ -74,7 +74,7 @@ class HeartbeatLoop:
         """
         if session.lacks(HEARTBEAT):
             return
-        message = {"timestamp": iso_ms(self._clock.now()), "storeId": self._store_id, "clientVersion": __version__}
+        message: dict[str, object] = {"timestamp": iso_ms(self._clock.now()), "storeId": self._store_id, "clientVersion": __version__}
         message.update((name, value) for name, value in self._describe().items() if value is not None)
         began = self._clock.monotonic()
         self.last_sent_at = self._clock.now()

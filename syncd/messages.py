@@ -92,7 +92,11 @@ def read_verdicts(result: object) -> list[Verdict] | None:
 
 def sync_ack(correlation_id: str | None, error: str | None, processed_at: datetime) -> dict[str, object]:
     """Our word on an update of HQ's (`SyncAck`); never a null where a .NET record has a plain string."""
-    ack: dict[str, object] = {"correlationId": correlation_id or "", "success": error is None, "processedAt": iso_ms(processed_at)}
+    ack: dict[str, object] = {
+        "correlationId": correlation_id or "",
+        "success": error is None,
+        "processedAt": iso_ms(processed_at),
+    }
     if error is not None:
         ack["errorMessage"] = error
         ack["retryable"] = False

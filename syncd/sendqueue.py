@@ -103,10 +103,15 @@ class SendQueue:
     def wants(self) -> LoadLane | LoadEntity | None:
         """What should be read next, the most urgent first; None if nothing."""
         self._entity_is_next = not self._entity_is_next  # in turn, so that neither waits for the end of the other
-        lanes = (LoadLane(p, lane.after_id) for p, lane in self._lanes.items() if not lane.complete and lane.ready_count < self.page_rows)
+        lanes = (
+            LoadLane(p, lane.after_id)
+            for p, lane in self._lanes.items()
+            if not lane.complete and lane.ready_count < self.page_rows
+        )
         entities = (LoadEntity(e, after) for e in self._refill if (after := self._entities[e].unread_after) is not None)
-        first, second = (entities, lanes) if self._entity_is_next else (lanes, entities)
-        return next(first, None) or next(second, None)
+        if self._entity_is_next:
+            return next(entities, None) or next(lanes, None)
+        return next(lanes, None) or next(entities, None)
 
     def loading(self) -> None:
         """A page is about to be read: what is finished from now on must not be taken in again from it."""
@@ -150,9 +155,7 @@ class SendQueue:
         for entity in page.cut_entities:
             self._settle(entity)
 
-    def _add(
-        self, row: OutboxRow, priority: int, now: float, retry_in: Callable[[datetime], float], finished: set[int]
-    ) -> None:
+    def _add(self, row: OutboxRow, priority: int, now: float, retry_in: Callable[[datetime], float], finished: set[int]) -> None:
         if row.id in self._rows or row.id in self._in_flight or row.id in finished:
             return
         state = self._entity(row.entity)
@@ -220,7 +223,9 @@ class SendQueue:
         self._lanes = {priority: _Lane() for priority in PRIORITIES}
 
     # ── taking ────────────────────────────────────────────────────────────────────────────────────────────────────
-    def take(self, limit: int, fits: Callable[[OutboxRow], bool], now: float, age: Callable[[OutboxRow], float]) -> list[OutboxRow]:
+    def take(
+        self, limit: int, fits: Callable[[OutboxRow], bool], now: float, age: Callable[[OutboxRow], float]
+    ) -> list[OutboxRow]:
         """The next batch, in the order in which it must be processed; its entities are busy until its rows are back.
 
         Args:

@@ -11,7 +11,15 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from syncd.clock import iso_ms
-from syncd.errors import ConnectionLost, HubError, InvocationError, InvocationTimeout, MessageTooLarge, MethodMissing, StorageError
+from syncd.errors import (
+    ConnectionLost,
+    HubError,
+    InvocationError,
+    InvocationTimeout,
+    MessageTooLarge,
+    MethodMissing,
+    StorageError,
+)
 from syncd.messagelimit import MessageLimiter, Unanswered
 from syncd.messages import UnreadableVerdictError, read_verdicts
 from syncd.sendqueue import LoadLane, SendQueue
@@ -183,14 +191,14 @@ class Uplink:
                 self._on_trouble(error)
                 await self._clock.sleep(LOAD_RETRY_SECONDS)
                 continue
-            now = self._clock.now()
-            longest = self._sync.retry_max_seconds * (1 + RETRY_JITTER)  # a clock that was set back must not hold a row for ever
-            self._queue.offer(
-                want, page, self._clock.monotonic(), lambda at, now=now: min(longest, (at - now).total_seconds())  # type: ignore[misc]
-            )
+            self._queue.offer(want, page, self._clock.monotonic(), self._retry_in)
             for row in page.rows:
                 self._waiting.pop(row.id, None)
             self._wake.set()
+
+    def _retry_in(self, at: datetime) -> float:
+        """Seconds until then; a clock that was set back must not hold a row for ever."""
+        return min(self._sync.retry_max_seconds * (1 + RETRY_JITTER), (at - self._clock.now()).total_seconds())
 
     async def _remember_first_seen(self, rows: list[OutboxRow]) -> None:
         if not rows:
@@ -198,7 +206,10 @@ class Uplink:
         if not self._clock_warned:
             self._clock_warned = True
             self._log.warning(
-                "created_at_unreadable", first_id=rows[0].id, rows=len(rows), hint="sent as the moment they were first seen; write UTC as ISO 8601"
+                "created_at_unreadable",
+                first_id=rows[0].id,
+                rows=len(rows),
+                hint="sent as the moment they were first seen; write UTC as ISO 8601",
             )
         await self._journal.first_saw([(row.id, row.correlation_id, row.timestamp) for row in rows])
 
@@ -231,7 +242,13 @@ class Uplink:
         limiter = self.limiter
         window = 1 if limiter.careful else self._sync.batches_in_flight
         now = self._clock.monotonic()
-        if self._leaving or self._window >= window or self._undurable >= window + UNDURABLE_BATCHES or now < self._not_before or session.loss is not None:
+        if (
+            self._leaving
+            or self._window >= window
+            or self._undurable >= window + UNDURABLE_BATCHES
+            or now < self._not_before
+            or session.loss is not None
+        ):
             return []
         limit = self._sync.batch_size if limiter.max_rows is None else min(self._sync.batch_size, limiter.max_rows)
         budget = limiter.ceiling - session.encoded_size(SEND_BATCH, 2)
@@ -331,7 +348,9 @@ class Uplink:
         elif size > self.limiter.configured:
             reason = f"the row needs a message of {size} bytes, and hub.max_message_bytes is {self.limiter.configured}"
         elif size > self.limiter.largest:
-            reason = f"the row needs a message of {size} bytes, and the hub closed the connection at {self.limiter.too_large_bytes}"
+            reason = (
+                f"the row needs a message of {size} bytes, and the hub closed the connection at {self.limiter.too_large_bytes}"
+            )
         elif self.limiter.guilty(row.id):
             reason = f"the hub closes the connection whenever it is sent this row ({size} bytes)"
         else:
@@ -465,12 +484,22 @@ class Uplink:
         self._note(row, error, "row_failed", hint="syncd outbox retry brings it back")
 
     def _note(self, row: OutboxRow, error: str, event: str, **more: object) -> None:
-        self._log.warning(event, id=row.id, entity_type=row.entity_type, entity_id=row.entity_id, correlation_id=row.correlation_id, error=error, **more)
+        self._log.warning(
+            event,
+            id=row.id,
+            entity_type=row.entity_type,
+            entity_id=row.entity_id,
+            correlation_id=row.correlation_id,
+            error=error,
+            **more,
+        )
         self.recent_errors.append(
             OutboxError(self._clock.now(), row.entity_type, row.entity_id, row.correlation_id, error, final=event == "row_failed")
         )
 
-    def _outcome(self, row: OutboxRow, status: str, attempts: int, error: str | None, retry_at: datetime | None = None) -> Outcome:
+    def _outcome(
+        self, row: OutboxRow, status: str, attempts: int, error: str | None, retry_at: datetime | None = None
+    ) -> Outcome:
         return Outcome(
             id=row.id, correlation_id=row.correlation_id, status=status, attempts=attempts, next_attempt_at=iso_ms(retry_at) if retry_at else None,
             last_error=error[:MAX_ERROR_CHARACTERS] if error else None, decided_at=iso_ms(self._clock.now()),

@@ -112,7 +112,12 @@ class Watch:
     async def _databases_answer(self) -> bool:
         try:
             async with asyncio.timeout(DATABASE_ANSWERS_SECONDS):
-                for database in (self._files.reader, self._files.journal, self._files.outbox.database, self._files.store.database):
+                for database in (
+                    self._files.reader,
+                    self._files.journal,
+                    self._files.outbox.database,
+                    self._files.store.database,
+                ):
                     await database.run(lambda c: c.execute("SELECT 1").fetchone())
         except TimeoutError:
             return False
@@ -157,7 +162,7 @@ class Watch:
         report.inbound.caught_up = downlink.caught_up
         report.heartbeat.last_sent_at = self._heartbeat.last_sent_at
         report.heartbeat.last_response_at = self._heartbeat.last_response_at
-        report.heartbeat.round_trip_milliseconds = self._heartbeat.round_trip_milliseconds
+        report.heartbeat.round_trip_ms = self._heartbeat.round_trip_milliseconds
         report.storage_error = next(iter(self._troubles.values()), None)
         if not self.stopped and report.state != "stopping":
             report.state = self._live_state()

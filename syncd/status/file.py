@@ -16,7 +16,6 @@ from syncd.status.report import snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from collections.abc import Callable
     from pathlib import Path
 
     from structlog.typing import FilteringBoundLogger
@@ -58,7 +57,11 @@ def _encode(document: dict[str, Any]) -> bytes:
 
 
 class StatusWriter:
-    """Keeps the file in step with the report."""
+    """Keeps the file in step with the report.
+
+    Args:
+        collect: brings the report up to date; called before each write.
+    """
 
     def __init__(
         self,
@@ -68,9 +71,7 @@ class StatusWriter:
         log: FilteringBoundLogger,
         collect: Callable[[], None] = lambda: None,
     ) -> None:
-        """Args: `collect` brings the report up to date; called before each write."""
         self.settings = settings
-        self._collect = collect
         self._report = report
         self._clock = clock
         self._log = log
@@ -88,9 +89,8 @@ class StatusWriter:
     def write(self) -> None:
         """Write the report as it stands; once more at the very end. A failure is logged once; the next write tries again."""
         report = self._report
+        self._collect()
         report.changed.clear()
-        self._collect()
-        self._collect()
         report.progress = self._meter.measure(
             pending=report.outbox.pending_total,
             sent=report.outbox.sent_total,

@@ -50,9 +50,7 @@ def _connection(report: Report) -> Iterator[tuple[Health, str]]:
         yield "warning", "the hub has no RequestBatchSync: what it sends while we are away is not caught up with"
     if report.state == "offline":
         since = f" since {iso_ms(connection.disconnected_at)}" if connection.disconnected_at else ""
-        waiting = f"; {_count(report.outbox.pending_total, 'row waits', 'rows wait')} here until then" * bool(
-            report.outbox.pending_total
-        )
+        waiting = f"; {_count(report.outbox.pending_total, 'row waits', 'rows wait')} here until then" * bool(report.outbox.pending_total)
         yield "warning", f"no connection to HQ{since}; it is tried again and again{waiting}"
 
 

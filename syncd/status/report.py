@@ -201,8 +201,7 @@ def snapshot(report: Report, settings: Settings, now: datetime) -> dict[str, Any
         },
         "progress": report.progress and report.progress.document(),
         "outbox": {
-            "pending": {name: outbox.pending.get(number, 0) for number, name in PRIORITIES.items()}
-            | {"total": outbox.pending_total},
+            "pending": {name: outbox.pending.get(number, 0) for number, name in PRIORITIES.items()} | {"total": outbox.pending_total},
             "oldestPendingAt": _moment(outbox.oldest_pending_at),
             "failed": outbox.failed,
             "sentTotal": outbox.sent_total,

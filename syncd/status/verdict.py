@@ -60,13 +60,9 @@ def _judge(document: dict[str, Any], now: datetime) -> Verdict:
     if document["state"] == "stopped":
         return Verdict("stale", (f"syncd was stopped at {document['writtenAt']}",), document)
     if now > expires:
-        return Verdict(
-            "stale", (f"syncd has not written its status since {document['writtenAt']}: it hangs or is dead",), document
-        )
+        return Verdict("stale", (f"syncd has not written its status since {document['writtenAt']}: it hangs or is dead",), document)
     if now < written - CLOCK_SLACK:
-        return Verdict(
-            "stale", (f"the status is of {document['writtenAt']}, which is yet to come: the clock was set back",), document
-        )
+        return Verdict("stale", (f"the status is of {document['writtenAt']}, which is yet to come: the clock was set back",), document)
     health = document["health"]
     if health not in EXIT_CODES:
         raise ValueError(f"unknown health {health!r}")

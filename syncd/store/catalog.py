@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import orjson
@@ -43,7 +44,7 @@ class Field:
     default: object = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class EntityType:
     """One of the four.
 
@@ -59,18 +60,18 @@ class EntityType:
     keys: tuple[str, ...]
     fields: tuple[Field, ...]
 
-    @property
+    @cached_property
     def columns(self) -> tuple[str, ...]:
         """All that an update writes, in the order of `Update.values`."""
         return (*(field.column for field in self.fields), "extra", "applied_at")
 
-    @property
+    @cached_property
     def select_sql(self) -> str:
         """What the table has of a row, so that newer can win."""
         where = " AND ".join(f"{key} = ?" for key in self.keys)
         return f"SELECT version, updated_at FROM {self.table} WHERE {where}"  # noqa: S608 - names from this module only
 
-    @property
+    @cached_property
     def upsert_sql(self) -> str:
         """Write a row, whatever was there."""
         columns = ", ".join(self.columns)
@@ -81,7 +82,7 @@ class EntityType:
             f"ON CONFLICT ({', '.join(self.keys)}) DO UPDATE SET {changes}"
         )
 
-    @property
+    @cached_property
     def bury_sql(self) -> str:
         """Turn a row into its tombstone; what it said stays readable."""
         where = " AND ".join(f"{key} = ?" for key in self.keys)
@@ -251,7 +252,9 @@ def _order(version: object) -> tuple[int, int, str]:
 
 
 def _kind(value: object) -> str:
-    return {dict: "an object", list: "a list", str: "text", bool: "true or false", int: "a number", Number: "a number"}.get(type(value), "null")
+    return {dict: "an object", list: "a list", str: "text", bool: "true or false", int: "a number", Number: "a number"}.get(
+        type(value), "null"
+    )
 
 
 def _encodable(text: str) -> str:
@@ -263,7 +266,7 @@ def _encodable(text: str) -> str:
 
 
 def _identifier(value: object) -> int | str:
-    if isinstance(value, bool) or isinstance(value, Number) or not isinstance(value, int | str) or value == "":
+    if isinstance(value, bool | Number) or not isinstance(value, int | str) or value == "":
         raise MalformedError(f"must be a whole number or text, this is {_kind(value)}")
     if isinstance(value, int):
         if abs(value) > MAX_INTEGER:
@@ -281,7 +284,9 @@ def _text(value: object) -> str:
 def _decimal(value: object) -> str:
     text = str(value) if isinstance(value, int | str) and not isinstance(value, bool) else ""
     if len(text) > MAX_DECIMAL_CHARACTERS or not _DECIMAL.fullmatch(text):
-        raise MalformedError(f"must be a decimal number, this is {_kind(value) if not isinstance(value, str) else repr(value[:40])}")
+        raise MalformedError(
+            f"must be a decimal number, this is {_kind(value) if not isinstance(value, str) else repr(value[:40])}"
+        )
     return text
 
 
@@ -294,7 +299,9 @@ def _flag(value: object) -> int:
 def _time(value: object) -> str:
     text = sortable(value) if isinstance(value, str) else None
     if text is None:
-        raise MalformedError(f"must be a time in ISO 8601, this is {repr(value[:40]) if isinstance(value, str) else _kind(value)}")
+        raise MalformedError(
+            f"must be a time in ISO 8601, this is {repr(value[:40]) if isinstance(value, str) else _kind(value)}"
+        )
     return text
 
 

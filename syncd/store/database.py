@@ -40,7 +40,7 @@ class Held(Generic[T]):
 class _Connection(aiosqlite.Connection):
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run a whole piece of work on the connection's own thread."""
-        result: T = await self._execute(lambda: work(self._conn))
+        result: T = await self._execute(lambda: work(self._conn))  # type: ignore[no-untyped-call]
         return result
 
 
@@ -182,6 +182,8 @@ def require_writable(path: Path) -> None:
     if not folder.is_dir():
         raise StorageError(f"{folder}: no such folder, so {path.name} cannot be made there")
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise PermissionDeniedError(f"{folder} may not be written by this user: SQLite needs its -wal and -shm files beside {path.name}")
+        raise PermissionDeniedError(
+            f"{folder} may not be written by this user: SQLite needs its -wal and -shm files beside {path.name}"
+        )
     if path.exists() and not os.access(path, os.R_OK | os.W_OK):
         raise PermissionDeniedError(f"{path} may not be read and written by this user")

@@ -152,14 +152,18 @@ async def _open_journal(path: Path, clock: Clock, log: FilteringBoundLogger) -> 
     except StorageError as error:
         if not any(sign in str(error) for sign in ("malformed", "not a database", "no such table")):
             raise
-        aside = path.with_name(f"{path.name}.damaged-{iso_ms(clock.now()).replace(':', '')}")
-        log.error("journal_damaged", path=str(path), moved_to=str(aside), error=str(error))
-        path.replace(aside)
-        for ending in ("-wal", "-shm"):
-            path.with_name(path.name + ending).unlink(missing_ok=True)
+        log.error("journal_damaged", path=str(path), moved_to=str(_put_aside(path, clock)), error=str(error))
         database = await Database.open(path, synchronous="FULL")
         await migrate(database, "journal", clock)
     return database
+
+
+def _put_aside(path: Path, clock: Clock) -> Path:
+    aside = path.with_name(f"{path.name}.damaged-{iso_ms(clock.now()).replace(':', '')}")
+    path.replace(aside)
+    for ending in ("-wal", "-shm"):
+        path.with_name(path.name + ending).unlink(missing_ok=True)
+    return aside
 
 
 def _last_written(path: Path, clock: Clock) -> float:

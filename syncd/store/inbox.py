@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from syncd.clock import iso_ms
-from syncd.store.catalog import is_newer, Update
+from syncd.store.catalog import EntityType, Update, is_newer, json_text
 from syncd.store.pacing import Cost
 
 if TYPE_CHECKING:
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from syncd.store.pacing import TillWriter
 
 CURSOR = "hq"
+_INBOX = """
+INSERT INTO sync_inbox (entity_type, entity_key, operation, version, updated_at, correlation_id, source, applied_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+"""
 MAX_RAW_CHARACTERS = 64 * 1024
 
 
@@ -81,7 +86,9 @@ class Inbox:
             failures.clear()
             _write(connection, news, source, stamp, failures)
             if cursor is not None:
-                connection.execute("INSERT OR REPLACE INTO sync_cursor (name, cursor, updated_at) VALUES (?, ?, ?)", (CURSOR, cursor, stamp))
+                connection.execute(
+                    "INSERT OR REPLACE INTO sync_cursor (name, cursor, updated_at) VALUES (?, ?, ?)", (CURSOR, cursor, stamp)
+                )
 
         await self.till.write(work, rows=max(1, len(news)), cost=self._cost, urgent=True)
         return Applied(stale, failures)
@@ -125,33 +132,63 @@ def _stale(connection: sqlite3.Connection, piece: Sequence[Update | Quarantined]
         stale.append(not news)
         if news:
             had = old or (None, None)
-            known[at] = (item.version if item.version is not None else had[0], item.updated_at if item.updated_at is not None else had[1])
+            known[at] = (
+                item.version if item.version is not None else had[0],
+                item.updated_at if item.updated_at is not None else had[1],
+            )
     return stale
 
 
 def _write(
     connection: sqlite3.Connection, news: Sequence[tuple[int, Update | Quarantined]], source: str, stamp: str, failures: dict[int, str]
 ) -> None:
-    for index, item in news:
-        if isinstance(item, Quarantined):
-            _quarantine(connection, item, stamp)
-            continue
-        try:
-            _put(connection, item, stamp)
-        except sqlite3.IntegrityError as error:  # a constraint that the POS has put on the table
-            failures[index] = str(error)
-            _quarantine(
-                connection, Quarantined(item.entity_type.method, item.correlation_id, str(error), repr(item.values)), stamp
-            )
-            continue
-        connection.execute(
-            "INSERT INTO sync_inbox (entity_type, entity_key, operation, version, updated_at, correlation_id, source, applied_at) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                item.entity_type.name, "/".join(str(part) for part in item.key), "Delete" if item.deleted else "Update",
-                item.version, item.updated_at, item.correlation_id, source, stamp,
-            ),
-        )  # fmt: skip
+    """Within the write lock, so as few statements as possible: neighbours of one kind go in together."""
+    records = []
+    for kind, group in groupby(news, key=lambda entry: _kind(entry[1])):
+        entries = list(group)
+        if kind is None:
+            for index, item in entries:
+                _one_by_one(connection, index, item, stamp, failures)
+        else:
+            _together(connection, kind, entries, stamp, failures)
+        records += [_record(item, source, stamp) for index, item in entries if isinstance(item, Update) and index not in failures]
+    connection.executemany(_INBOX, records)
+
+
+def _kind(item: Update | Quarantined) -> EntityType | None:
+    """The table that takes it as it is; None for what needs a look of its own."""
+    return None if isinstance(item, Quarantined) or item.bare else item.entity_type
+
+
+def _together(
+    connection: sqlite3.Connection, kind: EntityType, entries: list[tuple[int, Update | Quarantined]], stamp: str, failures: dict[int, str]
+) -> None:
+    connection.execute("SAVEPOINT together")
+    try:
+        connection.executemany(kind.upsert_sql, [(*item.values, stamp) for _, item in entries if isinstance(item, Update)])
+    except sqlite3.IntegrityError:  # a constraint that the POS has put on the table: which one is it?
+        connection.execute("ROLLBACK TO together")
+        for index, item in entries:
+            _one_by_one(connection, index, item, stamp, failures)
+    connection.execute("RELEASE together")
+
+
+def _one_by_one(connection: sqlite3.Connection, index: int, item: Update | Quarantined, stamp: str, failures: dict[int, str]) -> None:
+    if isinstance(item, Quarantined):
+        _quarantine(connection, item, stamp)
+        return
+    try:
+        _put(connection, item, stamp)
+    except sqlite3.IntegrityError as error:
+        failures[index] = str(error)
+        raw = json_text(dict(zip(item.entity_type.columns, item.values, strict=False)))
+        _quarantine(connection, Quarantined(item.entity_type.method, item.correlation_id, str(error), raw), stamp)
+
+
+def _record(item: Update, source: str, stamp: str) -> tuple[object, ...]:
+    key = "/".join(str(part) for part in item.key)
+    operation = "Delete" if item.deleted else "Update"
+    return (item.entity_type.name, key, operation, item.version, item.updated_at, item.correlation_id, source, stamp)
 
 
 def _put(connection: sqlite3.Connection, update: Update, stamp: str) -> None:

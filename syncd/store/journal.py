@@ -143,7 +143,9 @@ class Journal:
             connection.executemany(
                 "DELETE FROM outcome WHERE id = ? AND correlation_id = ? AND status = ? AND decided_at = ?", keys
             )
-            connection.executemany("DELETE FROM first_seen WHERE id = ? AND ? <> '' AND ? <> 'pending'", [key[:3] for key in keys])
+            connection.executemany(
+                "DELETE FROM first_seen WHERE id = ? AND ? <> '' AND ? <> 'pending'", [key[:3] for key in keys]
+            )
 
         await self.database.write(work)
 
@@ -157,7 +159,9 @@ class Journal:
         """What was learned of this hub's limit before."""
 
         def read(connection: sqlite3.Connection) -> MessageLimit | None:
-            row = connection.execute("SELECT passed, too_large, learned_at FROM message_limit WHERE hub_url = ?", (hub_url,)).fetchone()
+            row = connection.execute(
+                "SELECT passed, too_large, learned_at FROM message_limit WHERE hub_url = ?", (hub_url,)
+            ).fetchone()
             return MessageLimit(*row) if row else None
 
         return await self.database.run(read)

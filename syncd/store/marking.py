@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
 from typing import TYPE_CHECKING
 
 from syncd.errors import StorageError
 from syncd.store.pacing import Cost
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Callable, Sequence
 
     from syncd.clock import Clock
@@ -32,7 +32,9 @@ WHERE j.id BETWEEN ? AND ? AND o.id = j.id AND o.correlation_id = j.correlation_
 class Marker:
     """Copies outcomes into the till's file, durably, and then drops them from the journal."""
 
-    def __init__(self, till: TillWriter, journal: Journal, clock: Clock, on_trouble: Callable[[StorageError | None], None]) -> None:
+    def __init__(
+        self, till: TillWriter, journal: Journal, clock: Clock, on_trouble: Callable[[StorageError | None], None]
+    ) -> None:
         self._till = till
         self._journal = journal
         self._clock = clock

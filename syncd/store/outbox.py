@@ -39,13 +39,13 @@ _LANE = f"""
 {_COLUMNS} FROM sync_outbox AS o INDEXED BY sync_outbox_by_priority {_JOURNAL}
 WHERE o.status = 'pending' AND o.priority = ? AND o.id > ? AND (j.id IS NULL OR j.status = 'pending')
 ORDER BY o.id LIMIT ?
-"""  # noqa: S608 - only the constants above
+"""
 _ENTITY = f"""
 {_COLUMNS} FROM sync_outbox AS o INDEXED BY sync_outbox_by_entity {_JOURNAL}
 WHERE o.status = 'pending' AND o.entity_type = ? AND o.entity_id = ? AND o.id > ? AND o.id < ? AND o.priority > ?
   AND (j.id IS NULL OR j.status = 'pending')
 ORDER BY o.id LIMIT ?
-"""  # noqa: S608 - only the constants above
+"""
 _COUNT = """
 SELECT count(*), max(o.id) FROM sync_outbox AS o INDEXED BY sync_outbox_by_priority
 WHERE o.status = 'pending' AND o.priority = ? AND o.id > ?
@@ -132,8 +132,6 @@ class Counts:
     generation: int
 
 
-
-
 class OutboxReader:
     """Reads pages of pending rows.
 
@@ -208,7 +206,9 @@ class OutboxReader:
         return await self.database.run(read)
 
     # ── on the connection's thread ────────────────────────────────────────────────────────────────────────────────
-    def _rows(self, connection: sqlite3.Connection, sql: str, parameters: tuple[Any, ...], limit: int) -> tuple[list[OutboxRow], bool]:
+    def _rows(
+        self, connection: sqlite3.Connection, sql: str, parameters: tuple[Any, ...], limit: int
+    ) -> tuple[list[OutboxRow], bool]:
         try:
             return self._fetch(connection, sql, parameters, limit)
         except sqlite3.OperationalError as error:
@@ -221,7 +221,9 @@ class OutboxReader:
         finally:
             connection.text_factory = str
 
-    def _fetch(self, connection: sqlite3.Connection, sql: str, parameters: tuple[Any, ...], limit: int) -> tuple[list[OutboxRow], bool]:
+    def _fetch(
+        self, connection: sqlite3.Connection, sql: str, parameters: tuple[Any, ...], limit: int
+    ) -> tuple[list[OutboxRow], bool]:
         rows: list[OutboxRow] = []
         size = 0
         cursor = connection.execute(sql, parameters)
@@ -267,7 +269,9 @@ class OutboxReader:
             rows, complete = rows[:limit], False
         return rows, complete
 
-    def _add_earlier(self, connection: sqlite3.Connection, page: Page, priority: int, done_up_to: Callable[[Entity], int]) -> None:
+    def _add_earlier(
+        self, connection: sqlite3.Connection, page: Page, priority: int, done_up_to: Callable[[Entity], int]
+    ) -> None:
         for entity, newest in _newest_of_each(page.rows):
             rows, complete = self._entity_rows(connection, entity, done_up_to(entity), newest, priority, LOOKAHEAD_ROWS)
             page.earlier += rows

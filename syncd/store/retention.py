@@ -6,6 +6,7 @@ Rows that are pending or failed stay for ever: they are somebody's sale.
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from syncd.clock import iso_ms
@@ -34,7 +35,9 @@ class Retention:
         days: 0 keeps everything.
     """
 
-    def __init__(self, outbox: TillWriter, store: TillWriter, days: float, clock: Clock, on_trouble: Callable[[StorageError | None], None]) -> None:
+    def __init__(
+        self, outbox: TillWriter, store: TillWriter, days: float, clock: Clock, on_trouble: Callable[[StorageError | None], None]
+    ) -> None:
         self._outbox = outbox
         self._store = store
         self._days = days
@@ -69,37 +72,42 @@ class Retention:
 
     async def _purge_outbox(self, before: str) -> int:
         after_id = deleted = 0
-        while True:
-            ids, after_id, end = await self._outbox.database.run(lambda c, after=after_id: _old_rows(c, after, before))  # type: ignore[misc]
+        end = False
+        while not end:
+            ids, after_id, end = await self._outbox.database.run(partial(_old_rows, after_id=after_id, before=before))
             while ids:
                 room = self._outbox.room(self._cost, urgent=False)
                 piece, ids = ids[:room], ids[room:]
-
-                def work(connection: sqlite3.Connection, piece: list[int] = piece) -> None:
-                    connection.executemany("DELETE FROM sync_outbox WHERE id = ? AND status IN ('sent', 'cancelled')", [(i,) for i in piece])
-
-                await self._outbox.write(work, rows=len(piece), cost=self._cost, urgent=False)
+                await self._outbox.write(partial(_delete_rows, ids=piece), rows=len(piece), cost=self._cost, urgent=False)
                 deleted += len(piece)
-            if end:
-                return deleted
+        return deleted
 
     async def _purge_log(self, log: tuple[str, str], before: str) -> int:
         oldest, delete = log
         deleted = 0
         while True:
             room = self._store.room(self._cost, urgent=False)
-            rows = await self._store.database.run(lambda c, room=room: c.execute(oldest, (room,)).fetchall())  # type: ignore[misc]
-            old = [identifier for identifier, at in rows if (sortable(at) or "") < before]
+            rows = await self._store.database.run(partial(_fetch, sql=oldest, limit=room))
+            old: list[int] = [identifier for identifier, at in rows if (sortable(at) or "") < before]
             if not old:
                 return deleted
-            await self._store.write(lambda c, last=old[-1]: c.execute(delete, (last,)), rows=len(old), cost=self._cost, urgent=False)  # type: ignore[misc]
+            await self._store.write(partial(_fetch, sql=delete, limit=old[-1]), rows=len(old), cost=self._cost, urgent=False)
             deleted += len(old)
+
+
+def _fetch(connection: sqlite3.Connection, sql: str, limit: int) -> list[tuple[int, str]]:
+    return connection.execute(sql, (limit,)).fetchall()
+
+
+def _delete_rows(connection: sqlite3.Connection, ids: list[int]) -> None:
+    connection.executemany("DELETE FROM sync_outbox WHERE id = ? AND status IN ('sent', 'cancelled')", [(i,) for i in ids])
 
 
 def _old_rows(connection: sqlite3.Connection, after_id: int, before: str) -> tuple[list[int], int, bool]:
     """Ids to delete among the next rows, where to go on, and whether the rest is too young: rows age in the order of their ids."""
     rows = connection.execute(
-        "SELECT id, status, coalesce(sent_at, created_at) FROM sync_outbox WHERE id > ? ORDER BY id LIMIT ?", (after_id, SCAN_ROWS)
+        "SELECT id, status, coalesce(sent_at, created_at) FROM sync_outbox WHERE id > ? ORDER BY id LIMIT ?",
+        (after_id, SCAN_ROWS),
     ).fetchall()
     old = []
     for identifier, status, at in rows:

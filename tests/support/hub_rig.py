@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
+    from tests.support.refhub import RefHub
+
 
 @dataclass(frozen=True)
 class Options:
@@ -107,3 +109,15 @@ async def eventually(condition: Callable[[], object], *, seconds: float = 10.0) 
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - whatever the condition looks at has no event
             await asyncio.sleep(0.005)
+
+
+async def eventually_state(hub: RefHub, **wanted: object) -> dict[str, object]:
+    """The real hub's counts, as soon as they are as wanted; fails with them when they are not within 10 s."""
+    state: dict[str, object] = {}
+    try:
+        async with asyncio.timeout(10):
+            while any(state.get(name) != value for name, value in wanted.items()):
+                state = await hub.state()
+    except TimeoutError:
+        raise AssertionError(f"wanted {wanted}, found {state}") from None
+    return state

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from types import TracebackType
 
+    Negotiated = Callable[[web.Request], web.Response | Awaitable[web.Response]]
+
 TEXT_TRANSPORTS = [{"transport": "WebSockets", "transferFormats": ["Text", "Binary"]}]
 
 
@@ -55,14 +57,14 @@ class ScriptedHub:
         self,
         script: Callable[[Wire], Awaitable[None]] | None = None,
         *,
-        negotiated: Callable[[web.Request], web.Response | Awaitable[web.Response]] | None = None,
+        negotiated: Negotiated | None = None,
         handshake: str | None = "{}\x1e",
     ) -> None:
         self.requests: list[web.Request] = []
         self.url = ""
         self.port = 0
         self._script = script or (lambda wire: _ignore(wire.until_gone()))
-        self._negotiated = negotiated or self.normally
+        self.negotiated: Negotiated = negotiated or self.normally
         self._handshake = handshake
         self._runner: web.AppRunner | None = None
 
@@ -96,7 +98,7 @@ class ScriptedHub:
 
     async def _on_negotiate(self, request: web.Request) -> web.Response:
         self.requests.append(request)
-        answer = self._negotiated(request)
+        answer = self.negotiated(request)
         return answer if isinstance(answer, web.Response) else await answer
 
     async def _on_upgrade(self, request: web.Request) -> web.WebSocketResponse:

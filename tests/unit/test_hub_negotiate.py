@@ -23,7 +23,8 @@ def read(**fields: Any) -> Any:
 
 
 def test_version_1_connects_by_the_secret_token_and_shows_the_public_id() -> None:
-    answer = read(negotiateVersion=1, connectionId="public", connectionToken="secret", availableTransports=TRANSPORTS, useStatefulReconnect=True)  # fmt: skip
+    identity = {"connectionId": "public", "connectionToken": "secret"}
+    answer = read(negotiateVersion=1, **identity, availableTransports=TRANSPORTS, useStatefulReconnect=True)
     assert isinstance(answer, Endpoint)
     assert (answer.version, answer.url, answer.connection_id) == (1, "secret", "public")
     assert "secret" not in repr(answer)
@@ -87,7 +88,7 @@ def test_a_retry_after_that_nobody_can_read_is_none(value: str) -> None:
 def test_a_token_is_stripped_and_must_be_able_to_stand_in_a_header() -> None:
     assert checked_token(" abc.def\n") == "abc.def"
     for bad in ("", "\n", "a b", "a\nb", "tökén", "a\x00b"):
-        with pytest.raises(ConnectionFailed, match="hub.access_token_file"):
+        with pytest.raises(ConnectionFailed, match=r"hub\.access_token_file"):
             checked_token(bad)
 
 

@@ -113,7 +113,7 @@ def test_numbers_with_a_fraction_keep_their_text_and_whole_ones_are_integers() -
 
 
 def test_unknown_types_and_fields_are_ignored() -> None:
-    raw = '{"type":8,"sequenceId":1}\x1e{"type":9,"sequenceId":1}\x1e{"type":99}\x1e{}\x1e{"type":2,"invocationId":"1","item":1}\x1e'
+    raw = '{"type":8,"sequenceId":1}\x1e{"type":9,"sequenceId":1}\x1e{"type":99}\x1e{}\x1e{"type":2,"invocationId":"1"}\x1e'
     assert a_protocol().decode(raw) == []
     (message,) = a_protocol().decode('{"new":1,"type":1,"target":"M","arguments":[],"headers":{},"streamIds":[]}\x1e')
     assert isinstance(message, Call)

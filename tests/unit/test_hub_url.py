@@ -43,7 +43,7 @@ def test_a_safe_url_is_accepted(url: str) -> None:
     ],
 )
 def test_any_other_is_refused_by_key_value_and_what_is_allowed(url: str, why: str) -> None:
-    with pytest.raises(ValueError, match="hub.url") as refused:
+    with pytest.raises(ValueError, match=r"hub\.url") as refused:
         check_url(url, allow_insecure=False)
     text = str(refused.value)
     assert why in text

@@ -8,11 +8,11 @@ from importlib.metadata import version
 from typing import Any
 
 import pysignalr
-import websockets.asyncio.client as client
 from pysignalr.messages import CloseMessage, CompletionMessage, InvocationMessage, Message, MessageType, PingMessage
 from pysignalr.protocol.json import JSONProtocol
 from pysignalr.transport.abstract import ConnectionState
 from pysignalr.transport.websocket import WebsocketTransport
+from websockets.asyncio import client
 from websockets.asyncio.connection import Connection
 
 PRIVATE_COROUTINES = ("_handshake", "_keepalive", "_process", "_on_message", "_on_raw_message")
@@ -89,7 +89,7 @@ async def test_the_keepalive_sleeps_its_interval_and_pings_for_ever() -> None:
     socket = Socket()
     task = asyncio.create_task(transport._keepalive(socket))  # type: ignore[arg-type]
     async with asyncio.timeout(5):
-        while len(socket.sent) < 3:
+        while len(socket.sent) < 3:  # noqa: ASYNC110 - the stand-in has no event
             await asyncio.sleep(0)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
@@ -106,7 +106,7 @@ def test_the_messages_have_the_fields_that_we_read_and_write() -> None:
     assert InvocationMessage("1", "M", [2]).arguments == [2]
     assert CompletionMessage("1", None, "no").error == "no"
     assert CloseMessage(None, True).allow_reconnect is True
-    assert MessageType.invocation == 1
+    assert MessageType.invocation.value == 1
 
 
 def test_the_protocol_is_json_version_1_with_the_record_separator() -> None:
@@ -116,7 +116,7 @@ def test_the_protocol_is_json_version_1_with_the_record_separator() -> None:
 
 
 def test_pysignalr_patches_only_the_iteration_of_connect_which_we_do_not_use() -> None:
-    assert client.connect.__aiter__ is pysignalr.__aiter__  # type: ignore[comparison-overlap]
+    assert client.connect.__aiter__ is pysignalr.__aiter__
     for name in ("__await__", "connect", "open_tcp_connection"):
         assert getattr(client.connect, name).__module__ == "websockets.asyncio.client", name
 

@@ -62,7 +62,9 @@ class Model:
         newest: dict[Entity, int] = {row.entity: row.id for row in rows}
         for entity, last in newest.items():
             earlier, whole = self._pick(
-                lambda r, entity=entity, last=last: r.entity == entity and self.queue.position(entity) < r.id < last and r.priority > want.priority,  # type: ignore[misc]
+                lambda r, entity=entity, last=last: (
+                    r.entity == entity and self.queue.position(entity) < r.id < last and r.priority > want.priority
+                ),  # type: ignore[misc]
                 self.entity_limit,
             )
             page.earlier += earlier
