@@ -16,6 +16,7 @@ from syncd.configsources import find_file
 from syncd.errors import ExitCode, HubError, SyncdError
 from syncd.hub.supervisor import Hub
 from syncd.hub.url import shown
+from syncd.store.check import inspect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,10 +62,6 @@ def _summary(settings: Settings) -> str:
 
 
 def _database(settings: Settings) -> Finding:
-    try:
-        from syncd.store.check import inspect  # noqa: PLC0415
-    except ModuleNotFoundError:
-        return Finding(f"database: {settings.database.path} (not looked at)")
     try:
         return Finding(f"database: {settings.database.path}; {inspect(settings)}")
     except SyncdError as error:

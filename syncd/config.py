@@ -26,9 +26,9 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from syncd.configproblems import describe, not_above, only_permissions
+from syncd.configproblems import describe, only_permissions
 from syncd.configsources import find_file, find_token_credential, read_environment, read_toml
-from syncd.configvalues import absolute_path, database_file, readable_file, store_id
+from syncd.configvalues import absolute_path, at_least, database_file, readable_file, store_id
 from syncd.errors import ConfigurationError, PermissionDeniedError
 from syncd.hub.url import check_url
 
@@ -109,12 +109,12 @@ class HubSettings(Section):
     @classmethod
     def _outlasts_the_keep_alive(cls, value: float, info: ValidationInfo) -> float:
         """SignalR's own advice is twice the interval; what is not above it drops a healthy connection."""
-        return not_above("hub.keep_alive_interval_seconds", value, info, equal=False)
+        return at_least("hub.keep_alive_interval_seconds", value, info, or_equal=False)
 
     @field_validator("reconnect_max_delay_seconds")
     @classmethod
     def _reaches_the_first_delay(cls, value: float, info: ValidationInfo) -> float:
-        return not_above("hub.reconnect_delay_seconds", value, info)
+        return at_least("hub.reconnect_delay_seconds", value, info)
 
 
 class SyncSettings(Section):
@@ -136,7 +136,7 @@ class SyncSettings(Section):
     @field_validator("retry_max_seconds")
     @classmethod
     def _reaches_the_base(cls, value: float, info: ValidationInfo) -> float:
-        return not_above("sync.retry_base_seconds", value, info)
+        return at_least("sync.retry_base_seconds", value, info)
 
 
 class HeartbeatSettings(Section):

@@ -11,7 +11,7 @@ from syncd.configvalues import PERMISSION
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pydantic import BaseModel, ValidationError, ValidationInfo
+    from pydantic import BaseModel, ValidationError
     from pydantic_core import ErrorDetails
 
 LONGEST_SHOWN = 80
@@ -26,18 +26,6 @@ WORDS = {
     "tuple_type": "must be a list",
 }
 FOLLOWS_FROM_ANOTHER = "default_factory_not_called"
-
-
-def not_above(lower_key: str, value: float, info: ValidationInfo, *, equal: bool = True) -> float:
-    """Pass the value if the other one is not above it (or, without `equal`, is below it).
-
-    Raises:
-        ValueError: names both.
-    """
-    lower = info.data.get(lower_key.rpartition(".")[2])
-    if lower is not None and (value < lower or (value == lower and not equal)):
-        raise ValueError(f"must be {'at least' if equal else 'greater than'} {lower_key} ({lower:g})")
-    return value
 
 
 def only_permissions(error: ValidationError) -> bool:

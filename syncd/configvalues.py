@@ -1,11 +1,15 @@
-"""Values that need more than a type: the store's identifier, and files."""
+"""Values that need more than a type: the store's identifier, files, and numbers that depend on each other."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic_core import PydanticCustomError
+
+if TYPE_CHECKING:
+    from pydantic import ValidationInfo
 
 PERMISSION = "permission_denied"
 """Type of the problems that make a PermissionDeniedError."""
@@ -20,6 +24,18 @@ def store_id(value: object) -> int | str:
         raise ValueError("must fit into 64 bits; a longer one must be a text, in quotes")
     if isinstance(value, str) and (not value.strip() or not value.isprintable()):
         raise ValueError("must be a number or a text that is not blank and has no control characters")
+    return value
+
+
+def at_least(lower_key: str, value: float, info: ValidationInfo, *, or_equal: bool = True) -> float:
+    """Pass a value that is not below that of another key of its section (nor, without `or_equal`, the same).
+
+    Raises:
+        ValueError: names the other key and its value.
+    """
+    lower = info.data.get(lower_key.rpartition(".")[2])
+    if lower is not None and (value < lower or (value == lower and not or_equal)):
+        raise ValueError(f"must be {'at least' if or_equal else 'greater than'} {lower_key} ({lower:g})")
     return value
 
 

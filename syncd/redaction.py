@@ -16,8 +16,8 @@ _PATTERNS = (
     (re.compile(r"(authorization[\"']?\s*[:=]\s*[\"']?Basic\s+)[^\s\"',;]+", re.IGNORECASE), HIDDEN),
     (re.compile(r"([?&]id=)[^&\s\"'#]+", re.IGNORECASE), HIDDEN),  # SignalR's connection token: who knows it speaks for us
     (re.compile(r"(access_token=)[^&\s\"'#]+", re.IGNORECASE), HIDDEN),
-    (re.compile(r"(\w+://)[^/\s@\"']+(?=@)"), HIDDEN),
-    (re.compile(r"(\b)eyJ[\w-]{8,}\.[\w-]+\.[\w-]*"), HIDDEN),  # a JSON Web Token, wherever it stands
+    (re.compile(r"(://)[^/\s@\"']+(?=@)"), HIDDEN),
+    (re.compile(r"((?<![\w-]))eyJ[\w-]{8,}\.[\w-]+\.[\w-]*"), HIDDEN),  # a JSON Web Token, wherever it stands
     (re.compile(rf"((?:token|password|secret|payload)[\"']?\s*[:=]\s*){_QUOTED}", re.IGNORECASE), f'"{HIDDEN}"'),
 )
 

@@ -210,6 +210,7 @@ class Connection:
             case Type.INVOCATION | Type.STREAM_INVOCATION:
                 await self._turn.acquire()
                 self._spawn(self._serve(message))
+                await asyncio.sleep(0)  # as in .NET, a method that waits for nothing has answered before the next message is read
             case Type.COMPLETION:
                 self._resolve(message)
             case Type.PING:

@@ -1,0 +1,214 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+import structlog
+from structlog.testing import capture_logs
+
+import syncd.__main__
+from syncd import __version__
+from syncd.cli import cli
+from syncd.errors import AnotherInstanceError, ConfigurationError, StorageError
+from syncd.status.file import write_status
+from syncd.status.report import Report, snapshot
+from tests.support.settings import clean_environment, make_settings  # noqa: F401  (a fixture)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from syncd.status.report import State
+
+pytestmark = pytest.mark.usefixtures("clean_environment")
+
+
+def syncd_command(*arguments: str | Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "syncd", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, **environ},
+    )
+
+
+def write_report(folder: Path, state: State = "online", age: timedelta = timedelta(0), **trouble: str) -> Path:
+    report = Report(store_id=17, hub_url="https://hq.example.com/hubs/sync", started_at=datetime.now(UTC) - timedelta(hours=3))
+    report.state = state
+    report.outbox.pending[2] = 1234
+    for name, value in trouble.items():
+        setattr(report, name, value)
+    write_status(folder / "status.json", snapshot(report, make_settings(folder), datetime.now(UTC) - age))
+    return folder / "status.json"
+
+
+def test_the_version_is_told() -> None:
+    assert syncd_command("--version").stdout == f"syncd {__version__}\n"
+
+
+@pytest.mark.parametrize("command", sorted(cli.commands))
+def test_every_command_explains_itself_with_an_example(command: str) -> None:
+    help_text = cli.commands[command].help or ""
+    assert "Example" in help_text
+    assert f"syncd {command}" in help_text or f'"syncd", "{command}"' in help_text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (("run", "--confg", "x"), "Did you mean '--config'?"),
+        (("sattus",), "Did you mean 'status'?"),
+        (("status", "now"), "unexpected extra argument"),
+        (("devhub", "--port", "99999"), "--port"),
+        ((), "Usage:"),
+    ],
+)
+def test_wrong_usage_is_64_with_a_hint(arguments: tuple[str, ...], hint: str) -> None:
+    done = syncd_command(*arguments)
+    assert done.returncode == 64
+    assert hint in done.stderr
+
+
+def test_a_bad_configuration_is_78_in_one_paragraph(tmp_path: Path) -> None:
+    (tmp_path / "syncd.toml").write_text("[hub]\nulr = 1\n")
+    done = syncd_command("run", "--config", tmp_path / "syncd.toml")
+    assert done.returncode == 78
+    assert done.stderr.startswith("syncd: the configuration cannot be used")
+    assert "did you mean hub.url?" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_status_shows_a_person_how_it_is(tmp_path: Path) -> None:
+    done = syncd_command("status", "--file", write_report(tmp_path, "offline"))
+    assert done.returncode == 0
+    assert "syncd is warning" in done.stdout
+    assert "1,234 rows wait (1,234 high)" in done.stdout
+    assert "no connection to HQ" in done.stdout
+
+
+def test_status_gives_a_program_the_verdict_and_the_file(tmp_path: Path) -> None:
+    done = syncd_command("status", "--json", "--file", write_report(tmp_path, storage_error="disk full"))
+    assert done.returncode == 1
+    answer = json.loads(done.stdout)
+    assert answer["verdict"] == "critical"
+    assert answer["reasons"] == ["the database cannot be used: disk full"]
+    assert answer["status"]["storeId"] == 17
+
+
+def test_status_finds_the_file_by_the_configuration_even_where_that_is_not_complete(tmp_path: Path) -> None:
+    write_report(tmp_path)
+    (tmp_path / "syncd.toml").write_text(f'[status]\npath = "{tmp_path}/status.json"\n')
+    assert syncd_command("status", SYNCD_CONFIG=str(tmp_path / "syncd.toml")).returncode == 0
+
+
+def test_status_of_nobody_is_2(tmp_path: Path) -> None:
+    assert syncd_command("status", "--file", tmp_path / "gone.json").returncode == 2
+    assert syncd_command("status", "--file", write_report(tmp_path, age=timedelta(minutes=5))).returncode == 2
+
+
+def test_a_file_of_a_later_version_is_judged_all_the_same(tmp_path: Path) -> None:
+    file = write_report(tmp_path)
+    document = json.loads(file.read_text())
+    del document["outbox"]
+    file.write_text(json.dumps(document))
+    done = syncd_command("status", "--file", file)
+    assert done.returncode == 0
+    assert "this version does not know" in done.stdout
+
+
+def test_healthcheck_fails_only_where_a_restart_may_help(tmp_path: Path) -> None:
+    assert syncd_command("healthcheck", "--file", write_report(tmp_path)).returncode == 0
+    assert syncd_command("healthcheck", SYNCD_STATUS__PATH=str(write_report(tmp_path, "offline"))).returncode == 0
+    assert syncd_command("healthcheck", "--file", write_report(tmp_path, storage_error="disk full")).returncode == 1
+    assert syncd_command("healthcheck", "--file", write_report(tmp_path, age=timedelta(minutes=5))).returncode == 1
+    assert syncd_command("healthcheck", "--file", tmp_path / "gone.json").returncode == 1
+
+
+def test_healthcheck_loads_nothing_heavy_and_is_quick(tmp_path: Path) -> None:
+    file = write_report(tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "syncd", "healthcheck", "--file", file], capture_output=True, text=True, check=True
+    )
+    loaded = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
+    assert not loaded & {"pydantic", "pydantic_settings", "structlog", "aiohttp", "asyncio", "rich", "orjson", "sqlite3", "uvloop"}
+    times = []
+    for _ in range(5):
+        began = time.perf_counter()
+        syncd_command("healthcheck", "--file", file)
+        times.append(time.perf_counter() - began)
+    assert min(times) < 0.15
+
+
+def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path) -> None:
+    file = write_report(tmp_path)
+    line = f"{sys.executable} -m syncd status --json --file {file} | true; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False, timeout=60)
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (ConfigurationError("hub.url: required"), 78, "syncd: hub.url: required\n"),
+        (AnotherInstanceError("process 5 holds it"), 75, "process 5"),
+        (PermissionError(13, "Permission denied", "/x"), 77, "no permission"),
+        (OSError(28, "No space left on device"), 74, "No space left"),
+        (ExceptionGroup("tasks", [ExceptionGroup("inner", [StorageError("disk full")])]), 74, "syncd: disk full\n"),
+        (ExceptionGroup("tasks", [StorageError("disk full"), ValueError("Bearer s3cr3t")]), 70, "this is a bug in syncd"),
+        (ValueError("Bearer s3cr3t"), 70, "Traceback"),
+        (KeyboardInterrupt(), 130, ""),
+    ],
+)
+def test_every_way_to_end_has_its_exit_code(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: BaseException, code: int, said: str
+) -> None:
+    def fail(**_: object) -> None:
+        raise error
+
+    structlog.reset_defaults()  # no log is set up yet
+    monkeypatch.setattr(cli, "main", fail)
+    assert syncd.__main__.exit_code_of_run() == code
+    shown = capsys.readouterr().err
+    assert said in shown
+    assert "s3cr3t" not in shown
+
+
+def test_a_bug_goes_to_the_log_once_there_is_one(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def fail(**_: object) -> None:
+        raise ValueError("odd")
+
+    monkeypatch.setattr(cli, "main", fail)
+    with capture_logs() as lines:
+        assert syncd.__main__.exit_code_of_run() == 70
+    assert [(line["event"], line["log_level"]) for line in lines] == [("bug", "critical")]
+    assert capsys.readouterr().err == ""
+
+
+def test_check_tells_what_is_right_and_what_is_not(tmp_path: Path) -> None:
+    file = tmp_path / "syncd.toml"
+    file.write_text(
+        f'[store]\nid = 17\n[database]\npath = "{tmp_path}/store.db"\n[hub]\nurl = "http://127.0.0.1:9/hub"\n'
+        f'connect_timeout_seconds = 2\n[status]\npath = "{tmp_path}/run/status.json"\n'
+    )
+    done = syncd_command("check", "--config", file)
+    assert f"ok  configuration: {file}; store 17, no token" in done.stdout
+    assert f"ok  database: {tmp_path}/store.db; the store's database is not there yet" in done.stdout
+    assert f"ok  status file: {tmp_path}/run/status.json can be written" in done.stdout
+    assert "not asked" in done.stdout
+    assert not (tmp_path / "store.db").exists()
+    asked = syncd_command("check", "--config", file, "--hub")
+    assert asked.returncode == 69
+    assert "NOT OK  hub: 127.0.0.1:9 refuses connections" in asked.stdout
+
+
+def test_check_of_a_bad_configuration_is_78(tmp_path: Path) -> None:
+    done = syncd_command("check", "--config", tmp_path / "gone.toml")
+    assert done.returncode == 78
+    assert "NOT OK" in done.stdout
