@@ -83,7 +83,7 @@ def check(config_file: Path | None, *, ask_hub: bool) -> int:
 @cli.command(short_help="Show how the daemon is.")
 @config_option
 @status_file_option
-@click.option("--json", "as_json", is_flag=True, help="For programs: the verdict, and the status file as it is.")
+@click.option("--json", "as_json", is_flag=True, help="For programs: the status file as it is, and the verdict on it.")
 def status(config_file: Path | None, status_file: Path | None, *, as_json: bool) -> int:
     r"""Show how the daemon is.
 
@@ -91,13 +91,13 @@ def status(config_file: Path | None, status_file: Path | None, *, as_json: bool)
 
     \b
     Examples: syncd status
-              syncd status --json | jq .status.outbox.pending.total
+              syncd status --json | jq .outbox.pending.total
     """
     verdict = judge(_status_file(status_file, config_file))
     if as_json:
         import json  # noqa: PLC0415
 
-        click.echo(json.dumps({"verdict": verdict.word, "reasons": verdict.reasons, "status": verdict.document}, indent=2))
+        click.echo(json.dumps({**(verdict.document or {}), "verdict": verdict.word, "reasons": verdict.reasons}, indent=2))
         return verdict.exit_code
     from syncd.status.table import show  # noqa: PLC0415
 
@@ -119,6 +119,67 @@ def healthcheck(config_file: Path | None, status_file: Path | None) -> int:
     verdict = judge(_status_file(status_file, config_file))
     click.echo("; ".join([verdict.word, *verdict.reasons]))
     return int(verdict.word in HEALTHCHECK_FAILS)
+
+
+@cli.group(short_help="Look into the outbox; bring failed rows back.")
+def outbox() -> None:
+    r"""Look into the outbox, bring failed rows back, cancel rows. Works beside the running daemon, which takes notice at once.
+
+    \b
+    Examples: syncd outbox list --status failed
+              syncd outbox retry --all
+    """
+
+
+@outbox.command("list", short_help="Show rows.")
+@config_option
+@click.option("--status", "wanted", type=click.Choice(["pending", "failed", "sent", "cancelled"]), default="pending", show_default=True)
+@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Rows at most.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def outbox_list(config_file: Path | None, wanted: str, limit: int, *, as_json: bool) -> int:
+    """Show rows without their payload: what goes out next, what failed first, what was sent last."""
+    from syncd.config import load_settings  # noqa: PLC0415
+    from syncd.store.manage import OutboxManager  # noqa: PLC0415
+    from syncd.managetable import show_rows  # noqa: PLC0415
+
+    with OutboxManager(load_settings(config_file).database) as manager:
+        show_rows(manager.rows(wanted, limit), as_json=as_json)
+    return 0
+
+
+@outbox.command("retry", short_help="Bring failed rows back.")
+@config_option
+@click.option("--all", "every", is_flag=True, help="All that failed.")
+@click.argument("ids", nargs=-1, type=int, metavar="[ID]...")
+def outbox_retry(config_file: Path | None, ids: tuple[int, ...], *, every: bool) -> int:
+    """Bring failed rows back, with all their attempts; rows that wait for a retry go at once. IDs are those of `syncd outbox list`."""
+    from syncd.config import load_settings  # noqa: PLC0415
+    from syncd.store.manage import OutboxManager  # noqa: PLC0415
+
+    if every == bool(ids):
+        raise click.UsageError("name the rows by their ids, or say --all")
+    with OutboxManager(load_settings(config_file).database) as manager:
+        return _changed(manager.retry(None if every else ids), None if every else len(ids), "will be sent again")
+
+
+@outbox.command("cancel", short_help="Take rows out of the queue for good.")
+@config_option
+@click.argument("ids", nargs=-1, type=int, required=True, metavar="ID...")
+def outbox_cancel(config_file: Path | None, ids: tuple[int, ...]) -> int:
+    """Take pending or failed rows out of the queue for good; HQ never hears of them. Rows that HQ has stay as they are."""
+    from syncd.config import load_settings  # noqa: PLC0415
+    from syncd.store.manage import OutboxManager  # noqa: PLC0415
+
+    with OutboxManager(load_settings(config_file).database) as manager:
+        return _changed(manager.cancel(ids), len(ids), "cancelled")
+
+
+def _changed(rows: int, asked: int | None, what: str) -> int:
+    click.echo(f"{rows:,} {'row' if rows == 1 else 'rows'} {what}")
+    if asked is not None and rows < asked:
+        click.echo(f"{asked - rows:,} of the ids named no row that is pending or failed", err=True)
+        return 1
+    return 0
 
 
 @cli.command(short_help="Show it all on this machine.")

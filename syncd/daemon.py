@@ -65,23 +65,11 @@ async def run(settings: Settings, config_file: Path | None) -> int:
     clock = SystemClock()
     while True:
         daemon = Daemon(settings, clock, random.Random(), notifier)  # noqa: S311 - jitter
-        await daemon.run(stop)
-        if not stop.reload.is_set():
+        await daemon.run(stop, config_file)
+        if daemon.next_settings is None:
             return ExitCode.OK
-        stop.reload.clear()
-        settings = reload_settings(settings, config_file, daemon.log)
-
-
-def reload_settings(old: Settings, config_file: Path | None, log: FilteringBoundLogger) -> Settings:
-    """The configuration as it is now, or the old one where that is bad."""
-    try:
-        new = load_settings(config_file)
-    except SyncdError as error:
-        log.error("configuration_refused", error=str(error), hint="the old one stays")
-        return old
-    set_up_logging(new.log, SystemClock())
-    log.info("configuration_reloaded")
-    return new
+        settings = daemon.next_settings
+        set_up_logging(settings.log, clock)
 
 
 class StopSignals:
@@ -125,10 +113,11 @@ class Daemon:
         self._random = chance
         self._notifier = notifier
         self._troubles: dict[str, str] = {}
+        self.next_settings: Settings | None = None
         self.report = Report(store_id=settings.store.id, hub_url=settings.hub.url, started_at=clock.now())
 
-    async def run(self, stop: StopSignals) -> None:
-        """Live.
+    async def run(self, stop: StopSignals, config_file: Path | None) -> None:
+        """Live; `next_settings` says whether there is to be another life.
 
         Raises:
             SyncdError: why it cannot start, or go on.
@@ -138,13 +127,13 @@ class Daemon:
         try:
             files = await open_store(self.settings.database, self._clock, self.log)
             try:
-                await self._live(files, stop)
+                await self._live(files, stop, config_file)
             finally:
                 await files.close()
         finally:
             lock.release()
 
-    async def _live(self, files: StoreFiles, stop: StopSignals) -> None:
+    async def _live(self, files: StoreFiles, stop: StopSignals, config_file: Path | None) -> None:
         settings, clock, log = self.settings, self._clock, self.log
         hub = Hub(settings.hub, store_id=settings.store.id, clock=clock, random=self._random, log=log)
         reader = OutboxReader(files.reader, clock.now, lambda row: encode_item(row, settings.store.id))
@@ -189,7 +178,7 @@ class Daemon:
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(loop, name=name) for name, loop in loops.items()]
                 self._notifier.ready()
-                await stop.any()
+                await self._until_told(stop, config_file)
                 await self._leave(stop, uplink, tasks)
         except* SyncdError as errors:
             raise first_of(errors) from errors
@@ -202,9 +191,26 @@ class Daemon:
                 till_lock_longest_seconds=round(files.outbox.longest_hold_seconds, 4),
             )  # fmt: skip
 
+    async def _until_told(self, stop: StopSignals, config_file: Path | None) -> None:
+        """Until we are told to stop, or to go on with another configuration; a bad one changes nothing."""
+        while True:
+            await stop.any()
+            if stop.stop.is_set():
+                return
+            stop.reload.clear()
+            try:
+                self.next_settings = load_settings(config_file)
+            except SyncdError as error:
+                self.log.error("configuration_refused", error=str(error), hint="the one before it stays in use")
+                self.report.configuration_error = str(error)
+                self.report.touch()
+            else:
+                self.log.info("configuration_reloaded")
+                return
+
     async def _leave(self, stop: StopSignals, uplink: Uplink, tasks: list[asyncio.Task[object]]) -> None:
         """Finish what is in flight, within bounds; a second signal cuts that short."""
-        if stop.stop.is_set():
+        if self.next_settings is None:
             self._notifier.stopping()
         else:
             self._notifier.reloading()

@@ -137,7 +137,7 @@ class Watch:
         """Bring the report up to date with what the loops know."""
         report, status, uplink, downlink = self._report, self._hub.status, self._uplink, self._downlink
         connection = report.connection
-        connection.state = "reconnecting" if status.state == "offline" else status.state
+        connection.state = status.state
         connection.connection_id = status.connection_id
         connection.last_connected_at = status.last_connected_at
         connection.disconnected_at = status.disconnected_at

@@ -156,9 +156,7 @@ def _json_object(answer: bytes, where: str) -> dict[str, Any]:
         fields = None
     if not isinstance(fields, dict):
         page = "a web page" if answer.lstrip()[:1] == b"<" else "something that is not JSON"
-        raise ConnectionFailed(
-            f"{where} answered with {page}: a login page of the network (captive portal), a proxy, or hub.url is wrong"
-        )
+        raise ConnectionFailed(f"{where} answered with {page}: a login page of the network (captive portal), a proxy, or hub.url is wrong")
     return fields
 
 

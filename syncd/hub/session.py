@@ -58,9 +58,7 @@ class HubSession:
         self._pending: dict[str, asyncio.Future[CompletionMessage | HubError]] = {}
         self._missing: set[str] = set()
         self._inbox = Inbox(self._answer)
-        self._transport = OneShotTransport(
-            endpoint, HubProtocol(options.max_message_bytes), self._on_message, options=options, tls=tls
-        )
+        self._transport = OneShotTransport(endpoint, HubProtocol(options.max_message_bytes), self._on_message, options=options, tls=tls)
 
     async def run(self, opened: Callable[[], Awaitable[None]]) -> NoReturn:
         """Open the connection and serve it; `opened` runs as soon as invocations may be made, while messages are read.

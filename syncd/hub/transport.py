@@ -189,9 +189,7 @@ class OneShotTransport(WebsocketTransport):
             async with asyncio.timeout(seconds):
                 await self._handshake(line)
         except TimeoutError:
-            raise ConnectionFailed(
-                f"{self._place} took the connection but not the SignalR handshake within {seconds:g} s"
-            ) from None
+            raise ConnectionFailed(f"{self._place} took the connection but not the SignalR handshake within {seconds:g} s") from None
         except ConnectionClosed as closed:
             raise ConnectionFailed(f"{self._place} closed the connection during the SignalR handshake: {_lost(closed)}") from None
 

@@ -56,9 +56,9 @@ def _why_unsafe(parts: SplitResult, *, allow_insecure: bool) -> str | None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host name means this machine, whatever any name server says."""
+    """Whether a host means this machine. Not `*.localhost`: those go to the name server where the system does not know better."""
     name = host.lower().rstrip(".")
-    if name == "localhost" or name.endswith(".localhost"):
+    if name == "localhost":
         return True
     try:
         return ipaddress.ip_address(name).is_loopback

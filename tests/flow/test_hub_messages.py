@@ -464,6 +464,52 @@ async def test_a_large_message_on_a_slow_line_is_no_silence() -> None:
         assert session.loss is None
 
 
+async def test_a_close_message_fails_what_is_in_flight_before_the_socket_is_closed() -> None:
+    hold = asyncio.Event()
+
+    async def script(wire: Wire) -> None:
+        await wire.listen()
+        await wire.say({"type": 7, "error": "too much", "allowReconnect": True})
+        await hold.wait()
+
+    async with ScriptedHub(script) as hub, running(Options(hub.url)) as rig:
+        session = await rig.hub.session()
+        started = asyncio.get_running_loop().time()
+        with pytest.raises(ClosedByHub, match="too much"):
+            await session.invoke("M")
+        assert asyncio.get_running_loop().time() - started < 1
+        hold.set()
+
+
+async def test_why_the_hub_closed_is_read_even_when_our_own_ping_finds_the_socket_closed_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(inbox_module, "MAX_WAITING", 1)
+    monkeypatch.setattr(inbox_module, "MAX_RUNNING", 1)
+    gate = asyncio.Event()
+
+    async def script(wire: Wire) -> None:
+        for _ in range(5):
+            await wire.say({"type": 1, "target": "M", "arguments": []})
+        await wire.say({"type": 7, "error": "too much", "allowReconnect": True})
+
+    async def stuck(_arguments: list[Any], _: bool) -> None:
+        await gate.wait()
+
+    async with ScriptedHub(script) as hub, running(Options(hub.url, keep_alive_interval_seconds=0.01)) as rig:
+        rig.hub.on("M", stuck)
+        session = await rig.hub.session()
+        line = session._transport._ws
+        assert line is not None
+        await line.wait_closed()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):  # ten pings
+                await session.lost.wait()
+        gate.set()
+        await session.lost.wait()
+        assert isinstance(session.loss, ClosedByHub)
+
+
 async def test_leaving_says_goodbye_and_closes_with_1000() -> None:
     goodbyes: list[Any] = []
 

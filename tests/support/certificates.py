@@ -37,10 +37,10 @@ class Authority:
         self.file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
     def issue(self, name: str, *, password: str | None = None) -> tuple[Path, Path]:
-        """A certificate and its key for 127.0.0.1, localhost and `name`: two PEM files."""
+        """A certificate and its key for 127.0.0.1 and `name`: two PEM files."""
         key = ec.generate_private_key(ec.SECP256R1())
         names: list[x509.GeneralName] = [
-            x509.DNSName("localhost"), x509.DNSName(name), x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
+            x509.DNSName(name), x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
         ]  # fmt: skip
         certificate = (
             _builder(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]), self._name, key.public_key())

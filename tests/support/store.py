@@ -93,9 +93,7 @@ class Store:
         """Write outbox rows (entity type and id, operation, payload, priority) in one commit."""
         with closing(self.till()) as till:
             till.execute("BEGIN IMMEDIATE")
-            till.executemany(
-                "INSERT INTO sync_outbox (entity_type, entity_id, operation, payload, priority) VALUES (?, ?, ?, ?, ?)", rows
-            )
+            till.executemany("INSERT INTO sync_outbox (entity_type, entity_id, operation, payload, priority) VALUES (?, ?, ?, ?, ?)", rows)
             till.execute("COMMIT")
 
     def sell_many(self, count: int, *, entities: int | None = None, payload_bytes: int = 200) -> None:

@@ -99,7 +99,7 @@ def test_status_gives_a_program_the_verdict_and_the_file(tmp_path: Path) -> None
     answer = json.loads(done.stdout)
     assert answer["verdict"] == "critical"
     assert answer["reasons"] == ["the database cannot be used: disk full"]
-    assert answer["status"]["storeId"] == 17
+    assert answer["storeId"] == 17
 
 
 def test_status_finds_the_file_by_the_configuration_even_where_that_is_not_complete(tmp_path: Path) -> None:

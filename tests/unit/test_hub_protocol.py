@@ -191,9 +191,7 @@ def test_a_handshake_that_fails_says_why(raw: str | bytes, why: str) -> None:
         a_protocol().decode_handshake(raw)
 
 
-@pytest.mark.parametrize(
-    "bad", ["NaN", "[Infinity]", "-Infinity", "[" * 100_000, "9" * 5000, "{", b"\xff", b'"\xed\xa0\x80"', ""]
-)
+@pytest.mark.parametrize("bad", ["NaN", "[Infinity]", "-Infinity", "[" * 100_000, "9" * 5000, "{", b"\xff", b'"\xed\xa0\x80"', ""])
 def test_parse_json_refuses_with_value_error_only(bad: str | bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         parse_json(bad)

@@ -40,6 +40,8 @@ def test_a_safe_url_is_accepted(url: str) -> None:
         ("https://hq.example.com/h?ACCESS_TOKEN=secret", "token"),
         ("http://hq.example.com/h", "clear text"),
         ("ws://192.168.1.5/h", "clear text"),
+        ("http://hub.localhost/h", "clear text"),
+        ("http://127.0.0.1.example.com/h", "clear text"),
     ],
 )
 def test_any_other_is_refused_by_key_value_and_what_is_allowed(url: str, why: str) -> None:

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+
+from syncd.errors import PermissionDeniedError, StorageError
+from syncd.store import database as module
+from syncd.store.database import Database, StorageBusy, require_writable
+from tests.support.storefiles import execute
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
+    """A file with one table."""
+    database = await Database.open(tmp_path / "a.db")
+    await database.run(lambda c: c.execute("CREATE TABLE t (n)"))
+    yield database
+    await database.close()
+
+
+async def test_a_write_is_one_transaction_and_says_how_long_it_held_the_lock(database: Database) -> None:
+    def work(connection: sqlite3.Connection) -> str:
+        connection.execute("INSERT INTO t VALUES (1)")
+        assert connection.in_transaction
+        assert execute(database.path, "SELECT * FROM t") == [], "nobody sees half of it"
+        return "done"
+
+    held = await database.write(work)
+    assert held.result == "done"
+    assert 0 < held.seconds < 5
+    assert execute(database.path, "SELECT n FROM t") == [(1,)]
+
+
+async def test_a_write_that_fails_leaves_nothing_and_the_next_one_works(database: Database) -> None:
+    def work(connection: sqlite3.Connection) -> None:
+        connection.execute("INSERT INTO t VALUES (1)")
+        raise ValueError("in the middle")
+
+    with pytest.raises(ValueError, match="in the middle"):
+        await database.write(work)
+    await database.write(lambda c: c.execute("INSERT INTO t VALUES (2)"))
+    assert execute(database.path, "SELECT n FROM t") == [(2,)]
+
+
+async def test_a_lock_that_does_not_come_free_is_said_to_be_busy_and_names_the_file(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await database.run(lambda c: c.execute("PRAGMA busy_timeout = 50"))
+    with closing(sqlite3.connect(database.path, isolation_level=None)) as till:
+        till.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StorageBusy, match=r"a\.db: the database is locked by another process"):
+            await database.write(lambda c: c.execute("INSERT INTO t VALUES (1)"))
+        till.execute("COMMIT")
+    await database.write(lambda c: c.execute("INSERT INTO t VALUES (1)"))
+    assert module.BUSY_TIMEOUT_SECONDS == 5
+
+
+async def test_the_loop_turns_while_a_statement_waits_for_the_lock(database: Database) -> None:
+    with closing(sqlite3.connect(database.path, isolation_level=None)) as till:
+        till.execute("BEGIN IMMEDIATE")
+        write = asyncio.ensure_future(database.write(lambda c: c.execute("INSERT INTO t VALUES (1)")))
+        for _ in range(20):
+            await asyncio.sleep(0.001)
+        assert not write.done()
+        till.execute("COMMIT")
+    await write
+
+
+async def test_commits_in_the_tills_file_never_checkpoint_and_do_not_sync_inside_the_lock(database: Database) -> None:
+    assert await database.run(lambda c: c.execute("PRAGMA wal_autocheckpoint").fetchone()) == (0,)
+    assert await database.run(lambda c: c.execute("PRAGMA synchronous").fetchone()) == (1,)
+    assert await database.run(lambda c: c.execute("PRAGMA journal_mode").fetchone()) == ("wal",)
+
+
+async def test_our_own_file_syncs_every_commit(tmp_path: Path) -> None:
+    own = await Database.open(tmp_path / "own.db", synchronous="FULL")
+    assert await own.run(lambda c: c.execute("PRAGMA synchronous").fetchone()) == (2,)
+    await own.close()
+
+
+async def test_syncing_works_whether_or_not_there_is_a_log_and_drops_no_lock(database: Database) -> None:
+    await database.write(lambda c: c.execute("INSERT INTO t VALUES (1)"))
+    await database.run(lambda c: c.execute("BEGIN IMMEDIATE"))
+    await database.sync()
+    with closing(sqlite3.connect(database.path, timeout=0, isolation_level=None)) as till, pytest.raises(sqlite3.OperationalError):
+        till.execute("BEGIN IMMEDIATE")
+    await database.run(lambda c: c.execute("COMMIT"))
+    database.path = database.path.with_name("no-such.db")
+    await database.sync()
+
+
+async def test_a_file_that_is_no_database_is_called_that(tmp_path: Path) -> None:
+    path = tmp_path / "letter.txt"
+    path.write_bytes(b"Dear Sir or Madam, " * 100)
+    with pytest.raises(StorageError, match=r"letter\.txt: file is not a database"):
+        await Database.open(path)
+
+
+def test_what_cannot_be_written_is_said_before_it_is_tried(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="is a folder; the path of a database file is needed"):
+        require_writable(tmp_path)
+    with pytest.raises(StorageError, match=r"no such folder, so s\.db cannot be made there"):
+        require_writable(tmp_path / "nowhere" / "s.db")
+
+
+def test_the_missing_permission_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "s.db"
+    path.touch()
+    monkeypatch.setattr(module.os, "access", lambda what, _: what != path)  # whoever runs this may be root
+    with pytest.raises(PermissionDeniedError, match=r"s\.db may not be read and written by this user") as caught:
+        require_writable(path)
+    assert caught.value.exit_code == 77
+    monkeypatch.setattr(module.os, "access", lambda what, _: what != tmp_path)
+    with pytest.raises(PermissionDeniedError, match="needs its -wal and -shm files beside"):
+        require_writable(path)
