@@ -39,4 +39,4 @@ class SystemClock:
 
 def iso_ms(moment: datetime) -> str:
     """The wire's form of a moment: ISO 8601, UTC, milliseconds, `Z`."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds")[:23] + "Z"

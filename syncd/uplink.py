@@ -442,9 +442,10 @@ class Uplink:
 
     # ── verdicts ──────────────────────────────────────────────────────────────────────────────────────────────────
     def _judge(self, rows: Sequence[OutboxRow], verdicts: list[Verdict] | None, delivery: _Delivery) -> None:
+        stamp = iso_ms(self._clock.now())
         if verdicts is None:
             for row in rows:
-                delivery.add(row, self._outcome(row, "sent", row.attempts, None))
+                delivery.add(row, Outcome(row.id, row.correlation_id, "sent", row.attempts, None, None, stamp))
             return
         # A .NET hub may hand a Guid back in the other case.
         known = {verdict.correlation_id.casefold(): verdict for verdict in verdicts}
@@ -453,7 +454,7 @@ class Uplink:
             verdict = known.get(row.correlation_id.casefold())
             decided = decided or verdict is not None
             if verdict is not None and verdict.success:
-                delivery.add(row, self._outcome(row, "sent", row.attempts, None))
+                delivery.add(row, Outcome(row.id, row.correlation_id, "sent", row.attempts, None, None, stamp))
             elif row.entity in delivery.stopped:
                 continue  # refused for the sake of an earlier row: it goes again after that one, and that was no attempt
             elif verdict is None:

@@ -87,6 +87,7 @@ class Connection:
         self._buffer = bytearray()
         self._turn = asyncio.Lock()  # ASP.NET Core runs one invocation of a connection at a time
         self._results: dict[str, asyncio.Future[object]] = {}
+        self._reading: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
         self._clock = asyncio.get_running_loop().time
         self._sent_at = self._heard_at = self._clock()
@@ -100,12 +101,13 @@ class Connection:
     async def run(self) -> None:
         """Serves the client until one side ends it."""
         conversation = asyncio.create_task(self._converse())
+        self._reading = asyncio.create_task(self._read_frames())
         try:
-            # Read on while a method runs, since this is how the client's leaving is seen.
-            async for frame in self._socket:
-                if frame.type in (WSMsgType.TEXT, WSMsgType.BINARY):
-                    self._frames.put_nowait(frame.data.encode() if isinstance(frame.data, str) else frame.data)
+            await asyncio.wait([self._reading])
+            if not self._reading.cancelled():
+                self._reading.result()
         finally:
+            self._reading.cancel()
             self.gone.set()
             self._frames.put_nowait(None)
             for waiting in self._results.values():
@@ -155,6 +157,9 @@ class Connection:
 
     async def _say_goodbye(self, data: bytes) -> None:
         await self._write(data)
+        if self._reading is not None:  # who closes reads the client's answer, and there may be one reader
+            self._reading.cancel()
+            await asyncio.wait([self._reading])
         await self._socket.close(code=1000)
 
     async def _write(self, data: bytes) -> None:
@@ -163,6 +168,12 @@ class Connection:
             await self._socket.send_str(data.decode())
         except (ConnectionError, ClientConnectionError):
             logger.debug("connection %s is gone; its reader will see it", self.connection_id)
+
+    async def _read_frames(self) -> None:
+        """Reads on while a method runs, since this is how the client's leaving is seen."""
+        async for frame in self._socket:
+            if frame.type in (WSMsgType.TEXT, WSMsgType.BINARY):
+                self._frames.put_nowait(frame.data.encode() if isinstance(frame.data, str) else frame.data)
 
     async def _converse(self) -> None:
         if not await self._shake_hands():
@@ -200,10 +211,21 @@ class Connection:
             while self._closing is None and (record := self._record()) is not None:
                 message = protocol.read_message(record)
                 if message is None:
-                    break  # as ASP.NET Core does: what follows an unknown message waits for the next frame
+                    self._stay_deaf(record)
+                    break
                 await self._take(message)
             if self._closing is not None or not await self._more():
                 return
+
+    def _stay_deaf(self, record: bytes) -> None:
+        """Leaves a message of unknown type where it is, as ASP.NET Core does: nothing behind it is ever read.
+
+        Raises:
+            ProtocolError: what has piled up is above the limit.
+        """
+        self._buffer[:0] = record + protocol.SEPARATOR
+        if len(self._buffer) > self._limits.max_message_bytes:
+            raise ProtocolError("an unknown message type, and too much behind it")
 
     async def _take(self, message: dict[str, Any]) -> None:
         match message["type"]:

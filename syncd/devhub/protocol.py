@@ -1,7 +1,7 @@
 """The JSON hub protocol, as strict as ASP.NET Core's own parser and as forgiving.
 
-It skips unknown fields and unknown message types, and closes the connection for anything else that is not to the letter,
-a `null` in the place of a text included.
+It skips unknown fields, and closes the connection for anything that is not to the letter, a `null` in the place of a text
+included.
 """
 
 from __future__ import annotations
@@ -59,9 +59,7 @@ class InvocationError(Exception):
 
     def text(self, method: str) -> str:
         """What the client is told. ASP.NET Core keeps the reason to itself, unless it is a `HubException`."""
-        what = (
-            f"Failed to invoke '{method}' due to an error" if self.before else f"An unexpected error occurred invoking '{method}'"
-        )
+        what = f"Failed to invoke '{method}' due to an error" if self.before else f"An unexpected error occurred invoking '{method}'"
         return f"{what} on the server." + (f" HubException: {self.reason}" if self.reason else "")
 
 

@@ -67,6 +67,11 @@ class DevHub:
         return f"http://{HOST}:{self._port}{HUB_PATH}"
 
     @property
+    def connections(self) -> list[Connection]:
+        """Those that have shaken hands, oldest first."""
+        return list(self._hub.connections)
+
+    @property
     def faults(self) -> Faults:
         """Those in force; change them or set others at any time."""
         return self.headquarters.faults
@@ -127,7 +132,7 @@ class DevHub:
 
     async def push(self, method: str, *args: object, store: str | None = None) -> int:
         """Invokes a client method on all connections, or one store's, and asks for no answer; how many were reached."""
-        reached = [connection for connection in self._hub.connections if not store or store in connection.stores]
+        reached = [connection for connection in self.connections if not store or store in connection.stores]
         for connection in reached:
             await connection.send({"type": 1, "target": method, "arguments": list(args)})
         return len(reached)
@@ -153,7 +158,7 @@ class DevHub:
 
     async def cut(self) -> int:
         """Ends every connection as `Context.Abort()` does; how many."""
-        connections = list(self._hub.connections)
+        connections = self.connections
         for connection in connections:
             connection.abort()
         return len(connections)
@@ -205,9 +210,7 @@ class DevHub:
             self.headquarters.upgraded(accepted=False)
             raise
         store = request.query.get("storeId")
-        connection = Connection(
-            socket, hub=self._hub, limits=self._limits, connection_id=connection_id, store=store, spawn=self._spawn
-        )
+        connection = Connection(socket, hub=self._hub, limits=self._limits, connection_id=connection_id, store=store, spawn=self._spawn)
         self._connected[token] = connection
         try:
             await socket.prepare(request)

@@ -56,6 +56,33 @@ def translate(error: sqlite3.Error, path: Path | str) -> StorageError:
     return StorageError(f"{path}: {text}")
 
 
+def is_text(value: object) -> bool:
+    """Whether SQLite takes this as it is; text that came out of invalid UTF-8 (`any_text`) has to go in as its bytes."""
+    try:
+        return not isinstance(value, str) or value.isascii() or bool(value.encode())
+    except UnicodeEncodeError:
+        return False
+
+
+def as_bytes(text: str) -> bytes:
+    """What `any_text` made text of; in SQL, `CAST(? AS TEXT)` is the same text again."""
+    return text.encode("utf-8", "surrogateescape")
+
+
+def any_text(connection: sqlite3.Connection, read: Callable[[], T]) -> T:
+    """Read, whatever the texts are: where one is no UTF-8, all are read so that it can be named, and its neighbours go through."""
+    try:
+        return read()
+    except sqlite3.OperationalError as error:
+        if "UTF-8" not in str(error):
+            raise
+    connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
+    try:
+        return read()
+    finally:
+        connection.text_factory = str
+
+
 class StorageBusy(StorageError):
     """Somebody else held the lock for longer than `BUSY_TIMEOUT_SECONDS`; it is worth trying again."""
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from syncd.clock import iso_ms
 from syncd.errors import StorageError
+from syncd.store.database import any_text, as_bytes, is_text
 
 if TYPE_CHECKING:
     import sqlite3
@@ -49,10 +50,13 @@ class MessageLimit:
 
 
 _RECORD = """
-INSERT INTO outcome (id, correlation_id, status, attempts, next_attempt_at, last_error, decided_at) VALUES (?, ?, ?, ?, ?, ?, ?)
+INSERT INTO outcome (id, correlation_id, status, attempts, next_attempt_at, last_error, decided_at) VALUES (?, {key}, ?, ?, ?, ?, ?)
 ON CONFLICT (id) DO UPDATE SET correlation_id = excluded.correlation_id, status = excluded.status, attempts = excluded.attempts,
     next_attempt_at = excluded.next_attempt_at, last_error = excluded.last_error, decided_at = excluded.decided_at
 """
+_FORGET = "DELETE FROM outcome WHERE id = ? AND correlation_id = {key} AND status = ? AND decided_at = ?"
+_FORGET_SEEN = "DELETE FROM first_seen WHERE id = ? AND correlation_id = {key}"
+_FIRST_SAW = "INSERT OR REPLACE INTO first_seen (id, correlation_id, seen_at) VALUES (?, {key}, ?)"
 
 
 class Journal:
@@ -113,7 +117,7 @@ class Journal:
         rows = [(o.id, o.correlation_id, o.status, o.attempts, o.next_attempt_at, o.last_error, o.decided_at) for o in outcomes]
 
         def work(connection: sqlite3.Connection) -> None:
-            connection.executemany(_RECORD, rows)
+            _execute(connection, _RECORD, rows)
             connection.execute("UPDATE total SET value = value + ? WHERE name = 'sent'", (sent,))
 
         await self.database.write(work)
@@ -129,7 +133,7 @@ class Journal:
             )
             return [Outcome(*row) for row in rows]
 
-        return await self.database.run(read)
+        return await self.database.run(lambda connection: any_text(connection, lambda: read(connection)))
 
     async def unmarked(self) -> int:
         """How many outcomes the till's file does not know yet."""
@@ -140,20 +144,14 @@ class Journal:
         keys = [(o.id, o.correlation_id, o.status, o.decided_at) for o in outcomes]
 
         def work(connection: sqlite3.Connection) -> None:
-            connection.executemany(
-                "DELETE FROM outcome WHERE id = ? AND correlation_id = ? AND status = ? AND decided_at = ?", keys
-            )
-            connection.executemany(
-                "DELETE FROM first_seen WHERE id = ? AND ? <> '' AND ? <> 'pending'", [key[:3] for key in keys]
-            )
+            _execute(connection, _FORGET, keys)
+            _execute(connection, _FORGET_SEEN, [key[:2] for key in keys if key[2] != "pending"])
 
         await self.database.write(work)
 
     async def first_saw(self, rows: Sequence[tuple[int, str, str]]) -> None:
         """Remember when rows whose `created_at` nobody can read were first seen: id, correlation id, moment."""
-        await self.database.write(
-            lambda c: c.executemany("INSERT OR REPLACE INTO first_seen (id, correlation_id, seen_at) VALUES (?, ?, ?)", rows)
-        )
+        await self.database.write(lambda connection: _execute(connection, _FIRST_SAW, rows))
 
     async def message_limit(self, hub_url: str) -> MessageLimit | None:
         """What was learned of this hub's limit before."""
@@ -170,3 +168,10 @@ class Journal:
         """Keep what was learned over a restart."""
         values = (hub_url, passed, too_large, iso_ms(self._clock.now()))
         await self.database.write(lambda c: c.execute("INSERT OR REPLACE INTO message_limit VALUES (?, ?, ?, ?)", values))
+
+
+def _execute(connection: sqlite3.Connection, sql: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Run it for each row; the second value is a correlation id, and one that is no UTF-8 goes in as the bytes that it is."""
+    connection.executemany(sql.format(key="?"), [row for row in rows if is_text(row[1])])
+    odd = [(row[0], as_bytes(row[1]), *row[2:]) for row in rows if not is_text(row[1])]
+    connection.executemany(sql.format(key="CAST(? AS TEXT)"), odd)

@@ -6,14 +6,15 @@ retry), so every page is read against the journal, which is attached to this con
 
 from __future__ import annotations
 
-import sqlite3
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from syncd.clock import iso_ms
+from syncd.store.database import any_text, is_text
 from syncd.store.times import for_the_wire, parse_time
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Callable, Iterable
     from datetime import datetime
 
@@ -180,6 +181,8 @@ class OutboxReader:
             counts = Counts(dict.fromkeys(PRIORITIES, 0), dict.fromkeys(PRIORITIES, 0), generation)
             connection.execute("BEGIN")  # one snapshot for all of it
             try:
+                # Of our file first: what is marked in the till's file and leaves ours in between is then counted in neither.
+                connection.execute("SELECT 1 FROM journal.outcome LIMIT 1").fetchone()
                 for priority in PRIORITIES:
                     since = 0 if fresh or known is None else known.newest_id[priority]
                     number, newest = connection.execute(_COUNT, (priority, since)).fetchone()
@@ -209,17 +212,7 @@ class OutboxReader:
     def _rows(
         self, connection: sqlite3.Connection, sql: str, parameters: tuple[Any, ...], limit: int
     ) -> tuple[list[OutboxRow], bool]:
-        try:
-            return self._fetch(connection, sql, parameters, limit)
-        except sqlite3.OperationalError as error:
-            if "UTF-8" not in str(error):
-                raise
-        # One text of this page is no UTF-8: read the page so that it can be named, and its neighbours go through.
-        connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
-        try:
-            return self._fetch(connection, sql, parameters, limit)
-        finally:
-            connection.text_factory = str
+        return any_text(connection, lambda: self._fetch(connection, sql, parameters, limit))
 
     def _fetch(
         self, connection: sqlite3.Connection, sql: str, parameters: tuple[Any, ...], limit: int
@@ -258,6 +251,8 @@ class OutboxReader:
         self, connection: sqlite3.Connection, entity: Entity, after_id: int, before_id: int, above_priority: int, limit: int
     ) -> tuple[list[OutboxRow], bool]:
         kind, text = entity
+        if not (is_text(kind) and is_text(text)):  # none of its rows can ever be sent, so that their order is nothing to keep
+            return [], True
         rows: list[OutboxRow] = []
         complete = True
         for identifier in _spellings(text):

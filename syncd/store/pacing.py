@@ -111,7 +111,11 @@ class TillWriter:
         """Return with `_turn` held, once the share allows it."""
         while True:
             await self._turn.acquire()
-            delay = self._delay(await self.look(), expected, urgent=urgent)
+            try:
+                delay = self._delay(await self.look(), expected, urgent=urgent)
+            except BaseException:
+                self._turn.release()
+                raise
             if delay <= 0:
                 return
             self._turn.release()

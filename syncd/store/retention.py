@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from syncd.clock import Clock
     from syncd.store.pacing import TillWriter
 
+FIRST_SECONDS = 60.0  # after the start, when there is more urgent work
 INTERVAL_SECONDS = 3600.0
 SCAN_ROWS = 1000  # looked at in one read, outside the lock
 # What is oldest is looked up outside the lock; the records age in the order of their ids.
@@ -46,7 +47,8 @@ class Retention:
         self._cost = Cost()
 
     async def run(self) -> None:
-        """Purge now and every hour; for ever."""
+        """Purge soon and every hour; for ever."""
+        await self._clock.sleep(FIRST_SECONDS)
         while True:
             if self._days > 0:
                 try:
@@ -106,14 +108,15 @@ def _delete_rows(connection: sqlite3.Connection, ids: list[int]) -> None:
 def _old_rows(connection: sqlite3.Connection, after_id: int, before: str) -> tuple[list[int], int, bool]:
     """Ids to delete among the next rows, where to go on, and whether the rest is too young: rows age in the order of their ids."""
     rows = connection.execute(
-        "SELECT id, status, coalesce(sent_at, created_at) FROM sync_outbox WHERE id > ? ORDER BY id LIMIT ?",
+        "SELECT id, status, coalesce(sent_at, created_at) FROM sync_outbox WHERE id > ? AND status IN ('sent', 'cancelled') "
+        "ORDER BY id LIMIT ?",
         (after_id, SCAN_ROWS),
     ).fetchall()
     old = []
     for identifier, status, at in rows:
         moment = sortable(at) if isinstance(at, str) else None
-        if status == "sent" and moment is not None and moment >= before:
-            return old, identifier, True
-        if status in ("sent", "cancelled") and moment is not None and moment < before:
+        if moment is not None and moment < before:
             old.append(identifier)
+        elif moment is not None and status == "sent":
+            return old, identifier, True
     return old, rows[-1][0] if rows else after_id, len(rows) < SCAN_ROWS

@@ -20,6 +20,11 @@ def parse_time(text: str) -> tuple[datetime, str] | None:
     Returns:
         The moment in whole seconds (UTC) and the digits of its fraction as written, or None where nobody can read it.
     """
+    if _is_our_form(text):  # nearly all are: SQLite's default wrote them
+        try:
+            return datetime.fromisoformat(text).replace(microsecond=0), text[20:23]
+        except ValueError:
+            return None
     match = _TIME.fullmatch(text)
     if match is None:
         return None
@@ -33,6 +38,11 @@ def parse_time(text: str) -> tuple[datetime, str] | None:
     except (ValueError, OverflowError):
         return None
     return moment.replace(tzinfo=UTC), match["fraction"] or ""
+
+
+def _is_our_form(text: str) -> bool:
+    """`2026-11-23T10:00:00.123Z`, as far as its length and marks tell."""
+    return len(text) == 24 and text[10] == "T" and text[19] == "." and text[23] == "Z" and text.isascii() and text[20:23].isdigit()
 
 
 def sortable(text: str) -> str | None:
@@ -49,5 +59,7 @@ def for_the_wire(text: str) -> str | None:
     parsed = parse_time(text)
     if parsed is None:
         return None
+    if _is_our_form(text):
+        return text
     moment, fraction = parsed
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{fraction[:TICK_DIGITS].ljust(3, '0')}Z"

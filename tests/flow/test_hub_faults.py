@@ -151,37 +151,35 @@ async def test_a_cut_in_flight_fails_every_waiting_invocation_at_once(refhub: Re
             await session.invoke("Heartbeat", BEAT)
 
 
-@pytest.mark.parametrize("seed", range(12))
-async def test_cut_at_a_random_byte_it_always_comes_back(refhub: RefHub, seed: int) -> None:
-    chance = random.Random(seed)
-    faults = {number: Fault(down=chance.randrange(1, 900), then="cut") for number in range(1, 6)}
-    async with FaultProxy(refhub.port, lambda number: faults.get(number, PASS)) as proxy, running(through(proxy)) as rig:
-        for _ in range(100):
-            session = await rig.hub.session()
-            try:
-                await session.invoke("Heartbeat", BEAT)
-            except ConnectionLost:
-                continue
-            if proxy.accepted > 5:
-                break
-        else:
-            raise AssertionError(f"{proxy.accepted} connections, {rig.last_error}")
+async def test_cut_at_random_bytes_it_always_comes_back(refhub: RefHub) -> None:
+    for seed in range(12):
+        chance = random.Random(seed)
+        faults = {number: Fault(down=chance.randrange(1, 900), then="cut") for number in range(1, 6)}
+        faulty = FaultProxy(refhub.port, lambda number, faults=faults: faults.get(number, PASS))  # type: ignore[misc]
+        async with faulty as proxy, running(through(proxy)) as rig:
+            async with asyncio.timeout(10):
+                while proxy.accepted <= 5:
+                    try:
+                        await (await rig.hub.session()).invoke("Heartbeat", BEAT)
+                    except ConnectionLost:
+                        continue
+            assert await (await rig.hub.session()).invoke("Heartbeat", BEAT) is None, f"seed {seed}"
 
 
-@pytest.mark.parametrize("limits", [{"up": 100}, {"up": 300}, {"up": 420}, {"up": 700}, {"down": 100}, {"down": 450}, {"down": 800}])
-async def test_a_black_hole_at_any_byte_is_left_in_bounded_time(refhub: RefHub, limits: dict[str, Any]) -> None:
-    options = {"connect_timeout_seconds": 0.4, "server_timeout_seconds": 0.4, "invocation_timeout_seconds": 0.4}
-    faulty = FaultProxy(refhub.port, lambda number: Fault(**limits) if number <= 2 else PASS)
-    async with faulty as proxy, running(through(proxy, **options)) as rig:
-        while proxy.accepted <= 2:
-            session = await rig.hub.session()
-            try:
-                await session.invoke("Heartbeat", BEAT)
-            except InvocationTimeout:
-                await session.drop("no answer")
-            except ConnectionLost:
-                pass
-        assert await (await rig.hub.session()).invoke("Heartbeat", BEAT) is None
+async def test_a_black_hole_at_any_byte_is_left_in_bounded_time(refhub: RefHub) -> None:
+    options = {"connect_timeout_seconds": 0.3, "server_timeout_seconds": 0.3, "invocation_timeout_seconds": 0.3}
+    for fault in (Fault(up=100), Fault(up=420), Fault(up=700), Fault(down=100), Fault(down=800)):
+        faulty = FaultProxy(refhub.port, lambda number, fault=fault: fault if number <= 2 else PASS)  # type: ignore[misc]
+        async with faulty as proxy, running(through(proxy, **options)) as rig, asyncio.timeout(15):
+            while proxy.accepted <= 2:
+                session = await rig.hub.session()
+                try:
+                    await session.invoke("Heartbeat", BEAT)
+                except InvocationTimeout:
+                    await session.drop("no answer")
+                except ConnectionLost:
+                    continue
+            await rig.hub.session()
 
 
 async def test_fifty_cuts_cost_one_negotiate_and_one_upgrade_each_and_leave_no_task_behind(refhub: RefHub) -> None:

@@ -57,6 +57,7 @@ class Store:
             "status__path": str(self.status_path),
             **settings,
         }
+        self.python_options: tuple[str, ...] = ("-X", "dev", "-W", "error::ResourceWarning")  # slow, and it finds things
         self.write_config()
 
     @property
@@ -169,7 +170,7 @@ class Daemon:
         """Start it; with `wait`, return when it has written its status file."""
         with self.store.log_path.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
-                sys.executable, "-X", "dev", "-W", "error::ResourceWarning", "-m", "syncd", "run", "--config", str(self.store.config_path),
+                sys.executable, *self.store.python_options, "-m", "syncd", "run", "--config", str(self.store.config_path),
                 stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
                 env={**{k: v for k, v in os.environ.items() if not k.startswith("SYNCD_")}, **(environ or {})},
             )  # fmt: skip

@@ -1,0 +1,269 @@
+"""Reading the outbox on a real file, against our own file beside it."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import orjson
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from syncd.store import outbox as module
+from tests.support.clock import FakeClock
+from tests.support.storefiles import AT, a_journal, a_reader, execute, opened, outcome, write_rows
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from syncd.store.journal import Journal, Outcome
+    from syncd.store.outbox import Entity, Page
+
+
+def nothing_known(_: Entity) -> int:
+    return 0
+
+
+def ids(page: Page) -> list[int]:
+    return [row.id for row in page.rows]
+
+
+async def record(journal: Journal, *outcomes: Outcome) -> None:
+    await journal._write(outcomes)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "store.db"
+
+
+async def test_pages_go_on_where_the_last_one_ended_and_keep_to_their_priority(tmp_path: Path, path: Path) -> None:
+    async with opened(tmp_path) as files:
+        write_rows(path, *[("R", n, 3 if n % 2 else 1) for n in range(1, 12)])
+        reader = a_reader(files, FakeClock())
+        first = await reader.page(3, 0, 4, nothing_known)
+        second = await reader.page(3, first.after_id, 4, nothing_known)
+        third = await reader.page(3, second.after_id, 4, nothing_known)
+        assert (ids(first), ids(second), ids(third)) == ([1, 3, 5, 7], [9, 11], [])
+        assert (first.complete, second.complete, third.after_id) == (False, True, 11)
+        assert ids(await reader.page(2, 0, 4, nothing_known)) == []
+
+
+async def test_a_row_becomes_the_contracts_sync_item(tmp_path: Path, path: Path) -> None:
+    async with opened(tmp_path) as files:
+        execute(
+            path,
+            "INSERT INTO sync_outbox VALUES (9, 'Receipt', 12.0, 'Update', ?, 1, 'ABC', '2026-11-23 10:00:00.1234567', 'pending', 2, NULL, NULL, NULL)",
+            '{"total": 12.50,\n"ü": "\\u0000"}',
+        )
+        (row,) = (await a_reader(files, FakeClock()).page(1, 0, 10, nothing_known)).rows
+        assert orjson.loads(row.encoded) == {
+            "entityType": "Receipt", "entityId": 12, "operation": "Update", "payload": '{"total": 12.50,\n"ü": "\\u0000"}',
+            "timestamp": "2026-11-23T10:00:00.1234567Z", "storeId": 7, "correlationId": "ABC", "sequence": 9, "priority": 1, "attempt": 3,
+        }  # fmt: skip
+        assert b'"entityId":12,' in row.encoded
+
+
+async def test_what_hq_has_decided_is_not_read_again_though_the_tills_file_still_says_pending(tmp_path: Path, path: Path) -> None:
+    clock = FakeClock()
+    async with opened(tmp_path) as files:
+        write_rows(path, *[("R", n, 3) for n in range(4)])
+        retry = outcome(path, 3, "pending", attempts=2, next_attempt_at="2026-11-23T10:00:30.000Z")
+        await record(a_journal(files, clock), outcome(path, 1), outcome(path, 2, "failed"), retry)
+        page = await a_reader(files, clock).page(3, 0, 10, nothing_known)
+        assert ids(page) == [3, 4]
+        assert page.rows[0].attempts == 2
+        assert page.rows[0].retry_at is not None
+        assert page.rows[0].retry_at.second == 30
+        assert orjson.loads(page.rows[0].encoded)["attempt"] == 3
+        assert execute(path, "SELECT DISTINCT status FROM sync_outbox") == [("pending",)]
+
+
+async def test_a_restored_database_whose_ids_are_used_again_inherits_nothing(tmp_path: Path, path: Path) -> None:
+    clock = FakeClock()
+    async with opened(tmp_path) as files:
+        write_rows(path, ("R", "before", 3), ("R", "before", 3))
+        await record(a_journal(files, clock), outcome(path, 1), outcome(path, 2, "failed", last_error="no"))
+        execute(path, "DELETE FROM sync_outbox")
+        execute(path, "DELETE FROM sqlite_sequence WHERE name = 'sync_outbox'")
+        assert write_rows(path, ("R", "after", 3), ("R", "after", 3)) == [1, 2]
+        reader = a_reader(files, clock)
+        page = await reader.page(3, 0, 10, nothing_known)
+        assert [(row.id, row.entity_id, row.attempts) for row in page.rows] == [(1, "after", 0), (2, "after", 0)]
+        assert (await reader.count(None)).pending[3] == 2
+        assert await reader.failed() == 0
+        assert await reader.failed_entities() == set()
+
+
+async def test_an_urgent_row_brings_its_entitys_earlier_rows_along(tmp_path: Path, path: Path) -> None:
+    async with opened(tmp_path) as files:
+        write_rows(path, ("R", 5, 4), ("R", "5", 3), ("R", 6, 4), ("P", 5, 4), ("R", 5, 1), ("R", 5, 4))
+        page = await a_reader(files, FakeClock()).page(1, 0, 10, nothing_known)
+        assert ids(page) == [5]
+        assert [row.id for row in page.earlier] == [1, 2], "5 and '5' keep one order; later rows and other entities stay"
+        assert page.cut_entities == set()
+        known = await a_reader(files, FakeClock()).page(1, 0, 10, lambda entity: 1 if entity == ("R", "5") else 0)
+        assert [row.id for row in known.earlier] == [2]
+
+
+async def test_more_earlier_rows_than_one_page_may_bring_are_announced(
+    tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOOKAHEAD_ROWS", 3)
+    async with opened(tmp_path) as files:
+        write_rows(path, *[("R", "x", 4)] * 5, ("R", "x", 1))
+        reader = a_reader(files, FakeClock())
+        page = await reader.page(1, 0, 10, nothing_known)
+        assert [row.id for row in page.earlier] == [1, 2, 3]
+        assert page.cut_entities == {("R", "x")}
+        rest = await reader.entity_page(("R", "x"), 3, 10)
+        assert (ids(rest), rest.complete) == ([4, 5, 6], True)
+
+
+async def test_big_rows_cannot_fill_the_memory(tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_PAGE_BYTES", 10_000)
+    async with opened(tmp_path) as files:
+        for n in range(5):
+            execute(path, "INSERT INTO sync_outbox (entity_type, entity_id, operation, payload) VALUES ('R', ?, 'Create', ?)", n, "x" * 6000)
+        reader = a_reader(files, FakeClock())
+        page = await reader.page(3, 0, 100, nothing_known)
+        assert (ids(page), page.complete) == ([1, 2], False)
+        assert ids(await reader.page(3, page.after_id, 100, nothing_known)) == [3, 4]
+
+
+@pytest.mark.parametrize("column", ["payload", "entity_type", "entity_id", "correlation_id", "created_at"])
+@pytest.mark.parametrize("priority", [1, 4])
+async def test_text_that_is_no_utf8_stops_its_own_row_only(tmp_path: Path, path: Path, column: str, priority: int) -> None:
+    async with opened(tmp_path) as files:
+        write_rows(path, ("R", 1, priority), ("R", 2, priority), ("R", 3, priority))
+        execute(path, f"UPDATE sync_outbox SET {column} = CAST(x'80FF' AS TEXT) WHERE id = 2")
+        page = await a_reader(files, FakeClock()).page(priority, 0, 10, nothing_known)
+        assert ids(page) == [1, 2, 3]
+        problems = [row.problem is not None for row in page.rows]
+        assert problems == [False, column != "created_at", False], "a time that nobody can read is no reason to hold a sale back"
+        assert await a_reader(files, FakeClock()).count(None)
+
+
+async def test_a_blob_where_text_belongs_stops_its_own_row_only(tmp_path: Path, path: Path) -> None:
+    async with opened(tmp_path) as files:
+        write_rows(path, ("R", 1, 1), ("R", 2, 1))
+        execute(path, "UPDATE sync_outbox SET correlation_id = x'0102', entity_type = x'03' WHERE id = 1")
+        page = await a_reader(files, FakeClock()).page(1, 0, 10, nothing_known)
+        assert [row.problem is not None for row in page.rows] == [True, False]
+
+
+async def test_a_time_that_nobody_can_read_is_the_moment_the_row_was_first_seen_for_ever(tmp_path: Path, path: Path) -> None:
+    clock = FakeClock()
+    async with opened(tmp_path) as files:
+        write_rows(path, ("R", 1, 3), ("R", 2, 3))
+        execute(path, "UPDATE sync_outbox SET created_at = 'yesterday' WHERE id = 1")
+        reader, journal = a_reader(files, clock), a_journal(files, clock)
+        first = (await reader.page(3, 0, 10, nothing_known)).rows[0]
+        assert (first.unreadable_time, first.timestamp) == (True, AT)
+        await journal.first_saw([(first.id, first.correlation_id, first.timestamp)])
+        clock.seconds = 3600
+        again = (await reader.page(3, 0, 10, nothing_known)).rows[0]
+        assert (again.unreadable_time, again.timestamp, orjson.loads(again.encoded)["timestamp"]) == (False, AT, AT)
+
+
+async def test_counts_grow_by_what_is_new_and_begin_afresh_with_a_new_generation(tmp_path: Path, path: Path) -> None:
+    clock = FakeClock()
+    async with opened(tmp_path) as files:
+        write_rows(path, ("R", 1, 1), ("R", 2, 3), ("R", 3, 3))
+        await record(a_journal(files, clock), outcome(path, 2), outcome(path, 3, "pending", attempts=1))
+        reader = a_reader(files, clock)
+        first = await reader.count(None)
+        assert first.pending == {1: 1, 2: 0, 3: 1, 4: 0}, "one is at HQ; one waits for its retry"
+        write_rows(path, ("R", 4, 3), ("R", 5, 4))
+        more = await reader.count(first)
+        assert more.pending == {1: 0, 2: 0, 3: 1, 4: 1}
+        assert (await reader.count(more)).pending == dict.fromkeys((1, 2, 3, 4), 0)
+        execute(path, "UPDATE sync_outbox_generation SET generation = generation + 1")
+        assert (await reader.count(more)).pending == {1: 1, 2: 0, 3: 2, 4: 1}
+
+
+async def test_a_count_is_right_though_marks_go_in_and_leave_our_file_meanwhile(tmp_path: Path, path: Path) -> None:
+    clock = FakeClock()
+    async with opened(tmp_path) as files:
+        write_rows(path, *[("R", n, 3) for n in range(10)])
+        await record(a_journal(files, clock), *[outcome(path, n) for n in range(1, 7)])
+        statements = 0
+
+        def mark_in_the_middle(statement: str) -> None:
+            nonlocal statements
+            statements += "count(*), max(o.id)" in statement
+            if statements == 2:  # the first has shown this reader the till's file as it was
+                statements += 1
+                execute(path, "UPDATE sync_outbox SET status = 'sent' WHERE id < 7")
+                execute(tmp_path / "store.db.syncd", "DELETE FROM outcome")
+
+        def trace(connection: sqlite3.Connection) -> None:
+            connection.set_trace_callback(mark_in_the_middle)
+
+        await files.reader.run(trace)
+        assert (await a_reader(files, clock).count(None)).pending[3] == 4
+        assert statements > 2
+
+
+async def test_failed_rows_are_counted_in_either_file(tmp_path: Path, path: Path) -> None:
+    clock = FakeClock()
+    async with opened(tmp_path) as files:
+        write_rows(path, ("R", 1, 3), ("P", 2.0, 3), ("R", 3, 3))
+        execute(path, "UPDATE sync_outbox SET status = 'failed' WHERE id = 1")
+        await record(a_journal(files, clock), outcome(path, 1, "failed"), outcome(path, 2, "failed"))
+        reader = a_reader(files, clock)
+        assert await reader.failed() == 2, "one that both files know is one"
+        assert await reader.failed_entities() == {("R", "1"), ("P", "2")}
+
+
+async def test_every_page_is_read_by_an_index_and_never_sorts(tmp_path: Path, path: Path) -> None:
+    async with opened(tmp_path) as files:
+        write_rows(path, ("R", 1, 3))
+        for sql, values in ((module._LANE, (3, 0, 10)), (module._ENTITY, ("R", 1, 0, 99, 0, 10))):
+            plan = [row[3] for row in await files.reader.run(lambda c, s=sql, v=values: c.execute(f"EXPLAIN QUERY PLAN {s}", v).fetchall())]  # type: ignore[misc]
+            assert any("SEARCH o USING INDEX" in step for step in plan), plan
+            assert all("SEARCH" in step for step in plan), plan
+
+
+ENTITY = st.sampled_from([("R", 1), ("R", "1"), ("R", 2), ("P", 1), ("P", "x")])
+ROWS = st.lists(st.tuples(ENTITY, st.integers(1, 4), st.sampled_from(["", "sent", "failed", "pending", "cancelled-in-till"])), max_size=25)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rows=ROWS, limit=st.integers(1, 6))
+async def test_pages_hold_what_a_plain_look_at_both_files_finds(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[tuple[str, object], int, str]], limit: int
+) -> None:
+    folder = tmp_path_factory.mktemp("model")
+    path = folder / "store.db"
+    clock = FakeClock()
+    async with opened(folder) as files:
+        write_rows(path, *[(kind, identifier, priority) for (kind, identifier), priority, _ in rows])
+        known = {n: what for n, (_, _, what) in enumerate(rows, 1)}
+        await record(a_journal(files, clock), *[outcome(path, n, what) for n, what in known.items() if what in ("sent", "failed", "pending")])
+        with closing(sqlite3.connect(path)) as till:
+            till.executemany(
+                "UPDATE sync_outbox SET status = 'cancelled' WHERE id = ?", [(n,) for n, what in known.items() if what == "cancelled-in-till"]
+            )
+            till.commit()
+        waiting = [n for n, what in known.items() if what in ("", "pending")]
+        entity = {n: (kind, str(identifier)) for n, ((kind, identifier), _, _) in enumerate(rows, 1)}
+        urgency = {n: priority for n, (_, priority, _) in enumerate(rows, 1)}
+        reader = a_reader(files, clock)
+        for priority in (1, 2, 3, 4):
+            found: list[int] = []
+            after = 0
+            while True:
+                page = await reader.page(priority, after, limit, nothing_known)
+                newest = {row.entity: row.id for row in page.rows}
+                expected = {n for n in waiting if urgency[n] > priority and n < newest.get(entity[n], 0)}
+                assert {row.id for row in page.earlier} == expected
+                found += ids(page)
+                after = page.after_id
+                if page.complete:
+                    break
+            assert found == [n for n in waiting if urgency[n] == priority]
+        counts = await reader.count(None)
+        assert sum(counts.pending.values()) == len(waiting)
