@@ -462,7 +462,7 @@ class Uplink:
             elif verdict.retryable:
                 self._refuse(row, verdict.error or "refused without a reason", delivery)
             else:
-                self._fail(row, verdict.error or "refused for good, without a reason", delivery)
+                self._fail(row, verdict.error or "refused for good, without a reason", delivery, row.attempts + 1)
         if not decided:
             self._pause("the hub's verdicts name none of the rows that were sent")
 

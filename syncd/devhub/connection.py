@@ -67,6 +67,7 @@ class Connection:
         self,
         socket: web.WebSocketResponse,
         *,
+        transport: asyncio.Transport | None,
         hub: Hub,
         limits: Limits,
         connection_id: str,
@@ -80,6 +81,7 @@ class Connection:
         if store:
             self.named(store)
         self._socket = socket
+        self._transport = transport
         self._hub = hub
         self._limits = limits
         self._spawn = spawn
@@ -146,9 +148,8 @@ class Connection:
     def drop(self) -> None:
         """Cuts the line without a word, as a server that stops does."""
         self.gone.set()
-        transport = self._socket._req.transport if self._socket._req is not None else None  # noqa: SLF001  # no public way
-        if transport is not None:
-            transport.abort()
+        if self._transport is not None:
+            self._transport.abort()
 
     def _end(self, message: dict[str, Any]) -> None:
         if self._closing is None:

@@ -94,7 +94,7 @@ class DevHub:
                 *Control(self).routes(),
             ]
         )
-        self._runner = web.AppRunner(app, access_log=None)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=CLOSE_TIMEOUT_SECONDS)
         await self._runner.setup()
         try:
             await web.TCPSite(self._runner, HOST, self._port).start()
@@ -210,7 +210,15 @@ class DevHub:
             self.headquarters.upgraded(accepted=False)
             raise
         store = request.query.get("storeId")
-        connection = Connection(socket, hub=self._hub, limits=self._limits, connection_id=connection_id, store=store, spawn=self._spawn)
+        connection = Connection(
+            socket,
+            transport=request.transport,
+            hub=self._hub,
+            limits=self._limits,
+            connection_id=connection_id,
+            store=store,
+            spawn=self._spawn,
+        )
         self._connected[token] = connection
         try:
             await socket.prepare(request)

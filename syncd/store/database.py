@@ -7,6 +7,7 @@ and a contract test watches it.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sqlite3
 import time
@@ -112,15 +113,11 @@ class Database:
         def connector() -> sqlite3.Connection:
             # isolation_level None: transactions are begun and ended here, by name, never by the driver's guess.
             connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_TIMEOUT_SECONDS)
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL" if synchronous == "FULL" else "PRAGMA synchronous = NORMAL")
-            # A checkpoint inside our commit would be paid by the till, who waits for it; see store/checkpoint.py.
-            connection.execute("PRAGMA wal_autocheckpoint = 0" if synchronous != "FULL" else "PRAGMA wal_autocheckpoint = 1000")
-            connection.execute(f"PRAGMA cache_size = -{CACHE_KIBIBYTES}")
-            connection.execute("PRAGMA temp_store = MEMORY")
-            connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-            if attach is not None:
-                connection.execute("ATTACH DATABASE ? AS journal", (str(attach),))
+            try:
+                _set_up(connection, synchronous, attach)
+            except BaseException:
+                connection.close()
+                raise
             return connection
 
         connection = _Connection(connector, 64)
@@ -129,6 +126,8 @@ class Database:
         try:
             await connection
         except sqlite3.Error as error:
+            # Its thread ends by itself, with one more word for the loop, which must not be closed by then.
+            await asyncio.to_thread(connection._thread.join)  # noqa: SLF001
             raise translate(error, path) from error
         return cls(path, connection)
 
@@ -194,6 +193,18 @@ class Database:
     async def close(self) -> None:
         """Close the connection and end its thread."""
         await self._connection.close()
+
+
+def _set_up(connection: sqlite3.Connection, synchronous: str, attach: Path | None) -> None:
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL" if synchronous == "FULL" else "PRAGMA synchronous = NORMAL")
+    # A checkpoint inside our commit would be paid by the till, who waits for it; see store/checkpoint.py.
+    connection.execute("PRAGMA wal_autocheckpoint = 0" if synchronous != "FULL" else "PRAGMA wal_autocheckpoint = 1000")
+    connection.execute(f"PRAGMA cache_size = -{CACHE_KIBIBYTES}")
+    connection.execute("PRAGMA temp_store = MEMORY")
+    connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    if attach is not None:
+        connection.execute("ATTACH DATABASE ? AS journal", (str(attach),))
 
 
 def require_writable(path: Path) -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 FIRST_SECONDS = 60.0  # after the start, when there is more urgent work
 INTERVAL_SECONDS = 3600.0
+RETRY_SECONDS = 30.0  # what keeps us from purging keeps the status critical: look soon whether it is over
 SCAN_ROWS = 1000  # looked at in one read, outside the lock
 # What is oldest is looked up outside the lock; the records age in the order of their ids.
 _INBOX = ("SELECT id, applied_at FROM sync_inbox ORDER BY id LIMIT ?", "DELETE FROM sync_inbox WHERE id <= ?")
@@ -50,12 +51,15 @@ class Retention:
         """Purge soon and every hour; for ever."""
         await self._clock.sleep(FIRST_SECONDS)
         while True:
-            if self._days > 0:
-                try:
+            try:
+                if self._days > 0:
                     await self.purge()
-                except StorageError as error:
-                    self._on_trouble(error)
-            await self._clock.sleep(INTERVAL_SECONDS)
+            except StorageError as error:
+                self._on_trouble(error)
+                await self._clock.sleep(RETRY_SECONDS)
+            else:
+                self._on_trouble(None)
+                await self._clock.sleep(INTERVAL_SECONDS)
 
     async def purge(self) -> int:
         """Delete what is too old.

@@ -8,6 +8,7 @@ import json
 import time
 import uuid
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -623,3 +624,11 @@ async def test_an_unconnected_id_expires() -> None:
                         break
                     await asyncio.sleep(0.02)
         assert await Hub(devhub.url).refusal(f"?id={answer['connectionToken']}") == (404, None)
+
+
+async def test_decimals_pushed_by_a_call_keep_their_digits() -> None:
+    async with DevHub() as devhub, raw_client(devhub.url) as client:
+        assert await devhub.push("ReceivePriceUpdate", {"price": Decimal("12.50"), "tiny": Decimal("1E-7")}) == 1
+        assert await client.receive_text() == '{"type":1,"target":"ReceivePriceUpdate","arguments":[{"price":12.50,"tiny":0.0000001}]}'
+        with pytest.raises(TypeError):
+            await devhub.push("ReceivePriceUpdate", Decimal("NaN"))

@@ -216,7 +216,7 @@ async def test_a_refused_row_is_retried_with_growing_delays_while_only_its_own_e
         await until(lambda: len(store.events("row_refused")) >= 3, "it is tried three times")
         assert {event["id"] for event in store.events("row_refused")} == {1}
         delays = [event["retry_in_seconds"] for event in store.events("row_refused")][:3]
-        assert delays == [pytest.approx(seconds, rel=0.11, abs=0.051) for seconds in (0.2, 0.4, 0.8)]
+        assert delays == [pytest.approx(seconds * 1.05, rel=0.05, abs=0.051) for seconds in (0.2, 0.4, 0.8)]
         status = store.status()
         assert status["outbox"]["pending"]["total"] == 2
         assert status["outbox"]["failed"] == 0
@@ -315,16 +315,16 @@ async def test_a_row_that_makes_the_hub_throw_is_found_by_halving_and_the_others
 async def test_a_line_that_breaks_again_and_again_loses_doubles_and_disorders_nothing(
     tmp_path: Path, hub: FlowHub, fault: dict[str, int]
 ) -> None:
-    store = await make_store(tmp_path, hub.url(), hub__invocation_timeout_seconds=0.7)
+    store = await make_store(tmp_path, hub.url(), hub__invocation_timeout_seconds=0.4)
     await faults(hub, **fault)
-    store.sell_many(900, entities=90)
+    store.sell_many(600, entities=90)
     async with store.running():
-        state = await arrived(hub, 900)
+        state = await arrived(hub, 600)
         assert state["orderViolationCount"] == 0
         assert state["digest"] == store.digest()
         assert {item["attempt"] for item in await items(hub)} == {1}
         status = await drained(store)
-        assert (status["outbox"]["failed"], status["outbox"]["sentTotal"]) == (0, 900)
+        assert (status["outbox"]["failed"], status["outbox"]["sentTotal"]) == (0, 600)
         assert (await counted(hub))["connects"] > 1
         assert not store.events("row_refused")
 
@@ -366,8 +366,8 @@ async def test_a_store_that_starts_without_a_hub_is_offline_and_well_and_sends_o
         store = await make_store(tmp_path, hub.url(), hub__max_reconnect_attempts=2)
         store.sell_many(20)
         async with store.running():
-            status = await until(lambda: store.status()["state"] == "offline" and store.status(), "it is offline")
-            assert status["connection"]["nextAttemptAt"]
+            await until(lambda: store.status()["state"] == "offline", "it is offline")
+            status = await until(lambda: store.status()["connection"]["nextAttemptAt"] and store.status(), "it says when it tries again")
             assert status["connection"]["reconnectAttempts"] >= 2
             assert status["outbox"]["pending"] == {"critical": 5, "high": 5, "normal": 5, "low": 5, "total": 20}
             assert status["health"] == "warning"

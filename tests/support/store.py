@@ -190,6 +190,10 @@ class Daemon:
         assert self.process is not None
         self.process.send_signal(number)
 
+    def reload(self) -> None:
+        """Have it read its configuration again."""
+        self.signal(signal.SIGHUP)
+
     async def wait(self, seconds: float = 30) -> int:
         """Its exit code."""
         assert self.process is not None
