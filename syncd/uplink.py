@@ -330,7 +330,7 @@ class Uplink:
         except HubError:  # the connection is gone: they go again, at no cost
             return
         else:
-            await self._passed(size, len(rows))
+            await self._passed(session, size, len(rows))
             self._judge(rows, verdicts, delivery)
             self._log.info(
                 "batch_sent", rows=len(rows), first_id=rows[0].id, last_id=rows[-1].id, bytes=size,
@@ -382,7 +382,8 @@ class Uplink:
         if self.limiter.too_large_bytes != before:
             await self._keep_limit()
 
-    async def _passed(self, size: int, rows: int) -> None:
+    async def _passed(self, session: HubSession, size: int, rows: int) -> None:
+        session.useful = True
         self._pauses = 0
         self.takes_no_rows = False
         if self.limiter.passed(size, rows, self._clock.monotonic()):
@@ -435,7 +436,7 @@ class Uplink:
                 return
             except HubError:
                 return
-            await self._passed(size, 1)
+            await self._passed(session, size, 1)
             self._judge([row], verdicts, delivery)
             if row.entity in delivery.stopped:
                 return

@@ -4,6 +4,8 @@
   restarts must not meet a stampede.
 * 401 or 403: once after 1 to 3 s (the token may just have been renewed), then the longest delay.
 * A close with allowReconnect=false: the longest delay. The hub does not want us now, but a store must come back by itself.
+  ASP.NET Core's Context.Abort() looks the same without an error, so where the connection had got work done it counts as a mere loss.
+* A connection that got work done leaves the delay where it was: it is not stable yet, but it is no failure either.
 * A close without an error: at least 1 s. A hub that shuts down must not be met again by those that it just let go
   (dotnet/aspnetcore#58947).
 * Retry-After: at least that, and some chance on top.
@@ -58,28 +60,33 @@ class Backoff:
         self._hurries += 1
         return self._random.uniform(0.5, 1.5)
 
-    def next_seconds(self, reason: HubError, *, is_slow: bool = False) -> float:
-        """The delay before the next attempt, after one that ended for this reason; with `is_slow` the longest."""
+    def next_seconds(self, reason: HubError, *, is_slow: bool = False, was_useful: bool = False) -> float:
+        """The delay before the next attempt, after one that ended for this reason.
+
+        Args:
+            is_slow: the longest one.
+            was_useful: the connection had got work done.
+        """
         match reason:
             case AuthenticationRejected():
                 self._rejections += 1
                 delay = self._random.uniform(1.0, 3.0) if self._rejections == 1 else self._jittered(self._longest)
             case _ if is_slow:
                 delay = self._jittered(self._longest)
-            case ClosedByHub(allow_reconnect=False):
+            case ClosedByHub(allow_reconnect=False) if reason.error is not None or not was_useful:
                 delay = self._jittered(self._longest)
             case ClosedByHub(error=None):
-                delay = self._jittered(max(self._grown(), LEAST_FAREWELL_SECONDS / LEAST_SHARE))
+                delay = self._jittered(max(self._grown(was_useful), LEAST_FAREWELL_SECONDS / LEAST_SHARE))
             case _:
-                delay = self._jittered(self._grown())
+                delay = self._jittered(self._grown(was_useful))
         if isinstance(reason, ConnectionFailed) and reason.retry_after_seconds is not None:
             asked = min(reason.retry_after_seconds, MAX_RETRY_AFTER_SECONDS)
             delay = max(delay, asked + self._random.uniform(0.0, self._first))
         return delay
 
-    def _grown(self) -> float:
+    def _grown(self, was_useful: bool) -> float:
         doublings = min(self._failures, 32)
-        self._failures += 1
+        self._failures += not was_useful
         return float(min(self._first * 2**doublings, self._longest))
 
     def _jittered(self, delay: float) -> float:

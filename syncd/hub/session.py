@@ -36,6 +36,7 @@ class HubSession:
         connection_id: its public name.
         lost: set when it is over; nothing is sent or received any more.
         loss: why it is over; None as long as it is not.
+        useful: it got work done, as whoever did the work says; a heartbeat is none.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class HubSession:
         self.connection_id = endpoint.connection_id
         self.lost = asyncio.Event()
         self.loss: HubError | None = None
+        self.useful = False
         self._over = asyncio.Event()  # set when nothing is left to be read or said, a moment after the loss
         self._timeout_seconds = options.invocation_timeout_seconds
         self._handlers = handlers

@@ -90,6 +90,7 @@ class Hub:
         self._session: HubSession | None = None
         self._handed_out = asyncio.Event()
         self._connected_at: float | None = None
+        self._was_useful = False
         self._hurry_seconds: float | None = None
         self._nap: asyncio.Timeout | None = None
 
@@ -171,11 +172,15 @@ class Hub:
         """One attempt, and the whole life of the connection that comes of it; why it is over."""
         self.status.next_attempt_at = None
         self.status.changed()
+        self._was_useful = False
         self._log.debug("hub_connecting", hub=self.status.hub_url, attempt=self.status.reconnect_attempts + 1)
         try:
             endpoint, tls = await self._negotiate()
             session = self._new_session(endpoint, tls)
-            await session.run(partial(self._welcome, session))
+            try:
+                await session.run(partial(self._welcome, session))
+            finally:
+                self._was_useful = session.useful
         except HubError as reason:
             return reason
         finally:
@@ -248,7 +253,8 @@ class Hub:
         """Say what happened, and let the time until the next attempt pass."""
         self._take_note(reason)
         is_hurried = self._hurry_seconds is not None
-        delay = self._hurry_seconds or self._backoff.next_seconds(reason, is_slow=self.status.state == "offline")
+        is_slow = self.status.state == "offline"
+        delay = self._hurry_seconds or self._backoff.next_seconds(reason, is_slow=is_slow, was_useful=self._was_useful)
         self._schedule(delay)
         self._report(reason, delay)
         self._connected_at = None

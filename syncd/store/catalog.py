@@ -16,7 +16,8 @@ from syncd.messages import any_case
 from syncd.store.times import sortable
 from syncd.wire import Number
 
-_DECIMAL = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?")
+_DECIMAL = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
+_WHOLE = re.compile(r"-?\d{1,64}", re.ASCII)  # Python refuses to read numbers of thousands of digits
 MAX_INTEGER = 2**63 - 1  # SQLite's
 MAX_DECIMAL_CHARACTERS = 64
 
@@ -248,7 +249,7 @@ def _exact(value: object) -> object:
 
 def _order(version: object) -> tuple[int, int, str]:
     text = str(version)
-    return (0, int(text), "") if re.fullmatch(r"-?\d+", text) else (1, 0, text)
+    return (0, int(text), "") if _WHOLE.fullmatch(text) else (1, 0, text)
 
 
 def _kind(value: object) -> str:

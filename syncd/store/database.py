@@ -65,6 +65,11 @@ def is_text(value: object) -> bool:
         return False
 
 
+def storable(text: str) -> str:
+    """Text of HQ's as SQLite takes it: half a surrogate pair, which JSON can say and UTF-8 cannot, is written out."""
+    return text if is_text(text) else text.encode("utf-8", "backslashreplace").decode()
+
+
 def as_bytes(text: str) -> bytes:
     """What `any_text` made text of; in SQL, `CAST(? AS TEXT)` is the same text again."""
     return text.encode("utf-8", "surrogateescape")

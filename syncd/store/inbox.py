@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from syncd.clock import iso_ms
 from syncd.store.catalog import EntityType, Update, is_newer, json_text
+from syncd.store.database import storable
 from syncd.store.pacing import Cost
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ class Inbox:
             _write(connection, news, source, stamp, failures)
             if cursor is not None:
                 connection.execute(
-                    "INSERT OR REPLACE INTO sync_cursor (name, cursor, updated_at) VALUES (?, ?, ?)", (CURSOR, cursor, stamp)
+                    "INSERT OR REPLACE INTO sync_cursor (name, cursor, updated_at) VALUES (?, ?, ?)", (CURSOR, storable(cursor), stamp)
                 )
 
         await self.till.write(work, rows=max(1, len(news)), cost=self._cost, urgent=True)
@@ -204,5 +205,11 @@ def _put(connection: sqlite3.Connection, update: Update, stamp: str) -> None:
 def _quarantine(connection: sqlite3.Connection, item: Quarantined, stamp: str) -> None:
     connection.execute(
         "INSERT INTO sync_quarantine (method, correlation_id, reason, raw, received_at) VALUES (?, ?, ?, ?, ?)",
-        (item.method, item.correlation_id, item.reason, item.raw[:MAX_RAW_CHARACTERS], stamp),
+        (
+            item.method,
+            None if item.correlation_id is None else storable(item.correlation_id),
+            storable(item.reason),
+            storable(item.raw[:MAX_RAW_CHARACTERS]),
+            stamp,
+        ),
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from syncd.clock import iso_ms
 from syncd.errors import StorageError
-from syncd.store.database import any_text, as_bytes, is_text
+from syncd.store.database import any_text, as_bytes, is_text, storable
 
 if TYPE_CHECKING:
     import sqlite3
@@ -114,7 +114,10 @@ class Journal:
 
     async def _write(self, outcomes: Sequence[Outcome]) -> None:
         sent = sum(outcome.status == "sent" for outcome in outcomes)
-        rows = [(o.id, o.correlation_id, o.status, o.attempts, o.next_attempt_at, o.last_error, o.decided_at) for o in outcomes]
+        rows = [
+            (o.id, o.correlation_id, o.status, o.attempts, o.next_attempt_at, o.last_error and storable(o.last_error), o.decided_at)
+            for o in outcomes
+        ]
 
         def work(connection: sqlite3.Connection) -> None:
             _execute(connection, _RECORD, rows)

@@ -9,8 +9,9 @@ _TIME = re.compile(
     r"""\s*(?P<date>\d{4}-\d{2}-\d{2})
         (?:[T ](?P<clock>\d{2}:\d{2}(?::\d{2})?)(?:[.,](?P<fraction>\d+))?)?
         \s*(?P<zone>Z|z|[+-]\d{2}(?::?\d{2})?)?\s*""",
-    re.VERBOSE,
+    re.VERBOSE | re.ASCII,
 )
+MAX_OFFSET_HOURS = 14  # as .NET's DateTimeOffset has it
 TICK_DIGITS = 7  # .NET's DateTime counts 100 ns; the finest that anybody here writes
 
 
@@ -33,6 +34,8 @@ def parse_time(text: str) -> tuple[datetime, str] | None:
         moment = datetime.fromisoformat(f"{match['date']}T{match['clock'] or '00:00:00'}")
         if zone not in "Zz":
             hours, minutes = int(zone[1:3]), int(zone[-2:]) if len(zone) > 3 else 0
+            if hours > MAX_OFFSET_HOURS or minutes > 59:
+                return None
             offset = timedelta(hours=hours, minutes=minutes)
             moment = moment - offset if zone[0] == "+" else moment + offset
     except (ValueError, OverflowError):
@@ -51,7 +54,7 @@ def sortable(text: str) -> str | None:
     if parsed is None:
         return None
     moment, fraction = parsed
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{fraction[:TICK_DIGITS].ljust(TICK_DIGITS, '0')}Z"
+    return f"{_to_the_second(moment)}.{fraction[:TICK_DIGITS].ljust(TICK_DIGITS, '0')}Z"
 
 
 def for_the_wire(text: str) -> str | None:
@@ -62,4 +65,9 @@ def for_the_wire(text: str) -> str | None:
     if _is_our_form(text):
         return text
     moment, fraction = parsed
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{fraction[:TICK_DIGITS].ljust(3, '0')}Z"
+    return f"{_to_the_second(moment)}.{fraction[:TICK_DIGITS].ljust(3, '0')}Z"
+
+
+def _to_the_second(moment: datetime) -> str:
+    """Not strftime: it writes .NET's `DateTime.MinValue` as year 1, not as 0001, which would not sort."""
+    return moment.replace(tzinfo=None).isoformat(timespec="seconds")

@@ -93,3 +93,12 @@ def test_failures_without_end_overflow_nothing() -> None:
 def test_a_longest_delay_below_the_first_is_taken_as_the_first(longest: float) -> None:
     backoff = Backoff(first_seconds=5, longest_seconds=longest, random=random.Random(1))
     assert all(1 <= backoff.next_seconds(LOST) <= 5 for _ in range(5))
+
+
+def test_an_abort_after_useful_work_is_a_mere_loss_and_does_not_grow() -> None:
+    aborted = ClosedByHub(None, allow_reconnect=False)
+    backoff = Backoff(first_seconds=5, longest_seconds=120, random=random.Random(1))
+    assert all(1 <= backoff.next_seconds(aborted, was_useful=True) <= 5 for _ in range(50))
+    assert all(24 <= backoff.next_seconds(aborted) <= 120 for _ in range(50))
+    refused = ClosedByHub("this store is blocked", allow_reconnect=False)
+    assert all(24 <= backoff.next_seconds(refused, was_useful=True) <= 120 for _ in range(50))

@@ -159,6 +159,12 @@ async def test_a_correlation_id_that_is_no_utf8_can_be_recorded_read_and_forgott
         assert await journal.unmarked() == 0
 
 
+async def test_half_a_surrogate_pair_in_hqs_reason_is_written_out(tmp_path: Path) -> None:
+    async with opened(tmp_path) as files, running(a_journal(files, FakeClock())) as journal:
+        await asyncio.wait_for(journal.record([Outcome(1, "c1", "failed", 1, None, "no \ud83d", AT)]), 5)
+        assert (await journal.entries(0, 1))[0].last_error == "no \\ud83d"
+
+
 @pytest.mark.parametrize("garbage", [b"not a database at all, " * 500, b"SQLite format 3\0" + b"\xff" * 8000])
 async def test_a_journal_that_cannot_be_read_is_put_aside_and_a_new_one_begins(tmp_path: Path, garbage: bytes) -> None:
     (tmp_path / "store.db.syncd").write_bytes(garbage)

@@ -1,0 +1,105 @@
+"""A Debian of our own, and the container image built upon it: no image registry is asked, and nothing outside a folder is touched."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.support.requirements import need
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PROJECT = Path(__file__).parents[2]
+SUITE = "bookworm"
+PACKAGES = ("ca-certificates", "dbus", "procps", "python3", "python3-venv", "systemd")
+"""What a base of the image has, and what a store PC has besides, so that the same tree can be booted."""
+CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
+PIP_SETTINGS = ("index-url", "extra-index-url", "proxy", "timeout", "trusted-host")
+"""What this machine's pip needs to reach its registry, the build's pip needs too."""
+
+
+class Buildah:
+    """buildah with storage of its own; `chroot` isolation needs no container runtime."""
+
+    def __init__(self, folder: Path) -> None:
+        self._global = ["--root", str(folder / "storage"), "--runroot", str(folder / "run"), "--storage-driver", "vfs"]
+
+    def __call__(self, *arguments: str | Path, timeout: float = 300, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a command of buildah's; fails, with what it said, where that fails."""
+        command = ["buildah", *self._global, *map(str, arguments)]
+        result = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False, stdin=subprocess.DEVNULL)
+        assert not check or result.returncode == 0, f"{' '.join(command)}: {result.stdout[-3000:]}{result.stderr[-3000:]}"
+        return result
+
+
+class Image:
+    """The built image and one container made of it.
+
+    Attributes:
+        root: the container's file system, as this machine sees it.
+    """
+
+    def __init__(self, buildah: Buildah, name: str) -> None:
+        self.buildah = buildah
+        self.name = name
+        self.container = buildah("from", name).stdout.strip()
+        self.root = Path(buildah("mount", self.container).stdout.strip())
+
+    def run(self, *command: str, **environ: str) -> subprocess.CompletedProcess[str]:
+        """Run a command in the container, as the image's user."""
+        variables = [f"--env={name}={value}" for name, value in environ.items()]
+        return self.buildah("run", "--isolation=chroot", *variables, self.container, "--", *command, check=False, timeout=60)
+
+
+def build_image(folder: Path, cache: Path) -> Iterator[Image]:
+    """The project's image on a plain Debian; gone afterwards."""
+    able = os.geteuid() == 0 and all(shutil.which(program) for program in ("buildah", "debootstrap"))
+    need("buildah", able, "building an image takes root, buildah and debootstrap")
+    base = _base(cache)
+    buildah = Buildah(folder)
+    try:
+        (folder / "Dockerfile").write_text(f"FROM scratch\nADD {base.name} /\n")
+        buildah("bud", "--isolation=chroot", "--tag=localhost/base", f"--file={folder / 'Dockerfile'}", base.parent)
+        buildah(
+            "bud", "--isolation=chroot", "--format=docker", "--build-arg=BASE=localhost/base", "--tag=localhost/syncd",
+            *_registry(folder), PROJECT, timeout=600,
+        )  # fmt: skip
+        yield Image(buildah, "localhost/syncd")
+    finally:
+        buildah("rm", "--all", check=False)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _base(cache: Path) -> Path:
+    """Debian's file system as a tar file, made once for a machine."""
+    tar = cache / f"{SUITE}-{'-'.join(PACKAGES)}.tar"
+    if not tar.exists():
+        tree, unfinished = cache / f"tree.{os.getpid()}", cache / f"tar.{os.getpid()}"
+        command = ["debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", SUITE, str(tree)]
+        try:
+            result = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False, stdin=subprocess.DEVNULL)
+            need("buildah", result.returncode == 0, f"debootstrap failed: {result.stdout[-500:]}{result.stderr[-500:]}")
+            left_out = ["--exclude=./var/cache/apt/*", "--exclude=./var/lib/apt/lists/*", "--exclude=./usr/share/doc/*", "--exclude=./dev/*"]
+            subprocess.run(["tar", "--create", "--numeric-owner", "-C", tree, *left_out, "-f", unfinished, "."], check=True)
+            unfinished.rename(tar)
+        finally:
+            shutil.rmtree(tree, ignore_errors=True)
+    return tar
+
+
+def _registry(folder: Path) -> Iterator[str]:
+    """Mounts by which the build's pip reaches what this machine's pip reaches."""
+    listing = subprocess.run([sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True).stdout
+    found = {name.rpartition(".")[2]: value.strip("'") for name, _, value in (line.partition("=") for line in listing.splitlines())}
+    lines = [f"{name} = {value}" for name, value in found.items() if name in PIP_SETTINGS and "file:" not in value]
+    certificates = Path(found.get("cert") or os.environ.get("SSL_CERT_FILE") or CERTIFICATES)
+    if certificates.exists():
+        lines.append(f"cert = {CERTIFICATES}")
+        yield f"--volume={certificates.resolve()}:{CERTIFICATES}:ro"
+    (folder / "pip.conf").write_text("\n".join(["[global]", *lines, ""]))
+    yield f"--volume={folder / 'pip.conf'}:/etc/pip.conf:ro"
