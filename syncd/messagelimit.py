@@ -3,6 +3,9 @@
 ASP.NET Core closes the connection for a message that is too large, and the very same way for one that it cannot parse, so a close only
 raises a suspicion. After one, messages go out one at a time (`careful`), which makes the next close unambiguous: a batch is halved, a row
 that closes the connection twice when sent alone is at fault.
+
+A line that breaks without the hub's word raises that suspicion only after a while, and it convicts nobody while nothing passes at all: the
+hub may be ill, and no row is to blame for that.
 """
 
 from __future__ import annotations
@@ -18,10 +21,13 @@ if TYPE_CHECKING:
     from syncd.errors import HubError
 
 SMALLEST_CEILING_BYTES = 512
+SMALLEST_LIMIT_BYTES = 1024  # of any hub, as `hub.max_message_bytes` has it: what closes below that is odd in itself
 MESSAGE_TOO_BIG = 1009  # WebSocket close code
 PLAIN_LOSSES_BEFORE_SUSPICION = 3  # a proxy may cut without a word
 CAREFUL_MESSAGES = 3  # that pass before several are in flight again
 STRIKES = 2  # closes that a row sent alone may cause
+PLAIN_STRIKE = 0.25  # what a line that breaks without a word counts for
+WITNESSES = 2  # rows that must have closed it for their size, before a larger one is not even tried: one may have been odd in itself
 PROBE_SECONDS = 3600.0  # how often a known limit is felt for from below
 FORGET_LIMIT_SECONDS = 86400.0  # HQ may have raised it meanwhile
 
@@ -59,7 +65,9 @@ class MessageLimiter:
         self.max_rows: int | None = None
         self._careful_for = 0
         self._plain_losses = 0
-        self._strikes: dict[int, int] = {}
+        self._passes = 0
+        self._strikes: dict[int, tuple[float, int]] = {}  # a row's strikes, and how many messages had passed at the last one
+        self._witnesses: dict[int, int] = {} if too_large is None else {0: too_large}  # bytes of rows that may have been too large
 
     @property
     def careful(self) -> bool:
@@ -69,7 +77,9 @@ class MessageLimiter:
     @property
     def largest(self) -> int:
         """Bytes of the largest message worth a try, be it with a row alone."""
-        return self.configured if self.too_large_bytes is None else min(self.configured, self.too_large_bytes - 1)
+        if len(self._witnesses) < WITNESSES:
+            return self.configured
+        return min(self.configured, min(self._witnesses.values()) - 1)
 
     def passed(self, size: int, rows: int, now: float) -> bool:
         """A message was answered.
@@ -78,6 +88,7 @@ class MessageLimiter:
             True where that is worth remembering over a restart.
         """
         self._plain_losses = 0
+        self._passes += 1
         self._careful_for = max(0, self._careful_for - 1)
         if self.max_rows is not None and rows >= self.max_rows:
             self.max_rows = None if self.max_rows > 1000 else self.max_rows * 2
@@ -85,6 +96,7 @@ class MessageLimiter:
         self.passed_bytes = max(size, self.passed_bytes)
         if self.too_large_bytes is not None and (size >= self.too_large_bytes or now - self._learned_at > FORGET_LIMIT_SECONDS):
             self.too_large_bytes = None
+            self._witnesses.clear()
         if size * 10 >= self.ceiling * 8 and self.ceiling < self.largest:
             self._raise_ceiling(now)
         return learned and self.too_large_bytes is not None
@@ -105,30 +117,35 @@ class MessageLimiter:
         """
         if not unanswered:
             return False
-        if not self._suspicious(loss):
-            return False
+        says_so = _says_so(loss)
+        if not says_so:
+            self._plain_losses += 1
+            if self._plain_losses < PLAIN_LOSSES_BEFORE_SUSPICION:
+                return False
         was_careful, self._careful_for = self.careful, CAREFUL_MESSAGES
         largest = max(unanswered, key=lambda message: message.size)
-        if len(unanswered) == 1 and (was_careful or len(largest.row_ids) == 1):
-            if largest.size > self.passed_bytes and len(largest.row_ids) > 1:
+        if len(unanswered) == 1:
+            alone = largest.row_ids[0] if len(largest.row_ids) == 1 else None
+            if alone is not None:
+                self._strike(alone, says_so=says_so)
+            proven = was_careful if alone is None else self.guilty(alone)
+            if says_so and proven and largest.size > max(self.passed_bytes, SMALLEST_LIMIT_BYTES):
                 self._too_large(largest.size, now)
-            for row_id in largest.row_ids if len(largest.row_ids) == 1 else ():
-                self._strikes[row_id] = self._strikes.get(row_id, 0) + 1
-                if self._strikes[row_id] >= STRIKES and largest.size > self.passed_bytes:
-                    self._too_large(largest.size, now)
+                if alone is not None:
+                    self._witnesses[alone] = largest.size
         if largest.size > self.passed_bytes:
             self.ceiling = max(SMALLEST_CEILING_BYTES, self.passed_bytes, min(self.ceiling, largest.size // 2))
-        else:  # messages of this size have passed before: it is something in it
+        if largest.size <= self.ceiling:  # messages of this size have passed before, or are too small to blame: it is something in it
             self.max_rows = max(1, max(len(message.row_ids) for message in unanswered) // 2)
         return True
 
-    def _suspicious(self, loss: HubError | None) -> bool:
-        if isinstance(loss, ClosedByHub) and loss.error is not None:
-            return True
-        if getattr(loss, "close_code", None) == MESSAGE_TOO_BIG:
-            return True
-        self._plain_losses += 1
-        return self._plain_losses >= PLAIN_LOSSES_BEFORE_SUSPICION
+    def _strike(self, row_id: int, *, says_so: bool) -> None:
+        strikes, passes = self._strikes.get(row_id, (0.0, -1))
+        if says_so:
+            strikes += 1
+        elif passes != self._passes:  # others got through meanwhile, and this one did not
+            strikes += PLAIN_STRIKE
+        self._strikes[row_id] = (strikes, self._passes)
 
     def _too_large(self, size: int, now: float) -> None:
         self.too_large_bytes = size if self.too_large_bytes is None else min(size, self.too_large_bytes)
@@ -136,8 +153,17 @@ class MessageLimiter:
 
     def guilty(self, row_id: int) -> bool:
         """Whether this row, alone in its message, has closed the connection too often."""
-        return self._strikes.get(row_id, 0) >= STRIKES
+        return self._strikes.get(row_id, (0.0, 0))[0] >= STRIKES
+
+    def suspect(self, row_id: int) -> bool:
+        """Whether the line broke with this row alone, without the hub's word: others go first, and show whether it is the row or the line."""
+        return 0 < self._strikes.get(row_id, (0.0, 0))[0] < 1
 
     def forget(self, row_id: int) -> None:
         """The row has its outcome."""
         self._strikes.pop(row_id, None)
+
+
+def _says_so(loss: HubError | None) -> bool:
+    """Whether the hub, or whoever stands before it, closed for a reason of its own."""
+    return (isinstance(loss, ClosedByHub) and loss.error is not None) or getattr(loss, "close_code", None) == MESSAGE_TOO_BIG

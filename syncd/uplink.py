@@ -281,8 +281,15 @@ class Uplink:
             self.delivered += 1
             for row in rows:
                 if row.id not in delivery.landed:
-                    self._queue.back(row)
+                    self._back(row)
             self._wake.set()
+
+    def _back(self, row: OutboxRow) -> None:
+        if not self.limiter.suspect(row.id):
+            self._queue.back(row)
+            return
+        self._waiting[row.id] = row.created
+        self._queue.wait(row, self._clock.monotonic() + self._sync.retry_base_seconds)
 
     async def _decide(self, delivery: _Delivery) -> None:
         """Make the outcomes durable; only then do they count."""
@@ -349,7 +356,7 @@ class Uplink:
             reason = f"the row needs a message of {size} bytes, and hub.max_message_bytes is {self.limiter.configured}"
         elif size > self.limiter.largest:
             reason = (
-                f"the row needs a message of {size} bytes, and the hub closed the connection at {self.limiter.too_large_bytes}"
+                f"the row needs a message of {size} bytes, and the hub closes the connection at {self.limiter.largest + 1}"
             )
         elif self.limiter.guilty(row.id):
             reason = f"the hub closes the connection whenever it is sent this row ({size} bytes)"

@@ -73,11 +73,17 @@ class OutboxManager:
                 raise StorageError(f"{path}: there is no such database; `syncd run` makes it")
         try:
             self._connection = sqlite3.connect(paths.outbox_path, isolation_level=None, timeout=BUSY_TIMEOUT_SECONDS)
+        except sqlite3.Error as error:
+            raise translate(error, paths.outbox_path) from error
+        try:
+            # A text that is no UTF-8 may be just why a row failed: it is shown, and hides no other row.
+            self._connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
             self._connection.execute("PRAGMA synchronous = NORMAL")
             self._connection.execute("PRAGMA wal_autocheckpoint = 0")
             self._connection.execute("ATTACH DATABASE ? AS journal", (str(paths.state_path),))
             self._connection.execute("PRAGMA journal.synchronous = FULL")
         except sqlite3.Error as error:
+            self._connection.close()
             raise translate(error, paths.outbox_path) from error
 
     def __enter__(self) -> OutboxManager:

@@ -15,6 +15,7 @@ from filelock import FileLock
 
 from syncd.devhub.faults import Faults
 from syncd.devhub.server import DevHub
+from tests.support.requirements import need
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -24,25 +25,30 @@ SCRIPT = Path(__file__).with_name("javascript_client.mjs")
 ANSWER_SECONDS = 30.0
 
 
+def _install(npm: str, folder: Path) -> str | None:
+    """Install the client; why it could not be, where that is so."""
+    command = [npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", "--save-exact", PACKAGE]
+    try:
+        installed = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+    except subprocess.TimeoutExpired:
+        return "it took more than two minutes"
+    return installed.stderr[-300:] if installed.returncode else None
+
+
 @pytest.fixture(scope="session")
 def modules(request: pytest.FixtureRequest) -> Path:
     """A folder with the client installed in it, kept from run to run."""
     npm = shutil.which("npm")
-    if npm is None or shutil.which("node") is None:
-        pytest.skip("node and npm are not installed")
+    need("node", npm is not None and shutil.which("node") is not None, "node and npm are not installed")
     cache = request.config.cache
+    assert npm is not None
     assert cache is not None
     folder = cache.mkdir(PACKAGE.replace("/", "-").replace("@", "-").strip("-"))
     with FileLock(folder / "lock"):
         if not (folder / "complete").exists():
             (folder / "package.json").write_text("{}")
-            command = [npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", "--save-exact", PACKAGE]
-            try:
-                installed = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
-            except subprocess.TimeoutExpired:
-                pytest.skip(f"npm could not install {PACKAGE} within two minutes")
-            if installed.returncode:
-                pytest.skip(f"npm could not install {PACKAGE}: {installed.stderr[-300:]}")
+            failure = _install(npm, folder)
+            need("node", failure is None, f"npm could not install {PACKAGE}: {failure}")
             (folder / "complete").touch()
     return folder
 

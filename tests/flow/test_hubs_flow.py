@@ -46,7 +46,7 @@ async def test_a_hub_that_returns_nothing_has_accepted_all(tmp_path: Path, hub: 
         state = await arrived(hub, 400)
         assert (state["duplicates"], state["digest"]) == (0, store.digest())
         assert (await drained(store))["outbox"]["sentTotal"] == 400
-        assert (state["lastHeartbeat"] or {}).get("storeId") == 7
+        assert state["lastHeartbeat"]["StoreId"] == 7
 
 
 async def test_a_row_that_such_a_hub_cannot_hold_fails_alone(tmp_path: Path, hub: RefHub) -> None:

@@ -45,7 +45,7 @@ async def test_a_learned_limit_is_known_after_a_restart(tmp_path: Path) -> None:
             await arrived(hub, 600)
             await drained(store)
         assert (await counted(hub))["connects"] == before + 1
-        assert (await counted(hub))["maxBatchItems"] > 5
+        assert (await counted(hub))["maxBatchItems"] > 1
 
 
 async def test_a_row_above_the_hubs_limit_is_failed_with_a_reason_and_the_others_arrive(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ async def test_a_hub_that_cuts_the_line_at_every_batch_for_a_while_fails_no_row(
         async with store.running():
 
             async def often() -> bool:
-                return bool((await counted(hub))["connects"] >= 14)
+                return bool((await counted(hub))["connects"] >= 12)
 
             await until(often, "it was cut off again and again")
             await faults(hub)

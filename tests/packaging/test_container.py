@@ -44,7 +44,12 @@ def test_without_a_daemon_the_health_check_fails(image: Image) -> None:
 
 def test_settings_from_the_environment_are_enough_and_sigterm_ends_it_well(image: Image) -> None:
     result = image.run(
-        "sh", "-c", LIFE, SYNCD_STORE__ID="17", SYNCD_DATABASE__PATH="/var/lib/syncd/store.db", SYNCD_HUB__URL="http://127.0.0.1:9/hubs/sync"
+        "sh",
+        "-c",
+        LIFE,
+        SYNCD_STORE__ID="17",
+        SYNCD_DATABASE__PATH="/var/lib/syncd/store.db",
+        SYNCD_HUB__URL="http://127.0.0.1:9/hubs/sync",
     )
     assert result.returncode == 0, result.stderr
     assert result.stdout.endswith("syncd syncd /var/lib/syncd/store.db\n")

@@ -22,6 +22,10 @@ CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 PIP_SETTINGS = ("index-url", "extra-index-url", "proxy", "timeout", "trusted-host")
 """What this machine's pip needs to reach its registry, the build's pip needs too."""
 
+NOT_BEGUN = "sealing memfd copy"
+"""buildah copies itself before it runs a command, and the kernel may find the copy busy for a moment: nothing has happened yet."""
+TRIES = 5
+
 
 class Buildah:
     """buildah with storage of its own; `chroot` isolation needs no container runtime."""
@@ -32,7 +36,10 @@ class Buildah:
     def __call__(self, *arguments: str | Path, timeout: float = 300, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command of buildah's; fails, with what it said, where that fails."""
         command = ["buildah", *self._global, *map(str, arguments)]
-        result = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False, stdin=subprocess.DEVNULL)
+        for _ in range(TRIES):
+            result = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False, stdin=subprocess.DEVNULL)
+            if result.returncode == 0 or NOT_BEGUN not in result.stderr:
+                break
         assert not check or result.returncode == 0, f"{' '.join(command)}: {result.stdout[-3000:]}{result.stderr[-3000:]}"
         return result
 
@@ -84,7 +91,12 @@ def _base(cache: Path) -> Path:
         try:
             result = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False, stdin=subprocess.DEVNULL)
             need("buildah", result.returncode == 0, f"debootstrap failed: {result.stdout[-500:]}{result.stderr[-500:]}")
-            left_out = ["--exclude=./var/cache/apt/*", "--exclude=./var/lib/apt/lists/*", "--exclude=./usr/share/doc/*", "--exclude=./dev/*"]
+            left_out = [
+                "--exclude=./var/cache/apt/*",
+                "--exclude=./var/lib/apt/lists/*",
+                "--exclude=./usr/share/doc/*",
+                "--exclude=./dev/*",
+            ]
             subprocess.run(["tar", "--create", "--numeric-owner", "-C", tree, *left_out, "-f", unfinished, "."], check=True)
             unfinished.rename(tar)
         finally:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
 import aiohttp
-import pytest
+
+from tests.support.requirements import need
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,11 +24,10 @@ STOP_SECONDS = 40.0
 
 def refhub_program() -> str:
     """The real hub's program; skips the test where there is none."""
-    program = os.environ.get("SYNCD_REFHUB")
-    if not program:
-        pytest.skip("SYNCD_REFHUB does not name the real hub's program")
-    if not os.path.exists(program):  # noqa: PTH110  # synchronous and quick; async code may call it
-        pytest.skip(f"SYNCD_REFHUB names {program}, which does not exist")
+    program = os.environ.get("SYNCD_REFHUB", "")
+    need("refhub", bool(program), "SYNCD_REFHUB does not name the real hub's program")
+    exists = os.path.exists(program)  # noqa: PTH110  # synchronous and quick; async code may call it
+    need("refhub", exists, f"SYNCD_REFHUB names {program}, which does not exist")
     return program
 
 

@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+import tomllib
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import pytest
+
+from syncd.cli import cli
+from syncd.config import Settings
+from syncd.configsources import known_keys, sections_of, variable_of
+from syncd.errors import ExitCode
+from tests.support.settings import clean_environment, make_settings  # noqa: F401  (a fixture)
+from tests.support.storefiles import execute, opened
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PROJECT = Path(__file__).parents[2]
+README = (PROJECT / "README.md").read_text(encoding="utf-8")
+BLOCKS: list[tuple[str, str]] = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+PROSE = re.sub(r"^```.*?^```$", "", README, flags=re.MULTILINE | re.DOTALL)
+CODE = [re.sub(r"\s+", " ", span) for span in re.findall(r"`([^`]+)`", PROSE)]
+NOT_THE_PROGRAM = {"-u", "-g", "-t", "--groups", "--name", "--now", "exec", "edit", "restart", "reload"}
+"""What stands before `syncd` where that is a user, a group, a unit or a container."""
+
+pytestmark = pytest.mark.usefixtures("clean_environment")
+
+
+def blocks(language: str) -> list[str]:
+    found = [text for name, text in BLOCKS if name == language]
+    assert found
+    return found
+
+
+def table(heading: str) -> list[list[str]]:
+    """The cells of the table with this head, without head and rule."""
+    lines = README[README.index(heading) :].split("\n\n", 1)[0].splitlines()[2:]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def spans(text: str) -> list[str]:
+    return re.findall(r"`([^`]+)`", text)
+
+
+def commands() -> Iterator[list[str]]:
+    """What follows `syncd` wherever the README calls it."""
+    for line in [*CODE, *(line for block in blocks("sh") for line in block.splitlines())]:
+        words = line.split("#")[0].split()
+        for at, word in enumerate(words[:-1]):
+            called = word == "syncd" and re.match(r"[a-z-]", words[at + 1])
+            if called and (at == 0 or words[at - 1] not in NOT_THE_PROGRAM):
+                yield words[at + 1 :]
+
+
+def columns(database: Path, name: str) -> set[str]:
+    return {row[1] for row in execute(database, f"PRAGMA table_info({name})")}
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> Path:
+    async with opened(tmp_path):
+        return tmp_path / "store.db"
+
+
+def test_every_command_and_option_exists() -> None:
+    called = list(commands())
+    assert len(called) > 10
+    for words in called:
+        command: click.Command = cli
+        for word in words:
+            if word.startswith("-"):
+                known = {name for parameter in command.params for name in parameter.opts}
+                assert word in known, f"syncd {' '.join(words)}: no option {word}"
+            elif isinstance(command, click.Group):
+                assert word in command.commands, f"syncd {' '.join(words)}: no command {word}"
+                command = command.commands[word]
+
+
+def test_the_configuration_table_tells_the_true_defaults(tmp_path: Path) -> None:
+    made = make_settings(tmp_path).database
+    assert (made.outbox_path, made.state_path) == (made.path, Path(f"{made.path}.syncd"))
+    rows = table("| key | default |")
+    assert len(rows) > 10
+    for key, default, *_ in rows:
+        section, name = key.strip("`").split(".")
+        field = sections_of(Settings)[section].model_fields[name]
+        if field.is_required():
+            assert default == "", key
+        elif field.default_factory is not None:
+            assert default in {"as `database.path`", "path and `.syncd`"}, key
+        elif field.default is None:
+            assert default == "none", key
+        else:
+            assert default == f"`{as_toml(field.default)}`", key
+
+
+def as_toml(value: object) -> str:
+    if isinstance(value, bool | tuple):
+        return json.dumps(value)
+    return str(value)
+
+
+def test_every_key_and_variable_exists() -> None:
+    sections = "|".join(sections_of(Settings))
+    keys = {span for span in CODE if re.fullmatch(rf"({sections})\.[a-z_]+", span)}
+    assert keys <= set(known_keys(Settings))
+    variables = set(re.findall(r"SYNCD_[A-Z]+__[A-Z_]+", README))
+    assert variables
+    assert variables <= {variable_of(key) for key in known_keys(Settings)}
+
+
+def test_the_toml_example_is_a_whole_configuration() -> None:
+    for text in blocks("toml"):
+        assert Settings(**tomllib.loads(text)).sync.batch_size == 50
+
+
+def test_the_json_example_has_the_form_of_the_status_file() -> None:
+    schema = json.loads((PROJECT / "config" / "status.schema.json").read_bytes())
+    for text in blocks("json"):
+        require_names(json.loads(text), schema)
+
+
+def require_names(document: dict[str, Any], schema: dict[str, Any]) -> None:
+    for name, value in document.items():
+        assert name in schema["properties"]
+        if isinstance(value, dict):
+            require_names(value, schema["properties"][name])
+
+
+def test_the_sql_example_writes_rows_that_wait_for_hq(database: Path) -> None:
+    execute(database, "CREATE TABLE receipts (id INTEGER PRIMARY KEY, total TEXT)")
+    with closing(sqlite3.connect(database, isolation_level=None)) as till:
+        for text in blocks("sql"):
+            till.executescript(text)
+    assert execute(database, "SELECT entity_type, entity_id, priority, status FROM sync_outbox ORDER BY id") == [
+        ("Receipt", 1042, 2, "pending"),
+        ("Inventory", "SKU-0007", 3, "pending"),
+    ]
+
+
+@pytest.mark.parametrize("language", ["sql", "csharp", "javascript"])
+def test_the_examples_name_columns_that_the_outbox_has(language: str, database: Path) -> None:
+    inserts = [names for text in blocks(language) for names in re.findall(r"INSERT INTO sync_outbox \((.*?)\)", text)]
+    assert inserts
+    for names in inserts:
+        assert set(names.split(", ")) <= columns(database, "sync_outbox")
+
+
+def test_the_tables_that_till_and_hq_share_have_the_columns_it_tells(database: Path) -> None:
+    assert {row[0].strip("`") for row in table("| column | meaning |")} <= columns(database, "sync_outbox")
+    common = spans(PROSE[PROSE.index("Each also has") :].split("\n\n")[0])
+    rows = table("| table | key | what |")
+    assert len(rows) == 4
+    for name, keys, others in rows:
+        assert {*spans(keys), *spans(others), *common} == columns(database, name.strip("`"))
+    assert execute(database, "SELECT * FROM active_products") == []
+
+
+def test_every_log_event_exists() -> None:
+    source = "\n".join(path.read_text(encoding="utf-8") for path in (PROJECT / "syncd").rglob("*.py"))
+    events = [span for span in spans(PROSE[PROSE.index("Worth an alert") : PROSE.index("## When something")]) if span.islower()]
+    assert len(events) > 5
+    assert [event for event in events if f'"{event}"' not in source] == []
+
+
+def test_it_lists_every_exit_code() -> None:
+    told = re.findall(r"(?:: |· )(\d+) ", PROSE[PROSE.index("Exit codes:") :].split(". ")[0])
+    assert {int(code) for code in told} == set(ExitCode)
+
+
+def test_every_file_it_names_is_there() -> None:
+    named = re.findall(r"\]\(([^):]+)\)", README) + re.findall(r"(?<!/)((?:scripts|systemd|config)/[\w.]+\w)", README)
+    assert len(named) > 5
+    assert [name for name in named if not (PROJECT / name).exists()] == []
+    modules = [span for span in CODE if re.fullmatch(r"\w+(\.py|/)", span)]
+    assert [name for name in modules if not list(PROJECT.glob(f"syncd/**/{name}")) and not (PROJECT / name).is_dir()] == []
