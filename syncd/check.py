@@ -6,6 +6,7 @@ import asyncio
 import os
 import random
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
@@ -20,9 +21,12 @@ from syncd.store.check import inspect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from syncd.config import Settings
+
+
+RUN = Path("/run")
+"""What is below it goes with every start of the PC; systemd's RuntimeDirectory= makes it anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,8 @@ def _status_folder(path: Path) -> Finding:
     folder = path.parent
     while not folder.exists():
         folder = folder.parent
+    if folder == RUN and not path.parent.exists():
+        return Finding(f"status file: {path.parent} is not there yet; the service manager makes it when it starts syncd")
     if os.access(folder, os.W_OK | os.X_OK):
         return Finding(f"status file: {path} can be written")
     return Finding(f"status file: {path} cannot be written: no permission in {folder}", ExitCode.PERMISSION)

@@ -24,7 +24,7 @@ status_file_option = click.option("--file", "status_file", type=FILE, metavar="F
 @click.group(context_settings=CONTEXT)
 @click.version_option(__version__, "--version", message="syncd %(version)s")
 def cli() -> None:
-    r"""Keep a store's SQLite database and its headquarters' SignalR hub in step, whatever the line does.
+    """Keep a store's SQLite database and its headquarters' SignalR hub in step, whatever the line does.
 
     \b
     Try it on this machine, without an HQ:   syncd demo
@@ -36,7 +36,7 @@ def cli() -> None:
 @cli.command(short_help="Run the daemon.")
 @config_option
 def run(config_file: Path | None) -> int:
-    r"""Run the daemon until it is told to stop.
+    """Run the daemon until it is told to stop.
 
     SIGTERM and SIGINT stop it after what is in flight, a second one at once; SIGHUP reads the configuration again.
 
@@ -64,7 +64,7 @@ def run(config_file: Path | None) -> int:
 @config_option
 @click.option("--hub", "ask_hub", is_flag=True, help="Connect to HQ once, too.")
 def check(config_file: Path | None, *, ask_hub: bool) -> int:
-    r"""Say what is right and what is not: configuration, database, status file, and with --hub the line to HQ.
+    """Say what is right and what is not: configuration, database, status file, and with --hub the line to HQ.
 
     Changes nothing. The exit code is that of the first thing that is wrong.
 
@@ -85,7 +85,7 @@ def check(config_file: Path | None, *, ask_hub: bool) -> int:
 @status_file_option
 @click.option("--json", "as_json", is_flag=True, help="For programs: the status file as it is, and the verdict on it.")
 def status(config_file: Path | None, status_file: Path | None, *, as_json: bool) -> int:
-    r"""Show how the daemon is.
+    """Show how the daemon is.
 
     Exit code 0: healthy, or a warning. 1: degraded or critical. 2: nobody writes the status file, so that the daemon hangs or is not there.
 
@@ -109,7 +109,7 @@ def status(config_file: Path | None, status_file: Path | None, *, as_json: bool)
 @config_option
 @status_file_option
 def healthcheck(config_file: Path | None, status_file: Path | None) -> int:
-    r"""Exit 0 while the daemon works and 1 where a restart may help: for containers and supervisors.
+    """Exit 0 while the daemon works and 1 where a restart may help: for containers and supervisors.
 
     A store without a line to HQ is not unhealthy: no restart mends a line, and nothing is lost meanwhile.
 
@@ -123,7 +123,7 @@ def healthcheck(config_file: Path | None, status_file: Path | None) -> int:
 
 @cli.group(short_help="Look into the outbox; bring failed rows back.")
 def outbox() -> None:
-    r"""Look into the outbox, bring failed rows back, cancel rows. Works beside the running daemon, which takes notice at once.
+    """Look into the outbox, bring failed rows back, cancel rows. Works beside the running daemon, which takes notice at once.
 
     \b
     Examples: syncd outbox list --status failed
@@ -139,8 +139,8 @@ def outbox() -> None:
 def outbox_list(config_file: Path | None, wanted: str, limit: int, *, as_json: bool) -> int:
     """Show rows without their payload: what goes out next, what failed first, what was sent last."""
     from syncd.config import load_settings  # noqa: PLC0415
-    from syncd.store.manage import OutboxManager  # noqa: PLC0415
     from syncd.managetable import show_rows  # noqa: PLC0415
+    from syncd.store.manage import OutboxManager  # noqa: PLC0415
 
     with OutboxManager(load_settings(config_file).database) as manager:
         show_rows(manager.rows(wanted, limit), as_json=as_json)
@@ -184,7 +184,7 @@ def _changed(rows: int, asked: int | None, what: str) -> int:
 
 @cli.command(short_help="Show it all on this machine.")
 def demo() -> int:
-    r"""Show a day of a store in a minute: a till, syncd and an HQ, all on this machine, in a temporary folder.
+    """Show a day of a store in a minute: a till, syncd and an HQ, all on this machine, in a temporary folder.
 
     \b
     Example:  syncd demo
@@ -200,7 +200,7 @@ def demo() -> int:
 @click.option("--fault", "faults", multiple=True, metavar="NAME=VALUE", help="Let something go wrong; more than once for more.")
 @click.option("--json", "json_output", is_flag=True, help="One JSON line for everything that happens.")
 def devhub(port: int, push_file: Path | None, faults: tuple[str, ...], *, json_output: bool) -> int:
-    r"""Run a small HQ on this machine, for development and tests. It listens on 127.0.0.1 only.
+    """Run a small HQ on this machine, for development and tests. It listens on 127.0.0.1 only.
 
     \b
     Examples: syncd devhub --port 5199
@@ -210,7 +210,7 @@ def devhub(port: int, push_file: Path | None, faults: tuple[str, ...], *, json_o
 
     from syncd.devhub.command import run_devhub  # noqa: PLC0415
 
-    return _exit_code(asyncio.run(run_devhub(port=port, push_file=push_file, faults=faults, json_output=json_output)))
+    return _exit_code(asyncio.run(run_devhub(port=port, push_file=push_file, faults=list(faults), json_output=json_output)))
 
 
 def _status_file(status_file: Path | None, config_file: Path | None) -> Path:

@@ -173,7 +173,10 @@ class Daemon:
         }  # fmt: skip
         for number, database in enumerate(files.checkpointers):
             loops[f"checkpoint.{number}"] = keep_checkpointed(database, clock, self._trouble(f"checkpoint.{number}"))
-        log.info("started", version=__version__, database=str(settings.database.path), hub=hub.status.hub_url)
+        log.info(
+            "started", version=__version__, database=str(settings.database.path), hub=hub.status.hub_url,
+            event_loop=type(asyncio.get_running_loop()).__module__,
+        )  # fmt: skip
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(loop, name=name) for name, loop in loops.items()]
@@ -234,9 +237,7 @@ class Daemon:
                 return
             self._troubles[where] = str(error)
             if before != str(error):
-                self.log.error(
-                    "database_unusable", part=where, error=str(error), hint="tried again until it works; nothing is lost"
-                )
+                self.log.error("database_unusable", part=where, error=str(error), hint="tried again until it works; nothing is lost")
                 self.report.touch()
 
         return tell

@@ -56,7 +56,9 @@ def run_demo() -> int:
             console.print(f"[bold red]The demo failed:[/] {error}")
             log = Path(folder, "syncd.log")
             if log.exists():
-                console.print("The last lines of the daemon's log:", *log.read_text(encoding="utf-8").splitlines()[-10:], sep="\n", markup=False)
+                console.print(
+                    "The last lines of the daemon's log:", *log.read_text(encoding="utf-8").splitlines()[-10:], sep="\n", markup=False
+                )
             return ExitCode.BUG
     return ExitCode.OK if told else ExitCode.BUG
 

@@ -112,6 +112,10 @@ class Downlink:
             group.create_task(self._acknowledge_all(), name="downlink.acknowledge")
             group.create_task(self._keep_caught_up(), name="downlink.catch_up")
 
+    async def recount(self) -> None:
+        """A person, or the retention, may have emptied the quarantine."""
+        self.quarantined = await self._inbox.quarantined()
+
     @property
     def idle(self) -> bool:
         """Nothing waits to be applied."""
@@ -191,9 +195,7 @@ class Downlink:
         finished = []
         for delivery, start, length in parts:
             for offset in range(length):
-                self._count(
-                    delivery, delivery.position + offset, applied.stale[start + offset], applied.failures.get(start + offset)
-                )
+                self._count(delivery, delivery.position + offset, applied.stale[start + offset], applied.failures.get(start + offset))
             delivery.position += length
             if delivery.position == len(delivery.items):
                 finished.append(delivery)
@@ -231,9 +233,7 @@ class Downlink:
     def _finish(self, deliveries: list[_Delivery]) -> None:
         now = self._clock.now()
         for delivery in deliveries:
-            acks = [
-                sync_ack(identifier, delivery.errors.get(index), now) for index, identifier in enumerate(delivery.correlation_ids)
-            ]
+            acks = [sync_ack(identifier, delivery.errors.get(index), now) for index, identifier in enumerate(delivery.correlation_ids)]
             if not delivery.done.done():
                 delivery.done.set_result(acks)
             if delivery.acknowledge:
@@ -401,9 +401,7 @@ def update_of_item(item: object) -> Update:
     return read_update(entity_type, payload, delete=delete)
 
 
-def _with_what_the_item_says(
-    entity_type: EntityType, payload: dict[str, Any], names: dict[str, Any], *, delete: bool
-) -> dict[str, Any]:
+def _with_what_the_item_says(entity_type: EntityType, payload: dict[str, Any], names: dict[str, Any], *, delete: bool) -> dict[str, Any]:
     known = any_case(payload)
     added: dict[str, Any] = {}
     if known.get("correlationid") is None and isinstance(names.get("correlationid"), str) and names["correlationid"]:

@@ -135,7 +135,7 @@ class MessageLimiter:
                     self._witnesses[alone] = largest.size
         if largest.size > self.passed_bytes:
             self.ceiling = max(SMALLEST_CEILING_BYTES, self.passed_bytes, min(self.ceiling, largest.size // 2))
-        if largest.size <= self.ceiling:  # messages of this size have passed before, or are too small to blame: it is something in it
+        if largest.size <= self.ceiling:  # such messages have passed, or are too small to blame: it is something in it
             self.max_rows = max(1, max(len(message.row_ids) for message in unanswered) // 2)
         return True
 

@@ -103,11 +103,7 @@ class SendQueue:
     def wants(self) -> LoadLane | LoadEntity | None:
         """What should be read next, the most urgent first; None if nothing."""
         self._entity_is_next = not self._entity_is_next  # in turn, so that neither waits for the end of the other
-        lanes = (
-            LoadLane(p, lane.after_id)
-            for p, lane in self._lanes.items()
-            if not lane.complete and lane.ready_count < self.page_rows
-        )
+        lanes = (LoadLane(p, lane.after_id) for p, lane in self._lanes.items() if not lane.complete and lane.ready_count < self.page_rows)
         entities = (LoadEntity(e, after) for e in self._refill if (after := self._entities[e].unread_after) is not None)
         if self._entity_is_next:
             return next(entities, None) or next(lanes, None)
@@ -223,9 +219,7 @@ class SendQueue:
         self._lanes = {priority: _Lane() for priority in PRIORITIES}
 
     # ── taking ────────────────────────────────────────────────────────────────────────────────────────────────────
-    def take(
-        self, limit: int, fits: Callable[[OutboxRow], bool], now: float, age: Callable[[OutboxRow], float]
-    ) -> list[OutboxRow]:
+    def take(self, limit: int, fits: Callable[[OutboxRow], bool], now: float, age: Callable[[OutboxRow], float]) -> list[OutboxRow]:
         """The next batch, in the order in which it must be processed; its entities are busy until its rows are back.
 
         Args:

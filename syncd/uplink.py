@@ -49,6 +49,7 @@ PAUSE_SECONDS = (5.0, 10.0, 20.0, 40.0, 60.0)  # after answers that decide nothi
 RESCAN_SECONDS = 60.0  # an idle queue looks at its file afresh: rows with ids of their own making
 LOAD_RETRY_SECONDS = 1.0
 UNDURABLE_BATCHES = 8  # beyond the window: answered, and not yet on our disk
+REMEMBERED_THROWS = 10_000  # rows of which it is not known yet whose fault their throw was
 RECENT_ERRORS = 10
 MAX_ERROR_CHARACTERS = 500
 
@@ -99,6 +100,8 @@ class Uplink:
         self._not_before = 0.0
         self._clock_warned = False
         self._waiting: dict[int, datetime] = {}
+        self._acceptances = 0
+        self._threw: dict[int, int] = {}  # rows that threw while everything did, and the acceptances until then
         # What the status file shows:
         self.pending = dict.fromkeys(PRIORITIES, 0)
         self.failed = 0
@@ -106,6 +109,7 @@ class Uplink:
         self.recent_errors: deque[OutboxError] = deque(maxlen=RECENT_ERRORS)
         self.delivered = 0  # batches that came back, whatever their verdicts: a sign of life
         self.takes_no_rows = False  # the hub knows neither of the two methods
+        self.throws_for_everything = False  # the hub answers every row with an error
 
     # ── the loops ─────────────────────────────────────────────────────────────────────────────────────────────────
     async def run(self) -> None:
@@ -275,6 +279,7 @@ class Uplink:
             finally:
                 self._window -= 1
                 self._wake.set()
+            self._blame(delivery)
             await self._decide(delivery)
         finally:
             self._undurable -= 1
@@ -330,7 +335,10 @@ class Uplink:
             await self._send_singly(session, rows, delivery)
         except InvocationTimeout as error:
             await session.drop(str(error))
-        except (InvocationError, MessageTooLarge) as error:
+        except InvocationError as error:
+            self.limiter.passed(size, len(rows), self._clock.monotonic())
+            await self._halve(session, rows, delivery, error)
+        except MessageTooLarge as error:
             await self._halve(session, rows, delivery, error)
         except UnreadableVerdictError as error:
             self._pause(str(error))
@@ -355,9 +363,7 @@ class Uplink:
         elif size > self.limiter.configured:
             reason = f"the row needs a message of {size} bytes, and hub.max_message_bytes is {self.limiter.configured}"
         elif size > self.limiter.largest:
-            reason = (
-                f"the row needs a message of {size} bytes, and the hub closes the connection at {self.limiter.largest + 1}"
-            )
+            reason = f"the row needs a message of {size} bytes, and the hub closes at {self.limiter.largest + 1}"
         elif self.limiter.guilty(row.id):
             reason = f"the hub closes the connection whenever it is sent this row ({size} bytes)"
         else:
@@ -405,7 +411,7 @@ class Uplink:
     async def _halve(self, session: HubSession, rows: list[OutboxRow], delivery: _Delivery, error: HubError) -> None:
         """The hub threw: which row is at fault nobody says, so each half goes for itself, down to the row that stands alone."""
         if len(rows) == 1:
-            self._refuse(rows[0], str(error), delivery)
+            delivery.throws(rows[0], str(error))
             return
         middle = len(rows) // 2
         await self._send_rows(session, rows[:middle], delivery)
@@ -436,7 +442,7 @@ class Uplink:
                 await session.drop(str(error))
                 return
             except (InvocationError, MessageTooLarge) as error:
-                self._refuse(row, str(error), delivery)
+                delivery.throws(row, str(error))
                 return
             except UnreadableVerdictError as error:
                 self._pause(str(error))
@@ -474,6 +480,33 @@ class Uplink:
         if not decided:
             self._pause("the hub's verdicts name none of the rows that were sent")
 
+    def _blame(self, delivery: _Delivery) -> None:
+        """Whose fault a throw is nobody says. Where the hub took another row meanwhile it is the row's, and costs an attempt; where it
+        throws for everything (its own database may be down) it is the hub's: the rows wait, at no cost, and others are tried.
+        """
+        if any(outcome.status == "sent" for _, outcome in delivery.outcomes):
+            self._acceptances += 1
+            self.throws_for_everything = False
+        elif len(delivery.thrown) > 1:
+            self.throws_for_everything = True
+        for row, error in delivery.thrown:
+            before = self._threw.pop(row.id, None)
+            if not self.throws_for_everything or (before is not None and before < self._acceptances):
+                self._refuse(row, error, delivery)
+            else:
+                self._threw[row.id] = self._acceptances
+                self._postpone(row, error, delivery)
+        if len(self._threw) > REMEMBERED_THROWS:
+            self._threw.clear()
+        if delivery.thrown and self.throws_for_everything:
+            self._pause("the hub throws for every row")
+
+    def _postpone(self, row: OutboxRow, error: str, delivery: _Delivery) -> None:
+        delay = self._sync.retry_base_seconds * (1 + RETRY_JITTER * self._random.random())
+        delivery.delays[row.id] = delay
+        delivery.add(row, self._outcome(row, "pending", row.attempts, error, self._clock.now() + timedelta(seconds=delay)))
+        self._note(row, error, "row_postponed", retry_in_seconds=round(delay, 1))
+
     def _refuse(self, row: OutboxRow, error: str, delivery: _Delivery) -> None:
         """Contract, sending law 6: `base * 2^(n-1)`, capped, jittered; after `max_attempts` it is failed."""
         attempts = row.attempts + 1
@@ -493,22 +526,20 @@ class Uplink:
         self._note(row, error, "row_failed", hint="syncd outbox retry brings it back")
 
     def _note(self, row: OutboxRow, error: str, event: str, **more: object) -> None:
+        # A till may have stored a BLOB where text belongs, and just that may be the error.
+        kind, correlation_id = str(row.entity_type), str(row.correlation_id)
         self._log.warning(
             event,
             id=row.id,
-            entity_type=row.entity_type,
+            entity_type=kind,
             entity_id=row.entity_id,
-            correlation_id=row.correlation_id,
+            correlation_id=correlation_id,
             error=error,
             **more,
         )
-        self.recent_errors.append(
-            OutboxError(self._clock.now(), row.entity_type, row.entity_id, row.correlation_id, error, final=event == "row_failed")
-        )
+        self.recent_errors.append(OutboxError(self._clock.now(), kind, row.entity_id, correlation_id, error, final=event == "row_failed"))
 
-    def _outcome(
-        self, row: OutboxRow, status: str, attempts: int, error: str | None, retry_at: datetime | None = None
-    ) -> Outcome:
+    def _outcome(self, row: OutboxRow, status: str, attempts: int, error: str | None, retry_at: datetime | None = None) -> Outcome:
         return Outcome(
             id=row.id, correlation_id=row.correlation_id, status=status, attempts=attempts, next_attempt_at=iso_ms(retry_at) if retry_at else None,
             last_error=error[:MAX_ERROR_CHARACTERS] if error else None, decided_at=iso_ms(self._clock.now()),
@@ -558,6 +589,7 @@ class _Delivery:
         stopped: entities of which nothing more may be sent in this batch.
         landed: rows whose outcome is durable; the others go back to the queue.
         delays: seconds until the retry of a refused row.
+        thrown: rows that stood alone when the hub threw, and its words.
     """
 
     def __init__(self, rows: Sequence[OutboxRow]) -> None:
@@ -566,6 +598,12 @@ class _Delivery:
         self.stopped: set[Entity] = set()
         self.landed: set[int] = set()
         self.delays: dict[int, float] = {}
+        self.thrown: list[tuple[OutboxRow, str]] = []
+
+    def throws(self, row: OutboxRow, error: str) -> None:
+        """The hub threw for this row alone."""
+        self.stopped.add(row.entity)
+        self.thrown.append((row, error))
 
     def add(self, row: OutboxRow, outcome: Outcome) -> None:
         self.outcomes.append((row, outcome))

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 INTERVAL_SECONDS = 5.0
 STALLED_SECONDS = 180.0  # three invocations without an answer, each of which ends its connection
 DATABASE_ANSWERS_SECONDS = 30.0
+RECOUNT_SECONDS = 60.0
 
 
 @dataclass(slots=True)
@@ -84,6 +85,7 @@ class Watch:
         ]
         self._inode = files.reader.path.stat().st_ino
         self._state: State | None = None
+        self._recounted_at = clock.monotonic()
         self.stopped = False
 
     async def run(self) -> None:
@@ -107,7 +109,14 @@ class Watch:
                     self._log.error("loops_stalled", loops=stalled)
             if not stalled:
                 self._notifier.watchdog()
+                await self._recount(now)
             await self._clock.sleep(interval)
+
+    async def _recount(self, now: float) -> None:
+        if now - self._recounted_at >= RECOUNT_SECONDS:
+            self._recounted_at = now
+            await self._downlink.recount()
+            self._report.touch()
 
     async def _databases_answer(self) -> bool:
         try:
@@ -148,6 +157,7 @@ class Watch:
         connection.missing_methods = {"SendSyncBatch", "SendSyncItem"} if uplink.takes_no_rows else set()
         if downlink.lacks_catch_up:
             connection.missing_methods.add("RequestBatchSync")
+        report.hub_throws = uplink.throws_for_everything
         report.outbox.pending = dict(uplink.pending)
         report.outbox.oldest_pending_at = uplink.oldest_pending()
         report.outbox.failed = uplink.failed

@@ -82,7 +82,7 @@ class Outbox:
 
     Attributes:
         pending: rows that HQ does not have yet, by priority (1 to 4).
-        sent_total: since the start of this process.
+        sent_total: since this store began to sync, over restarts.
         current_item: what was last sent, such as `Receipt 1042`.
     """
 
@@ -146,6 +146,7 @@ class Report:
         storage_error: why a database cannot be used at the moment.
         stalled_loops: names of the loops that make no progress.
         configuration_error: why a reload was refused; the settings before it are still in use.
+        hub_throws: the hub answers every row with an error.
         changed: set by `touch`; the status writer waits for it.
     """
 
@@ -162,6 +163,7 @@ class Report:
     storage_error: str | None = None
     stalled_loops: list[str] = field(default_factory=list)
     configuration_error: str | None = None
+    hub_throws: bool = False
     changed: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
 
     def __post_init__(self) -> None:

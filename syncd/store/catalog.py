@@ -285,9 +285,7 @@ def _text(value: object) -> str:
 def _decimal(value: object) -> str:
     text = str(value) if isinstance(value, int | str) and not isinstance(value, bool) else ""
     if len(text) > MAX_DECIMAL_CHARACTERS or not _DECIMAL.fullmatch(text):
-        raise MalformedError(
-            f"must be a decimal number, this is {_kind(value) if not isinstance(value, str) else repr(value[:40])}"
-        )
+        raise MalformedError(f"must be a decimal number, this is {_kind(value) if not isinstance(value, str) else repr(value[:40])}")
     return text
 
 
@@ -300,9 +298,7 @@ def _flag(value: object) -> int:
 def _time(value: object) -> str:
     text = sortable(value) if isinstance(value, str) else None
     if text is None:
-        raise MalformedError(
-            f"must be a time in ISO 8601, this is {repr(value[:40]) if isinstance(value, str) else _kind(value)}"
-        )
+        raise MalformedError(f"must be a time in ISO 8601, this is {repr(value[:40]) if isinstance(value, str) else _kind(value)}")
     return text
 
 

@@ -65,5 +65,3 @@ def open_read_only(path: Path) -> sqlite3.Connection:
         sqlite3.Error: the file is no database, or cannot be opened.
     """
     return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
-
-

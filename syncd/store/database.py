@@ -114,6 +114,7 @@ class Database:
             StorageError: it cannot be opened, or is no database.
         """
         require_writable(path)
+        _make_for_the_group(path)
 
         def connector() -> sqlite3.Connection:
             # isolation_level None: transactions are begun and ended here, by name, never by the driver's guess.
@@ -212,6 +213,12 @@ def _set_up(connection: sqlite3.Connection, synchronous: str, attach: Path | Non
         connection.execute("ATTACH DATABASE ? AS journal", (str(attach),))
 
 
+def _make_for_the_group(path: Path) -> None:
+    """A new file may be written by the group, which the till shares with us; the umask decides. SQLite alone would make it ours only."""
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o660))
+
+
 def require_writable(path: Path) -> None:
     """Say in plain words what keeps us from writing this file.
 
@@ -225,8 +232,6 @@ def require_writable(path: Path) -> None:
     if not folder.is_dir():
         raise StorageError(f"{folder}: no such folder, so {path.name} cannot be made there")
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise PermissionDeniedError(
-            f"{folder} may not be written by this user: SQLite needs its -wal and -shm files beside {path.name}"
-        )
+        raise PermissionDeniedError(f"{folder} may not be written by this user: SQLite needs its -wal and -shm files beside {path.name}")
     if path.exists() and not os.access(path, os.R_OK | os.W_OK):
         raise PermissionDeniedError(f"{path} may not be read and written by this user")

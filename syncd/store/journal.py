@@ -84,9 +84,7 @@ class Journal:
 
     async def run(self) -> None:
         """Write what is recorded; for ever."""
-        self.sent_total = await self.database.run(
-            lambda c: int(c.execute("SELECT value FROM total WHERE name = 'sent'").fetchone()[0])
-        )
+        self.sent_total = await self.database.run(lambda c: int(c.execute("SELECT value FROM total WHERE name = 'sent'").fetchone()[0]))
         if await self.unmarked():
             self.recorded.set()
         troubled = False
@@ -160,9 +158,7 @@ class Journal:
         """What was learned of this hub's limit before."""
 
         def read(connection: sqlite3.Connection) -> MessageLimit | None:
-            row = connection.execute(
-                "SELECT passed, too_large, learned_at FROM message_limit WHERE hub_url = ?", (hub_url,)
-            ).fetchone()
+            row = connection.execute("SELECT passed, too_large, learned_at FROM message_limit WHERE hub_url = ?", (hub_url,)).fetchone()
             return MessageLimit(*row) if row else None
 
         return await self.database.run(read)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from syncd.errors import StorageError
 from syncd.store.database import BUSY_TIMEOUT_SECONDS, require_writable, translate
+from syncd.store.outbox import as_sent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -95,7 +96,7 @@ class OutboxManager:
     def rows(self, status: str, limit: int) -> list[ManagedRow]:
         """The first rows with this status: what goes out next, what failed first, what was sent last."""
         try:
-            return [ManagedRow(*row) for row in self._connection.execute(_BY_STATUS[status], (limit,))]
+            return [ManagedRow(row[0], row[1], as_sent(row[2]), *row[3:]) for row in self._connection.execute(_BY_STATUS[status], (limit,))]
         except sqlite3.Error as error:
             raise translate(error, self._paths.outbox_path) from error
 
@@ -110,7 +111,9 @@ class OutboxManager:
         """
         if ids is None:
             ids = [row.id for row in self.rows("failed", -1)]
-        return sum(self._change(piece, "status = 'pending', attempts = 0, next_attempt_at = NULL, last_error = NULL") for piece in _pieces(ids))
+        return sum(
+            self._change(piece, "status = 'pending', attempts = 0, next_attempt_at = NULL, last_error = NULL") for piece in _pieces(ids)
+        )
 
     def cancel(self, ids: Sequence[int]) -> int:
         """Take rows out of the queue for good: pending or failed ones, never one that HQ has.

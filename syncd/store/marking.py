@@ -32,9 +32,7 @@ WHERE j.id BETWEEN ? AND ? AND o.id = j.id AND o.correlation_id = j.correlation_
 class Marker:
     """Copies outcomes into the till's file, durably, and then drops them from the journal."""
 
-    def __init__(
-        self, till: TillWriter, journal: Journal, clock: Clock, on_trouble: Callable[[StorageError | None], None]
-    ) -> None:
+    def __init__(self, till: TillWriter, journal: Journal, clock: Clock, on_trouble: Callable[[StorageError | None], None]) -> None:
         self._till = till
         self._journal = journal
         self._clock = clock

@@ -19,21 +19,90 @@ if TYPE_CHECKING:
 REQUIRED_COLUMNS: dict[str, dict[str, frozenset[str]]] = {
     "outbox": {
         "sync_outbox": frozenset(
-            ["id", "entity_type", "entity_id", "operation", "payload", "priority", "correlation_id", "created_at", "status", "attempts", "next_attempt_at", "last_error", "sent_at"]
+            [
+                "id",
+                "entity_type",
+                "entity_id",
+                "operation",
+                "payload",
+                "priority",
+                "correlation_id",
+                "created_at",
+                "status",
+                "attempts",
+                "next_attempt_at",
+                "last_error",
+                "sent_at",
+            ]
         ),
     },
     "store": {
         "products": frozenset(
-            ["product_id", "sku", "name", "barcode", "description", "category", "unit", "tax_rate", "is_active", "is_deleted", "version", "updated_at", "correlation_id", "extra", "applied_at"]
+            [
+                "product_id",
+                "sku",
+                "name",
+                "barcode",
+                "description",
+                "category",
+                "unit",
+                "tax_rate",
+                "is_active",
+                "is_deleted",
+                "version",
+                "updated_at",
+                "correlation_id",
+                "extra",
+                "applied_at",
+            ]
         ),
         "prices": frozenset(
-            ["product_id", "price_list", "price", "currency", "cost_price", "effective_from", "effective_to", "is_deleted", "version", "updated_at", "correlation_id", "extra", "applied_at"]
+            [
+                "product_id",
+                "price_list",
+                "price",
+                "currency",
+                "cost_price",
+                "effective_from",
+                "effective_to",
+                "is_deleted",
+                "version",
+                "updated_at",
+                "correlation_id",
+                "extra",
+                "applied_at",
+            ]
         ),
         "inventory": frozenset(
-            ["product_id", "location_id", "quantity_on_hand", "reorder_level", "is_deleted", "version", "updated_at", "correlation_id", "extra", "applied_at"]
+            [
+                "product_id",
+                "location_id",
+                "quantity_on_hand",
+                "reorder_level",
+                "is_deleted",
+                "version",
+                "updated_at",
+                "correlation_id",
+                "extra",
+                "applied_at",
+            ]
         ),
         "transactions": frozenset(
-            ["transaction_id", "store_id", "type", "total", "currency", "occurred_at", "payload", "is_deleted", "version", "updated_at", "correlation_id", "extra", "applied_at"]
+            [
+                "transaction_id",
+                "store_id",
+                "type",
+                "total",
+                "currency",
+                "occurred_at",
+                "payload",
+                "is_deleted",
+                "version",
+                "updated_at",
+                "correlation_id",
+                "extra",
+                "applied_at",
+            ]
         ),
     },
     "journal": {},
@@ -65,9 +134,7 @@ def applied_version(connection: sqlite3.Connection, component: str) -> int:
     known = connection.execute("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'sync_schema'").fetchone()
     if not known:
         return 0
-    (version,) = connection.execute(
-        "SELECT coalesce(max(version), 0) FROM sync_schema WHERE component = ?", (component,)
-    ).fetchone()
+    (version,) = connection.execute("SELECT coalesce(max(version), 0) FROM sync_schema WHERE component = ?", (component,)).fetchone()
     return int(version)
 
 

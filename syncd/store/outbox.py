@@ -204,19 +204,15 @@ class OutboxReader:
         """The entities that have a `failed` row."""
 
         def read(connection: sqlite3.Connection) -> set[Entity]:
-            return {(str(kind), str(_number(identifier))) for kind, identifier in connection.execute(_FAILED_ENTITIES)}
+            return {(str(kind), str(as_sent(identifier))) for kind, identifier in connection.execute(_FAILED_ENTITIES)}
 
-        return await self.database.run(read)
+        return await self.database.run(lambda connection: any_text(connection, lambda: read(connection)))
 
     # ── on the connection's thread ────────────────────────────────────────────────────────────────────────────────
-    def _rows(
-        self, connection: sqlite3.Connection, sql: str, parameters: tuple[Any, ...], limit: int
-    ) -> tuple[list[OutboxRow], bool]:
+    def _rows(self, connection: sqlite3.Connection, sql: str, parameters: tuple[Any, ...], limit: int) -> tuple[list[OutboxRow], bool]:
         return any_text(connection, lambda: self._fetch(connection, sql, parameters, limit))
 
-    def _fetch(
-        self, connection: sqlite3.Connection, sql: str, parameters: tuple[Any, ...], limit: int
-    ) -> tuple[list[OutboxRow], bool]:
+    def _fetch(self, connection: sqlite3.Connection, sql: str, parameters: tuple[Any, ...], limit: int) -> tuple[list[OutboxRow], bool]:
         rows: list[OutboxRow] = []
         size = 0
         cursor = connection.execute(sql, parameters)
@@ -241,7 +237,7 @@ class OutboxReader:
         moment = written or parse_time(timestamp)
         retry = parse_time(retry_at) if isinstance(retry_at, str) else None
         return OutboxRow(
-            id=identifier, entity_type=kind, entity_id=_number(entity_id), operation=operation, payload=payload, priority=priority,
+            id=identifier, entity_type=kind, entity_id=as_sent(entity_id), operation=operation, payload=payload, priority=priority,
             correlation_id=correlation_id, timestamp=timestamp, created=moment[0] if moment else self._now(),
             attempts=attempts if isinstance(attempts, int) else 0, retry_at=retry[0] if retry else None,
             unreadable_time=written is None and seen_at is None,
@@ -264,9 +260,7 @@ class OutboxReader:
             rows, complete = rows[:limit], False
         return rows, complete
 
-    def _add_earlier(
-        self, connection: sqlite3.Connection, page: Page, priority: int, done_up_to: Callable[[Entity], int]
-    ) -> None:
+    def _add_earlier(self, connection: sqlite3.Connection, page: Page, priority: int, done_up_to: Callable[[Entity], int]) -> None:
         for entity, newest in _newest_of_each(page.rows):
             rows, complete = self._entity_rows(connection, entity, done_up_to(entity), newest, priority, LOOKAHEAD_ROWS)
             page.earlier += rows
@@ -278,7 +272,7 @@ def _newest_of_each(rows: Iterable[OutboxRow]) -> Iterable[tuple[Entity, int]]:
     return {row.entity: row.id for row in rows}.items()
 
 
-def _number(entity_id: object) -> int | str:
+def as_sent(entity_id: object) -> int | str:
     """JavaScript binds every number as REAL; on the wire 5.0 is the 5 that was meant."""
     if isinstance(entity_id, float) and entity_id.is_integer():
         return int(entity_id)

@@ -50,7 +50,9 @@ async def main(cuts: int, seed: int) -> None:
             written = version = 0
             early = (0, 0, 0)
             while (lost := proxy.accepted // 2) < cuts:
-                store.sell([("Receipt", (written + n) % 997, "Create", json.dumps({"n": written + n}), 1 + n % 4) for n in range(ROWS_A_CUT)])
+                store.sell(
+                    [("Receipt", (written + n) % 997, "Create", json.dumps({"n": written + n}), 1 + n % 4) for n in range(ROWS_A_CUT)]
+                )
                 written += ROWS_A_CUT
                 version += 1
                 price = {"currency": "EUR", "updatedAt": "2026-11-24T00:00:00Z", "version": version}
@@ -87,8 +89,12 @@ async def main(cuts: int, seed: int) -> None:
         print(f"rows written {written:,}, unique at HQ {state['unique']:,}, order violations {state['orderViolationCount']}")
         print(f"repeats that HQ knew by their correlation id: {state['duplicates']:,}")
         print(f"bytes equal: {state['digest'] == store.digest()}; prices equal to what HQ sent last: {len(wanted)} of {len(wanted)}")
-        print(f"negotiates {state['negotiates']:,}, upgrades {state['upgrades']:,}, most connections at once {state['maxConnections']}; logged attempts {attempts:,}")
-        print(f"after a tenth of the cuts: {early[0]:,} KiB, {early[1]} open files, {early[2]} threads; after all: {late[0]:,} KiB, {late[1]}, {late[2]}")
+        print(
+            f"negotiates {state['negotiates']:,}, upgrades {state['upgrades']:,}, most connections at once {state['maxConnections']}; logged attempts {attempts:,}"
+        )
+        print(
+            f"after a tenth of the cuts: {early[0]:,} KiB, {early[1]} open files, {early[2]} threads; after all: {late[0]:,} KiB, {late[1]}, {late[2]}"
+        )
         print(f"exit code {code}; log lines of level error: {sum(line['level'] == 'error' for line in store.log())}")
 
 

@@ -40,7 +40,9 @@ def encoded(rows: int, payload_bytes: int) -> list[bytes]:
     now = SystemClock().now()
     made = []
     for n in range(rows):
-        row = OutboxRow(n, "Receipt", n, "Create", "ü" * (payload_bytes // 2), 3, f"limit-{n:036}", "2026-11-24T00:00:00.000Z", now, 0, None)
+        row = OutboxRow(
+            n, "Receipt", n, "Create", "ü" * (payload_bytes // 2), 3, f"limit-{n:036}", "2026-11-24T00:00:00.000Z", now, 0, None
+        )
         encode_item(row, 7)
         made.append(row.encoded)
     return made

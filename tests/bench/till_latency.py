@@ -74,14 +74,18 @@ async def main(rows: int, updates: int, seconds: float, rate: float) -> None:
             life = store.events("stopped")[-1]
             print(f"{'':10} {'commits':>8} {'p50':>8} {'p95':>8} {'p99':>8} {'max':>8} {'waits':>6}   (ms; {rate:g} commits/s)")
             for name, figures in (("stopped", stopped), ("running", running)):
-                print(f"{name:10} {figures['commits']:8} {figures['p50']:8} {figures['p95']:8} {figures['p99']:8} {figures['max']:8} {figures['waits']:6}")
+                print(
+                    f"{name:10} {figures['commits']:8} {figures['p50']:8} {figures['p95']:8} {figures['p99']:8} {figures['max']:8} {figures['waits']:6}"
+                )
             print(f"{'ratio':10} {'':8} " + " ".join(f"{running[key] / stopped[key]:8.2f}" for key in ("p50", "p95", "p99", "max")))
             share = 100 * life["till_lock_held_seconds"] / (time.monotonic() - began)
             print(
                 f"write lock held by syncd: {life['till_lock_held_seconds']:.3f} s, {share:.2f} % of the time; "
                 f"longest {1000 * life['till_lock_longest_seconds']:.1f} ms"
             )
-            print(f"{rows:,} rows at HQ after {drain_seconds:.1f} s; {updates:,} updates applied and acknowledged after {apply_seconds:.1f} s")
+            print(
+                f"{rows:,} rows at HQ after {drain_seconds:.1f} s; {updates:,} updates applied and acknowledged after {apply_seconds:.1f} s"
+            )
 
 
 if __name__ == "__main__":

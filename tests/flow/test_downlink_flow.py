@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,11 +19,12 @@ if TYPE_CHECKING:
 AT = "2026-11-23T10:00:00.000Z"
 LATER = "2026-11-23T11:00:00.000Z"
 TEMPLATES = {
-    "ReceiveProductUpdate": '{"productId":{n},"sku":"S{n}","name":"Müsli {n}","isActive":true,"taxRate":7.00,"updatedAt":"%s","correlationId":"p{n}"}',
+    "ReceiveProductUpdate": '{"productId":{n},"sku":"S{n}","name":"Müsli {n}","isActive":true,"taxRate":7.00,'
+    '"updatedAt":"%s","correlationId":"p{n}"}',
     "ReceivePriceUpdate": '{"productId":{n},"price":12.50,"currency":"EUR","updatedAt":"%s","correlationId":"c{n}"}',
     "ReceiveInventoryUpdate": '{"productId":{n},"quantityOnHand":0.100,"updatedAt":"%s","correlationId":"i{n}"}',
-    "ReceiveTransaction": '{"transactionId":"T{n}","storeId":9,"type":"Sale","total":1e2,"currency":"EUR","occurredAt":"%s","updatedAt":"%s",'
-    '"correlationId":"t{n}","payload":{"lines":[1.10]}}',
+    "ReceiveTransaction": '{"transactionId":"T{n}","storeId":9,"type":"Sale","total":1e2,"currency":"EUR",'
+    '"occurredAt":"%s","updatedAt":"%s","correlationId":"t{n}","payload":{"lines":[1.10]}}',
 }
 
 
@@ -69,13 +71,16 @@ async def acknowledged(hub: FlowHub, *, ok: int = 0, failed: int = 0) -> dict[st
     return dict(await until(enough, f"{ok} acknowledgements of success and {failed} of failure are at HQ"))
 
 
+def cursor_is(store: Store, number: int) -> bool:
+    """Whether the status file says that the catch-up has come so far."""
+    return bool(store.status()["inbound"]["cursor"] == str(number))
+
+
 # ── the four messages ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("per_message", [1, 25])
-async def test_pushes_of_each_type_are_applied_exact_to_the_digit_and_acknowledged(
-    tmp_path: Path, hub: FlowHub, per_message: int
-) -> None:
+async def test_pushes_of_each_type_are_applied_exact_to_the_digit_and_acknowledged(tmp_path: Path, hub: FlowHub, per_message: int) -> None:
     store = await make_store(tmp_path, hub.url())
     async with store.running():
         await online(store, hub)
@@ -145,31 +150,28 @@ async def test_an_older_update_after_a_delete_changes_nothing(tmp_path: Path, hu
         await until(lambda: store.status()["inbound"]["stale"] == 1, "it is counted as stale")
 
 
-@pytest.mark.parametrize(
-    ("first", "second", "wins"),
-    [
-        ({"version": 9}, {"version": 10, "updatedAt": "2020-01-01T00:00:00Z"}, True),
-        ({"version": 10}, {"version": 9, "updatedAt": LATER}, False),
-        ({"version": 3}, {"version": 3, "updatedAt": LATER}, False),
-        ({"version": 3}, {"updatedAt": LATER}, True),
-        ({}, {"updatedAt": LATER}, True),
-        ({}, {"updatedAt": "2026-11-23T10:00:00+01:00"}, False),
-        ({}, {}, False),
-    ],
-    ids=["newer version", "older version", "equal version", "version on one side", "newer time", "older time by its zone", "equal time"],
-)
 async def test_the_version_decides_where_both_have_one_else_the_time_and_what_is_not_newer_is_a_success(
-    tmp_path: Path, first: dict[str, object], second: dict[str, object], wins: bool
+    tmp_path: Path, hub: FlowHub
 ) -> None:
-    async with flow_hub("development") as hub:
-        store = await make_store(tmp_path, hub.url())
-        async with store.running():
-            await online(store, hub)
-            await push(hub, "ReceivePriceUpdate", a_price(**first))
-            await push(hub, "ReceivePriceUpdate", a_price(price=9, correlationId="c2", **second))
-            await acknowledged(hub, ok=2)
-            assert store.query("SELECT price FROM prices") == [("9" if wins else "5",)]
-            await until(lambda: store.status()["inbound"]["stale"] == (not wins), "what is old news is counted")
+    cases: dict[str, tuple[dict[str, object], dict[str, object], bool]] = {
+        "newer version": ({"version": 9}, {"version": 10, "updatedAt": "2020-01-01T00:00:00Z"}, True),
+        "older version": ({"version": 10}, {"version": 9, "updatedAt": LATER}, False),
+        "equal version": ({"version": 3}, {"version": 3, "updatedAt": LATER}, False),
+        "version on one side": ({"version": 3}, {"updatedAt": LATER}, True),
+        "newer time": ({}, {"updatedAt": LATER}, True),
+        "older time by its zone": ({}, {"updatedAt": "2026-11-23T10:00:00+01:00"}, False),
+        "equal time": ({}, {}, False),
+    }
+    store = await make_store(tmp_path, hub.url())
+    async with store.running():
+        await online(store, hub)
+        for name, (first, second, _) in cases.items():
+            await push(hub, "ReceivePriceUpdate", a_price(productId=name, **first))
+            await push(hub, "ReceivePriceUpdate", a_price(productId=name, price=9, correlationId="c2", **second))
+        await acknowledged(hub, ok=2 * len(cases))
+        found = dict(store.query("SELECT product_id, price FROM prices"))
+        assert found == {name: "9" if wins else "5" for name, (_, _, wins) in cases.items()}
+        await until(lambda: store.status()["inbound"]["stale"] == 4, "what is old news is counted")
 
 
 # ── what cannot be applied ──────────────────────────────────────────────────────────────────────────────────────────
@@ -230,15 +232,13 @@ async def test_what_hq_says_of_itself_is_in_the_status_file_and_no_message_ends_
     store = await make_store(tmp_path, hub.url())
     async with store.running() as daemon:
         await online(store, hub)
-        await push(hub, "SyncComplete", {"storeId": 7, "totalItems": 5, "completedItems": 4, "failedItems": 1, "completedAt": AT})
         for method in ("SyncComplete", "SyncProgress", "HeartbeatResponse", "Error", "ReceiveSyncItem", "NoSuchMethod"):
             for odd in ("", "null", "[]", '"text"', "17", '{"totalItems":"many","completedAt":5}', "1,2,3"):
                 await push(hub, method, *([odd] if odd else []))
         await push(hub, "Error", '"the warehouse is closed"')
-        status = await until(lambda: "warehouse" in str(store.status()["connection"]["lastError"]) and store.status(), "HQ's words are there")
-        assert status["lastSyncComplete"] is not None
-        await push(hub, "SyncComplete", {"storeId": 7, "totalItems": 5, "completedItems": 4, "failedItems": 1, "completedAt": AT})
+        await until(lambda: "warehouse" in str(store.status()["connection"]["lastError"]), "HQ's words are there")
         complete = {"storeId": 7, "totalItems": 5, "completedItems": 4, "failedItems": 1, "completedAt": AT}
+        await push(hub, "SyncComplete", complete)
         await until(lambda: store.status()["lastSyncComplete"] == complete, "the last word counts")
         assert daemon.process is not None
         assert daemon.process.returncode is None
@@ -256,7 +256,7 @@ async def test_a_catch_up_goes_page_by_page_and_its_cursor_outlives_a_restart(tm
         assert (state["acksOkDistinct"], state["batchRequests"]) == (95, 10)
         assert store.query("SELECT count(*) FROM prices") == [(95,)]
         assert store.query("SELECT cursor FROM sync_cursor") == [("95",)]
-        await until(lambda: store.status()["inbound"]["cursor"] == "95", "the status file says so")
+        await until(partial(cursor_is, store, 95), "the status file says so")
     await hub.control("POST", "feed", [an_item(200)])
     async with store.running():
         state = await acknowledged(hub, ok=96)
@@ -280,8 +280,9 @@ async def test_live_updates_and_a_catch_up_may_cross(tmp_path: Path, hub: FlowHu
     await hub.control("POST", "feed", [an_item(n) for n in range(1000)])
     async with store.running():
         await until(lambda: store.status()["connection"]["state"] == "connected", "it is connected")
-        await hub.control("POST", "push-many", {"method": "ReceivePriceUpdate", "template": newer, "from": 0, "count": 1000, "perMessage": 50})
-        await until(lambda: store.status()["inbound"]["cursor"] == "1000", "the catch-up is through")
+        body = {"method": "ReceivePriceUpdate", "template": newer, "from": 0, "count": 1000, "perMessage": 50}
+        await hub.control("POST", "push-many", body)
+        await until(partial(cursor_is, store, 1000), "the catch-up is through")
         state = await acknowledged(hub, ok=2000)
         assert state["acksOkDistinct"] == 2000
         assert store.query("SELECT count(*), min(price), max(price) FROM prices") == [(1000, "12.50", "12.50")]
@@ -318,7 +319,7 @@ async def test_a_line_that_is_cut_while_updates_come_in_is_made_good_by_the_next
         for start in (0, 100, 200):
             await hub.control("POST", "feed", [an_item(n) for n in range(start, start + 100)])
             await hub.control("POST", "cut")
-            await until(lambda end=str(start + 100): store.status()["inbound"]["cursor"] == end, "the catch-up is through")
+            await until(partial(cursor_is, store, start + 100), "the catch-up is through")
         assert store.query("SELECT count(*) FROM prices") == [(300,)]
 
         async def all_known() -> bool:

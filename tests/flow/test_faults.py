@@ -56,7 +56,9 @@ async def all_arrived_once_and_in_order(stage: Stage) -> None:
     state = await stage.hub.state()
     assert state["digest"] == stage.store.digest()
     assert state["orderViolationCount"] == 0
-    await until(lambda: stage.store.status()["state"] == "online" and not stage.store.status()["outbox"]["pending"]["total"], "it is online")
+    await until(
+        lambda: stage.store.status()["state"] == "online" and not stage.store.status()["outbox"]["pending"]["total"], "it is online"
+    )
     assert [row for row in stage.store.query("SELECT id FROM sync_outbox WHERE attempts > 0")] == [], "a fault of the line cost attempts"
 
 
@@ -71,7 +73,9 @@ def says(store: Store, pattern: str) -> Callable[[], bool]:
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name.replace(" ", "-"))
-async def test_a_fault_is_survived_and_said_in_plain_words(stage: Stage, scenario: Scenario, record_property: Callable[[str, object], None]) -> None:
+async def test_a_fault_is_survived_and_said_in_plain_words(
+    stage: Stage, scenario: Scenario, record_property: Callable[[str, object], None]
+) -> None:
     store = stage.store
     if scenario.from_start:
         fault = scenario.fault(stage)
@@ -97,7 +101,9 @@ async def test_a_fault_is_survived_and_said_in_plain_words(stage: Stage, scenari
     print(json.dumps({"fault": scenario.name, "status": told, "recovery_seconds": round(recovery, 1)}))
 
 
-@pytest.mark.parametrize("faults", [{"cutAfterEvery": 3}, {"cutBeforeEvery": 3}, {"silentEvery": 5}, {"delayMs": 300}], ids=lambda f: next(iter(f)))
+@pytest.mark.parametrize(
+    "faults", [{"cutAfterEvery": 3}, {"cutBeforeEvery": 3}, {"silentEvery": 5}, {"delayMs": 300}], ids=lambda f: next(iter(f))
+)
 async def test_a_hub_that_misbehaves_batch_by_batch_gets_everything(stage: Stage, faults: dict[str, int]) -> None:
     await stage.faults(**faults)
     await stage.daemon.start()
@@ -134,7 +140,9 @@ async def test_a_flood_and_a_giant_update_are_applied_while_the_backlog_drains(s
     await stage.hub.control("POST", "/control/push", {"method": "ReceivePriceUpdate", "args": ["rubbish", 7, None]})
     await all_arrived_once_and_in_order(stage)
     store = stage.store
-    await until(lambda: store.query("SELECT count(*), min(price), max(price) FROM prices") == [(3000, "12.50", "12.50")], "the flood is applied")
+    await until(
+        lambda: store.query("SELECT count(*), min(price), max(price) FROM prices") == [(3000, "12.50", "12.50")], "the flood is applied"
+    )
     await until(lambda: store.query("SELECT length(description) FROM products") == [(5_000_000,)], "the giant is applied")
     await until(lambda: store.query("SELECT count(*) FROM sync_quarantine") == [(3,)], "the rubbish is kept")
     assert stage.store.status()["connection"]["state"] == "connected"

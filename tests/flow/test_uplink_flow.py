@@ -90,9 +90,7 @@ async def test_an_entity_written_as_number_and_as_text_is_one_entity_in_one_orde
 # ── what tills write ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_an_entity_id_keeps_its_type_on_the_wire_and_javascripts_reals_are_whole_numbers(
-    tmp_path: Path, hub: FlowHub
-) -> None:
+async def test_an_entity_id_keeps_its_type_on_the_wire_and_javascripts_reals_are_whole_numbers(tmp_path: Path, hub: FlowHub) -> None:
     store = await make_store(tmp_path, hub.url())
     store.sell(receipts(5, "7", "R-9", 11.0, -3, 2**53 + 1))
     async with store.running():
@@ -101,27 +99,24 @@ async def test_an_entity_id_keeps_its_type_on_the_wire_and_javascripts_reals_are
         assert [type(item["entityId"]) for item in await items(hub)] == [int, str, str, int, int, int]
 
 
-@pytest.mark.parametrize(
-    ("written", "sent"),
-    [
-        ("2026-11-23 10:00:00.1234567", "2026-11-23T10:00:00.1234567Z"),
-        ("2026-11-23T10:00:00.000Z", "2026-11-23T10:00:00.000Z"),
-        ("2026-11-23 12:00:00+02:00", "2026-11-23T10:00:00.000Z"),
-        ("2026-11-23 10:00:00", "2026-11-23T10:00:00.000Z"),
-    ],
-)
-async def test_every_created_at_that_can_be_read_is_iso_8601_utc_on_the_wire(tmp_path: Path, written: str, sent: str) -> None:
+async def test_every_created_at_that_can_be_read_is_iso_8601_utc_on_the_wire(tmp_path: Path) -> None:
+    wire_of = {
+        "2026-11-23 10:00:00.1234567": "2026-11-23T10:00:00.1234567Z",
+        "2026-11-23T10:00:00.000Z": "2026-11-23T10:00:00.000Z",
+        "2026-11-23 12:00:00+02:00": "2026-11-23T10:00:00.000Z",
+        "2026-11-23 10:00:00": "2026-11-23T10:00:00.000Z",
+    }
     async with flow_hub("development") as hub:  # which shows the text as it came
         store = await make_store(tmp_path, hub.url())
-        insert(store, created_at=written)
+        for written in wire_of:
+            insert(store, created_at=written)
         async with store.running():
-            await arrived(hub, 1)
-            assert [item["timestamp"] for item in await items(hub)] == [sent]
+            await arrived(hub, 4)
+            assert [item["timestamp"] for item in await items(hub)] == list(wire_of.values())
+            assert not store.events("created_at_unreadable")
 
 
-async def test_a_created_at_that_nobody_can_read_is_sent_as_when_it_was_seen_with_one_warning(
-    tmp_path: Path, hub: FlowHub
-) -> None:
+async def test_a_created_at_that_nobody_can_read_is_sent_as_when_it_was_seen_with_one_warning(tmp_path: Path, hub: FlowHub) -> None:
     store = await make_store(tmp_path, hub.url())
     began = datetime.now(UTC)
     for created_at in ("yesterday", "", "23.11.2026", "2026-13-45 99:00:00", 1795600000, b"\x00"):
@@ -186,22 +181,23 @@ async def test_a_row_that_breaks_a_rule_fails_at_the_till_with_words_that_name_i
         insert(store, **{column: value})
 
 
-@pytest.mark.parametrize("column", ["payload", "entity_type", "entity_id", "correlation_id"])
-async def test_a_text_that_is_no_utf_8_fails_its_own_row_alone(tmp_path: Path, column: str) -> None:
+async def test_a_text_that_is_no_utf_8_fails_its_own_row_alone(tmp_path: Path) -> None:
+    columns = ("payload", "entity_type", "entity_id", "correlation_id")
     async with RefHub() as hub:
         store = await make_store(tmp_path, hub.url())
-        store.sell(receipts(*range(3)))
-        insert(store, entity_id="bad", correlation_id="bad")
-        with closing(store.till()) as till:
-            till.execute(f"UPDATE sync_outbox SET {column} = CAST(x'7bff7d' AS TEXT) WHERE id = 4")
-        store.sell(receipts(*range(3, 6), priority=CRITICAL))
+        for column in columns:
+            store.sell(receipts(f"before {column}"))
+            insert(store, entity_id="bad", correlation_id=f"bad {column}")
+            with closing(store.till()) as till:
+                till.execute(f"UPDATE sync_outbox SET {column} = CAST(x'7bff7d' AS TEXT) WHERE correlation_id = ?", [f"bad {column}"])
+        store.sell(receipts(*range(3), priority=CRITICAL))
         close_shop(store)
         async with store.running():
-            await arrived(hub, 6)
-            status = await drained(store)
-            assert status["outbox"]["failed"] == 1
-            assert "UTF-8" in status["outbox"]["recentErrors"][0]["error"]
-            await until(lambda: store.count("failed") == 1, "the till's file says so")
+            await arrived(hub, 7)
+            status = await until(lambda: store.status()["outbox"]["failed"] == 4 and store.status(), "the four are failed")
+            assert all("UTF-8" in error["error"] for error in status["outbox"]["recentErrors"])
+            await until(lambda: (store.count("failed"), store.count("sent")) == (4, 7), "the till's file says so")
+            await drained(store)
 
 
 # ── verdicts ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -216,7 +212,7 @@ async def test_a_refused_row_is_retried_with_growing_delays_while_only_its_own_e
         await until(lambda: len(store.events("row_refused")) >= 3, "it is tried three times")
         assert {event["id"] for event in store.events("row_refused")} == {1}
         delays = [event["retry_in_seconds"] for event in store.events("row_refused")][:3]
-        assert delays == [pytest.approx(seconds * 1.05, rel=0.05, abs=0.051) for seconds in (0.2, 0.4, 0.8)]
+        assert delays == [pytest.approx(seconds, abs=0.11) for seconds in (0.2, 0.4, 0.8)]  # and some chance on top
         status = store.status()
         assert status["outbox"]["pending"]["total"] == 2
         assert status["outbox"]["failed"] == 0
@@ -227,9 +223,7 @@ async def test_a_refused_row_is_retried_with_growing_delays_while_only_its_own_e
         await drained(store)
 
 
-async def test_after_the_last_attempt_a_row_is_failed_with_its_error_and_releases_the_later_ones(
-    tmp_path: Path, hub: FlowHub
-) -> None:
+async def test_after_the_last_attempt_a_row_is_failed_with_its_error_and_releases_the_later_ones(tmp_path: Path, hub: FlowHub) -> None:
     store = await make_store(tmp_path, hub.url(), sync__max_attempts=2, sync__retry_base_seconds=1)
     await faults(hub, refuseEntityIds=["3"])
     store.sell(receipts(3, 3, 3))
@@ -311,20 +305,20 @@ async def test_a_row_that_makes_the_hub_throw_is_found_by_halving_and_the_others
         assert "an item that HQ cannot process" in error["error"]
 
 
-@pytest.mark.parametrize("fault", [{"cutAfterEvery": 6}, {"cutBeforeEvery": 5}, {"silentEvery": 6}], ids=lambda f: next(iter(f)))
+@pytest.mark.parametrize("fault", [{"cutAfterEvery": 5}, {"cutBeforeEvery": 4}, {"silentEvery": 5}], ids=lambda f: next(iter(f)))
 async def test_a_line_that_breaks_again_and_again_loses_doubles_and_disorders_nothing(
     tmp_path: Path, hub: FlowHub, fault: dict[str, int]
 ) -> None:
     store = await make_store(tmp_path, hub.url(), hub__invocation_timeout_seconds=0.4)
     await faults(hub, **fault)
-    store.sell_many(600, entities=90)
+    store.sell_many(300, entities=90)
     async with store.running():
-        state = await arrived(hub, 600)
+        state = await arrived(hub, 300)
         assert state["orderViolationCount"] == 0
         assert state["digest"] == store.digest()
         assert {item["attempt"] for item in await items(hub)} == {1}
         status = await drained(store)
-        assert (status["outbox"]["failed"], status["outbox"]["sentTotal"]) == (0, 600)
+        assert (status["outbox"]["failed"], status["outbox"]["sentTotal"]) == (0, 300)
         assert (await counted(hub))["connects"] > 1
         assert not store.events("row_refused")
 
@@ -347,9 +341,7 @@ async def test_a_hub_that_is_killed_amid_a_backlog_and_comes_back_gets_the_rest(
         async with store.running():
             await until_more_than(hub, 1000)
             await hub.kill()
-            status = await until(
-                lambda: store.status()["connection"]["reconnectAttempts"] >= 2 and store.status(), "it tries to come back"
-            )
+            status = await until(lambda: store.status()["connection"]["reconnectAttempts"] >= 2 and store.status(), "it tries to come back")
             assert status["state"] == "reconnecting"
             assert status["outbox"]["pending"]["total"] > 2000
             assert "refuses connections" in status["connection"]["lastError"]
@@ -397,3 +389,20 @@ async def test_five_times_killed_at_random_moments_nothing_is_lost_doubled_or_ou
             assert (state["orderViolationCount"], state["digest"]) == (0, store.digest())
             assert (await drained(store))["outbox"]["sentTotal"] == 5000
             await until(lambda: store.count("sent") == 5000, "the till's file says so")
+
+
+async def test_a_hub_that_throws_for_everything_costs_no_row_an_attempt_and_all_arrive_once_it_works(tmp_path: Path) -> None:
+    async with RefHub() as hub:
+        store = Store(tmp_path, hub.url(), sync__retry_base_seconds=0.2, sync__retry_max_seconds=1, sync__max_attempts=2)
+        await store.create()
+        store.sell_many(60)
+        await hub.control("PUT", "/control/faults", {"throwForEntityIds": [str(n) for n in range(60)]})
+        async with store.running():
+            await until(lambda: store.status()["health"] == "degraded", "the status says that the hub has trouble")
+            assert any("every row with an error" in reason for reason in store.status()["reasons"])
+            await until(lambda: len(store.events("hub_decides_nothing")) >= 2, "it has tried again")
+            await hub.control("PUT", "/control/faults", {})
+            await until(lambda: store.status()["outbox"]["sentTotal"] == 60, "all arrive")
+            assert store.status()["outbox"]["failed"] == 0
+            await until(lambda: store.count("sent") == 60, "the till's file says so")
+            assert store.query("SELECT max(attempts) FROM sync_outbox") == [(0,)]

@@ -31,6 +31,7 @@ url = "http://127.0.0.1:9/hubs/sync"
 TILL_USER = "u till - -\nm till syncd\n"
 SALE = "INSERT INTO sync_outbox (entity_type, entity_id, operation, payload) VALUES ('Receipt', 1, 'Create', '{}')"
 SCRIPT = f"""
+wait_for() {{ until [ "$(systemctl show syncd --property=NRestarts,ActiveState --value | paste -s -d ' ')" = "$1" ]; do :; done; }}
 state() {{ systemctl show syncd --property=ActiveState,NRestarts,StatusText,ExecMainStatus > /exam/$1; }}
 
 state started
@@ -39,10 +40,11 @@ runuser -u till -- python3 -c "import sqlite3; db = sqlite3.connect('/var/lib/sy
 
 systemctl reload syncd
 until journalctl --unit=syncd --grep=configuration_reloaded > /dev/null; do :; done
+wait_for '0 active'
 state reloaded
 
 systemctl kill --signal=KILL syncd
-until [ "$(systemctl show syncd --property=NRestarts,ActiveState --value | paste -s -d ' ')" = '1 active' ]; do :; done
+wait_for '1 active'
 state killed
 
 systemctl stop syncd

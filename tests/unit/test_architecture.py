@@ -32,7 +32,7 @@ def imports(file: Path) -> set[str]:
 
 
 def part(name: str) -> str:
-    return name.split(".")[0]
+    return name.partition(".")[0]
 
 
 MODULES = {module_name(file): imports(file) for file in PACKAGE.rglob("*.py")}

@@ -98,7 +98,7 @@ def test_a_field_is_kept_as_it_stood_on_the_wire(kind: EntityType, field: str, g
     update = read_update(kind, LEAST[kind.name] | {field: given})
     name = next(f.column for f in kind.fields if f.wire == field)
     assert column(update, name) == stored
-    assert type(column(update, name)) in (type(stored),)
+    assert type(column(update, name)) is type(stored)
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,8 @@ def test_what_is_no_object_is_malformed(message: object) -> None:
 
 
 def test_unknown_fields_are_kept_exactly() -> None:
-    message = parse_json('{"productId": 1, "price": 2.50, "currency": "EUR", "updatedAt": "2026-11-23T10:00:00Z", "x": {"y": [1.10, 99999999999999999999]}}')
+    least = '"productId": 1, "price": 2.50, "currency": "EUR", "updatedAt": "2026-11-23T10:00:00Z"'
+    message = parse_json(f'{{{least}, "x": {{"y": [1.10, 99999999999999999999]}}}}')
     assert column(read_update(PRICE, message), "extra") == '{"x":{"y":[1.10,99999999999999999999]}}'
     assert column(price(), "extra") is None
 
@@ -175,7 +176,10 @@ def test_newer_wins(version: object, at: str | None, had_version: object, had_at
     assert is_newer(update, had_version, had_at) is newer
 
 
-@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text() | st.decimals(allow_nan=False, allow_infinity=False).map(str), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=10))
+SCALARS = st.none() | st.booleans() | st.integers() | st.text()
+
+
+@given(st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=10))
 def test_json_text_says_what_was_there_or_that_it_cannot(value: object) -> None:
     try:
         text = json_text(value)

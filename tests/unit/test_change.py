@@ -12,8 +12,8 @@ from syncd.clock import SystemClock
 from syncd.store import change as module
 from syncd.store.change import ChangeSignal
 from syncd.store.pacing import Cost
-from tests.support.storefiles import opened, write_rows
 from tests.support.store import until
+from tests.support.storefiles import opened, write_rows
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING
@@ -50,9 +51,7 @@ async def test_a_write_that_fails_leaves_nothing_and_the_next_one_works(database
     assert execute(database.path, "SELECT n FROM t") == [(2,)]
 
 
-async def test_a_lock_that_does_not_come_free_is_said_to_be_busy_and_names_the_file(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_lock_that_does_not_come_free_is_said_to_be_busy_and_names_the_file(database: Database) -> None:
     await database.run(lambda c: c.execute("PRAGMA busy_timeout = 50"))
     with closing(sqlite3.connect(database.path, isolation_level=None)) as till:
         till.execute("BEGIN IMMEDIATE")
@@ -114,10 +113,10 @@ def test_what_cannot_be_written_is_said_before_it_is_tried(tmp_path: Path) -> No
 def test_the_missing_permission_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "s.db"
     path.touch()
-    monkeypatch.setattr(module.os, "access", lambda what, _: what != path)  # whoever runs this may be root
+    monkeypatch.setattr(os, "access", lambda what, _: what != path)  # whoever runs this may be root
     with pytest.raises(PermissionDeniedError, match=r"s\.db may not be read and written by this user") as caught:
         require_writable(path)
     assert caught.value.exit_code == 77
-    monkeypatch.setattr(module.os, "access", lambda what, _: what != tmp_path)
+    monkeypatch.setattr(os, "access", lambda what, _: what != tmp_path)
     with pytest.raises(PermissionDeniedError, match="needs its -wal and -shm files beside"):
         require_writable(path)

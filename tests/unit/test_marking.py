@@ -9,8 +9,8 @@ import pytest
 
 from syncd.store.marking import Marker
 from tests.support.clock import FakeClock
-from tests.support.storefiles import AT, a_journal, execute, opened, outcome, write_rows
 from tests.support.store import until
+from tests.support.storefiles import AT, a_journal, execute, opened, outcome, write_rows
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,7 +15,10 @@ def test_nothing_means_all_accepted() -> None:
 
 
 def test_a_list_of_verdicts_is_read_whatever_the_case_of_its_names() -> None:
-    result = [{"CorrelationId": "a", "Success": True, "unknown": 1}, {"correlationid": "b", "success": False, "errorMessage": "no", "retryable": False}]
+    result = [
+        {"CorrelationId": "a", "Success": True, "unknown": 1},
+        {"correlationid": "b", "success": False, "errorMessage": "no", "retryable": False},
+    ]
     assert read_verdicts(result) == [Verdict("a", True, None, True), Verdict("b", False, "no", False)]
 
 

@@ -55,7 +55,8 @@ async def test_a_row_becomes_the_contracts_sync_item(tmp_path: Path, path: Path)
     async with opened(tmp_path) as files:
         execute(
             path,
-            "INSERT INTO sync_outbox VALUES (9, 'Receipt', 12.0, 'Update', ?, 1, 'ABC', '2026-11-23 10:00:00.1234567', 'pending', 2, NULL, NULL, NULL)",
+            "INSERT INTO sync_outbox (id, entity_type, entity_id, operation, payload, priority, correlation_id, created_at, attempts) "
+            "VALUES (9, 'Receipt', 12.0, 'Update', ?, 1, 'ABC', '2026-11-23 10:00:00.1234567', 2)",
             '{"total": 12.50,\n"ü": "\\u0000"}',
         )
         (row,) = (await a_reader(files, FakeClock()).page(1, 0, 10, nothing_known)).rows
@@ -108,9 +109,7 @@ async def test_an_urgent_row_brings_its_entitys_earlier_rows_along(tmp_path: Pat
         assert [row.id for row in known.earlier] == [2]
 
 
-async def test_more_earlier_rows_than_one_page_may_bring_are_announced(
-    tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_more_earlier_rows_than_one_page_may_bring_are_announced(tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LOOKAHEAD_ROWS", 3)
     async with opened(tmp_path) as files:
         write_rows(path, *[("R", "x", 4)] * 5, ("R", "x", 1))
@@ -126,7 +125,8 @@ async def test_big_rows_cannot_fill_the_memory(tmp_path: Path, path: Path, monke
     monkeypatch.setattr(module, "MAX_PAGE_BYTES", 10_000)
     async with opened(tmp_path) as files:
         for n in range(5):
-            execute(path, "INSERT INTO sync_outbox (entity_type, entity_id, operation, payload) VALUES ('R', ?, 'Create', ?)", n, "x" * 6000)
+            sql = "INSERT INTO sync_outbox (entity_type, entity_id, operation, payload) VALUES ('R', ?, 'Create', ?)"
+            execute(path, sql, n, "x" * 6000)
         reader = a_reader(files, FakeClock())
         page = await reader.page(3, 0, 100, nothing_known)
         assert (ids(page), page.complete) == ([1, 2], False)
@@ -143,7 +143,7 @@ async def test_text_that_is_no_utf8_stops_its_own_row_only(tmp_path: Path, path:
         assert ids(page) == [1, 2, 3]
         problems = [row.problem is not None for row in page.rows]
         assert problems == [False, column != "created_at", False], "a time that nobody can read is no reason to hold a sale back"
-        assert await a_reader(files, FakeClock()).count(None)
+        assert (await a_reader(files, FakeClock()).count(None)).pending[priority] == 3
 
 
 async def test_a_blob_where_text_belongs_stops_its_own_row_only(tmp_path: Path, path: Path) -> None:
@@ -218,6 +218,14 @@ async def test_failed_rows_are_counted_in_either_file(tmp_path: Path, path: Path
         assert await reader.failed_entities() == {("R", "1"), ("P", "2")}
 
 
+async def test_a_failed_row_with_text_that_is_no_utf8_hides_no_other_failed_entity(tmp_path: Path, path: Path) -> None:
+    async with opened(tmp_path) as files:
+        write_rows(path, ("R", 1, 3), ("R", 2, 3))
+        execute(path, "UPDATE sync_outbox SET status = 'failed'")
+        execute(path, "UPDATE sync_outbox SET entity_id = CAST(x'80FF' AS TEXT) WHERE id = 1")
+        assert ("R", "2") in await a_reader(files, FakeClock()).failed_entities()
+
+
 async def test_every_page_is_read_by_an_index_and_never_sorts(tmp_path: Path, path: Path) -> None:
     async with opened(tmp_path) as files:
         write_rows(path, ("R", 1, 3))
@@ -242,11 +250,11 @@ async def test_pages_hold_what_a_plain_look_at_both_files_finds(
     async with opened(folder) as files:
         write_rows(path, *[(kind, identifier, priority) for (kind, identifier), priority, _ in rows])
         known = {n: what for n, (_, _, what) in enumerate(rows, 1)}
-        await record(a_journal(files, clock), *[outcome(path, n, what) for n, what in known.items() if what in ("sent", "failed", "pending")])
+        told = [outcome(path, n, what) for n, what in known.items() if what in ("sent", "failed", "pending")]
+        await record(a_journal(files, clock), *told)
+        cancelled = [(n,) for n, what in known.items() if what == "cancelled-in-till"]
         with closing(sqlite3.connect(path)) as till:
-            till.executemany(
-                "UPDATE sync_outbox SET status = 'cancelled' WHERE id = ?", [(n,) for n, what in known.items() if what == "cancelled-in-till"]
-            )
+            till.executemany("UPDATE sync_outbox SET status = 'cancelled' WHERE id = ?", cancelled)
             till.commit()
         waiting = [n for n, what in known.items() if what in ("", "pending")]
         entity = {n: (kind, str(identifier)) for n, ((kind, identifier), _, _) in enumerate(rows, 1)}

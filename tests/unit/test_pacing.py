@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 class SlowDisk(Database):
-    """A database on a disk whose speed the test sets: what it says of the lock's time is `cost` for each write, whatever this machine does."""
+    """A database on a disk whose speed the test sets: a write says that it held the lock for `cost`, whatever this machine does."""
 
     cost = 0.0
     holds: list[tuple[float, float]]  # when, and for how long

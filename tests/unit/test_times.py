@@ -33,8 +33,11 @@ def test_what_people_write_goes_out_as_iso_8601_in_utc(written: str, wire: str) 
 
 
 @pytest.mark.parametrize(
-    "text", ["", "yesterday", "1763892000", "2026-13-01T00:00:00Z", "2026-11-23T25:00:00Z", "23.11.2026", "2026-11-23T10:00:00+25", "0001-01-01T00:00:00+01:00",
-             "9999-12-31T23:59:59-01:00", "２０２６-11-23"]  # fmt: skip
+    "text",
+    [
+        "", "yesterday", "1763892000", "2026-13-01T00:00:00Z", "2026-11-23T25:00:00Z", "23.11.2026", "2026-11-23T10:00:00+25",
+        "2026-11-23T10:00:00+01:75", "0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00", "\uff12\uff10\uff12\uff16-11-23",
+    ],
 )  # fmt: skip
 def test_what_nobody_can_read_is_none_and_never_an_error(text: str) -> None:
     assert (parse_time(text), sortable(text), for_the_wire(text)) == (None, None, None)
@@ -42,8 +45,8 @@ def test_what_nobody_can_read_is_none_and_never_an_error(text: str) -> None:
 
 @given(st.text())
 @example("2026-02-30T00:00:00Z")
-@example("٢٠٢٦-11-23T10:00:00Z")
-@example("2026-11-23T10:00:00.٥Z")
+@example("\u0662\u0660\u0662\u0666-11-23T10:00:00Z")
+@example("2026-11-23T10:00:00.\u0665Z")
 def test_any_text_is_read_or_not_read_and_what_is_read_is_ascii_of_one_width(text: str) -> None:
     result = sortable(text)
     if result is not None:
@@ -56,7 +59,8 @@ def test_any_text_is_read_or_not_read_and_what_is_read_is_ascii_of_one_width(tex
 def test_any_zone_and_form_of_a_moment_reads_as_that_moment(moment: datetime, ticks: int, offset: int, separator: str) -> None:
     moment = moment.replace(microsecond=0)
     local = moment.astimezone(timezone(timedelta(minutes=offset)))
-    text = f"{local.replace(tzinfo=None).isoformat(separator)}.{ticks:07d}{'-' if offset < 0 else '+'}{abs(offset) // 60:02d}:{abs(offset) % 60:02d}"
+    zone = f"{'-' if offset < 0 else '+'}{abs(offset) // 60:02d}:{abs(offset) % 60:02d}"
+    text = f"{local.replace(tzinfo=None).isoformat(separator)}.{ticks:07d}{zone}"
     assert parse_time(text) == (moment, f"{ticks:07d}")
     assert sortable(text) == f"{moment.replace(tzinfo=None).isoformat()}.{ticks:07d}Z"
 
