@@ -150,7 +150,8 @@ class Daemon:
         heartbeat = HeartbeatLoop(
             hub=hub, store_id=settings.store.id, interval_seconds=settings.heartbeat.interval_seconds, clock=clock, log=log,
             describe=lambda: {
-                "pendingSyncCount": uplink.total_pending, "failedCount": uplink.failed, "cursor": downlink.cursor, "state": self.report.state,
+                "pendingSyncCount": uplink.total_pending, "failedCount": uplink.failed, "cursor": downlink.cursor,
+                "state": self.report.state,
             },
             on_change=touch,
         )  # fmt: skip

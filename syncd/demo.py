@@ -197,7 +197,8 @@ class _Shop:
         """Start the daemon, as the service manager would."""
         with self._log.open("wb") as log:
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "syncd", "run", "--config", str(self._config), stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
+                sys.executable, "-m", "syncd", "run", "--config", str(self._config),
+                stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
                 env={name: value for name, value in os.environ.items() if not name.startswith("SYNCD_")},
             )  # fmt: skip
 

@@ -29,7 +29,8 @@ def show_rows(rows: Sequence[ManagedRow], *, as_json: bool) -> None:
     table = Table("id", "status", "what", "entity", "priority", "created", "attempts", "next attempt", "last error")
     for row in rows:
         table.add_row(
-            str(row.id), row.status, row.operation, f"{row.entity_type} {row.entity_id}", str(row.priority), row.created_at, str(row.attempts),
+            str(row.id), row.status, row.operation, f"{row.entity_type} {row.entity_id}", str(row.priority), row.created_at,
+            str(row.attempts),
             row.next_attempt_at or "", row.last_error or "",
         )  # fmt: skip
     console.print(table if rows else "No such rows.")

@@ -156,7 +156,7 @@ class MessageLimiter:
         return self._strikes.get(row_id, (0.0, 0))[0] >= STRIKES
 
     def suspect(self, row_id: int) -> bool:
-        """Whether the line broke with this row alone, without the hub's word: others go first, and show whether it is the row or the line."""
+        """Whether the line broke with this row alone, without the hub's word: others go first, and show which of the two it is."""
         return 0 < self._strikes.get(row_id, (0.0, 0))[0] < 1
 
     def forget(self, row_id: int) -> None:

@@ -1,6 +1,6 @@
 """Which rows go out next: the contract's laws of sending, in memory, without a database or a hub.
 
-* **Priority, then write order.** Each priority is a lane, filled page by page in id order; a batch is taken from the most urgent lane first.
+* **Priority, then write order.** Each priority is a lane, filled page by page in id order; a batch is taken from the most urgent first.
 * **An entity's rows go out in the order they were written.** A row that is taken brings its entity's earlier, less urgent rows along, in
   front of it; an entity whose rows are in flight, or wait for a retry, gives nothing more until they are back.
 * **Nothing starves.** Up to a tenth of a batch is for rows that have waited longer than `max_wait_minutes`, oldest first. A tenth and not

@@ -347,9 +347,10 @@ class Uplink:
         else:
             await self._passed(session, size, len(rows))
             self._judge(rows, verdicts, delivery)
+            accepted = sum(outcome.status == "sent" for _, outcome in delivery.outcomes)
             self._log.info(
                 "batch_sent", rows=len(rows), first_id=rows[0].id, last_id=rows[-1].id, bytes=size,
-                accepted=sum(o.status == "sent" for _, o in delivery.outcomes), refused=sum(o.status != "sent" for _, o in delivery.outcomes),
+                accepted=accepted, refused=len(delivery.outcomes) - accepted,
                 milliseconds=round((self._clock.monotonic() - began) * 1000, 1),
             )  # fmt: skip
 
@@ -481,8 +482,10 @@ class Uplink:
             self._pause("the hub's verdicts name none of the rows that were sent")
 
     def _blame(self, delivery: _Delivery) -> None:
-        """Whose fault a throw is nobody says. Where the hub took another row meanwhile it is the row's, and costs an attempt; where it
-        throws for everything (its own database may be down) it is the hub's: the rows wait, at no cost, and others are tried.
+        """Whose fault a throw is nobody says.
+
+        Where the hub took another row meanwhile it is the row's, and costs an attempt; where it throws for everything (its own database
+        may be down) it is the hub's: the rows wait, at no cost, and others are tried.
         """
         if any(outcome.status == "sent" for _, outcome in delivery.outcomes):
             self._acceptances += 1
@@ -541,7 +544,8 @@ class Uplink:
 
     def _outcome(self, row: OutboxRow, status: str, attempts: int, error: str | None, retry_at: datetime | None = None) -> Outcome:
         return Outcome(
-            id=row.id, correlation_id=row.correlation_id, status=status, attempts=attempts, next_attempt_at=iso_ms(retry_at) if retry_at else None,
+            id=row.id, correlation_id=row.correlation_id, status=status, attempts=attempts,
+            next_attempt_at=iso_ms(retry_at) if retry_at else None,
             last_error=error[:MAX_ERROR_CHARACTERS] if error else None, decided_at=iso_ms(self._clock.now()),
         )  # fmt: skip
 

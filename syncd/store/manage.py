@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from syncd.errors import StorageError
 from syncd.store.database import BUSY_TIMEOUT_SECONDS, require_writable, translate
@@ -87,7 +87,7 @@ class OutboxManager:
             self._connection.close()
             raise translate(error, paths.outbox_path) from error
 
-    def __enter__(self) -> OutboxManager:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -58,7 +58,8 @@ async def main(cuts: int, seed: int) -> None:
                 price = {"currency": "EUR", "updatedAt": "2026-11-24T00:00:00Z", "version": version}
                 feed = [
                     {
-                        "entityType": "Price", "entityId": n, "operation": "Update", "timestamp": "2026-11-24T00:00:00Z", "correlationId": f"{version}-{n}",
+                        "entityType": "Price", "entityId": n, "operation": "Update", "timestamp": "2026-11-24T00:00:00Z",
+                        "correlationId": f"{version}-{n}",
                         "payload": json.dumps({**price, "productId": n, "price": f"{version}.50"}),
                     }
                     for n in chance.sample(range(PRICES), UPDATES_A_CUT)

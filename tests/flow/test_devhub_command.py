@@ -41,7 +41,7 @@ class Terminal:
 
     async def line_with(self, text: str) -> str:
         async with asyncio.timeout(10):
-            while not (found := [line for line in self.lines() if text in line]):  # noqa: ASYNC110  # nothing tells of a print
+            while not (found := [line for line in self.lines() if text in line]):  # nothing tells of a print
                 await asyncio.sleep(0.01)
         return found[0]
 

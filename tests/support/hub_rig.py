@@ -107,7 +107,7 @@ async def running(options: Options | Rig, **kwargs: Any) -> AsyncIterator[Rig]:
 async def eventually(condition: Callable[[], object], *, seconds: float = 10.0) -> None:
     """Return as soon as the condition holds; fail when it does not within `seconds`."""
     async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - whatever the condition looks at has no event
+        while not condition():
             await asyncio.sleep(0.005)
 
 

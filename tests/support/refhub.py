@@ -6,7 +6,7 @@ import asyncio
 import json as json_module
 import os
 import signal
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -127,7 +127,7 @@ class RefHub:
                 raise RuntimeError(f"{method} {path}: {answer.status} {text}")
             return json_module.loads(text) if answer.content_type == "application/json" else text
 
-    async def state(self) -> dict[str, object]:
+    async def state(self) -> dict[str, Any]:
         """Everything the hub has counted."""
         state = await self.control("GET", "state")
         assert isinstance(state, dict)

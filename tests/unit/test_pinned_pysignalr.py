@@ -89,7 +89,7 @@ async def test_the_keepalive_sleeps_its_interval_and_pings_for_ever() -> None:
     socket = Socket()
     task = asyncio.create_task(transport._keepalive(socket))  # type: ignore[arg-type]
     async with asyncio.timeout(5):
-        while len(socket.sent) < 3:  # noqa: ASYNC110 - the stand-in has no event
+        while len(socket.sent) < 3:
             await asyncio.sleep(0)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
