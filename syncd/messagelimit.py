@@ -97,7 +97,7 @@ class MessageLimiter:
         if self.too_large_bytes is not None and (size >= self.too_large_bytes or now - self._learned_at > FORGET_LIMIT_SECONDS):
             self.too_large_bytes = None
             self._witnesses.clear()
-        if size * 10 >= self.ceiling * 8 and self.ceiling < self.largest:
+        if size * 2 >= self.ceiling < self.largest:  # a batch that the ceiling cut short fills at least half of it
             self._raise_ceiling(now)
         return learned and self.too_large_bytes is not None
 

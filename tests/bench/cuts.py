@@ -76,7 +76,7 @@ async def main(cuts: int, seed: int) -> None:
                 return int((await hub.state())["unique"]) == written
 
             try:
-                await until(arrived, "every row is at HQ", 20)
+                await until(arrived, "every row is at HQ", 120)
             except AssertionError:
                 print(json.dumps(store.status(), indent=1), *store.log_path.read_text(encoding="utf-8").splitlines()[-30:], sep="\n")
                 raise

@@ -107,7 +107,6 @@ def test_it_starts_and_says_what_it_is_doing(exam: Mapping[str, str]) -> None:
     assert "rows wait for HQ" in started["StatusText"]
 
 
-@pytest.mark.xfail(strict=True, reason="SQLite makes the database so that the group may only read it")
 def test_a_till_of_the_group_sells_into_the_database_that_syncd_made(exam: Mapping[str, str]) -> None:
     assert exam["sale"] == ""
 

@@ -165,7 +165,8 @@ def test_a_type_that_is_none_of_the_four_is_malformed(name: object) -> None:
     ("version", "at", "had_version", "had_at", "newer"),
     [
         (2, None, 1, None, True), (2, None, 2, None, False), (1, "2027-01-01T00:00:00Z", 2, AT, False), (10, None, 9, None, True),
-        ("10", None, "9", None, True), ("b", None, "a", None, True), (None, "2026-11-23T10:00:00.0000001Z", None, "2026-11-23T10:00:00.0000000Z", True),
+        ("10", None, "9", None, True), ("b", None, "a", None, True),
+        (None, "2026-11-23T10:00:00.0000001Z", None, "2026-11-23T10:00:00.0000000Z", True),
         ("9" * 5000, None, "1", None, True),
         (None, AT, None, "2026-11-23T10:00:00.0000000Z", False), (3, AT, None, "2026-11-24T00:00:00.0000000Z", False),
         (None, "2026-11-25T00:00:00Z", 5, "2026-11-24T00:00:00.0000000Z", True),

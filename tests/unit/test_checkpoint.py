@@ -5,8 +5,6 @@ import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-import pytest
-
 from syncd.store.checkpoint import MIN_LOG_BYTES, checkpoint, keep_checkpointed
 from tests.support.clock import FakeClock
 from tests.support.store import until

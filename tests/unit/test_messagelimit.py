@@ -201,3 +201,13 @@ def test_a_row_with_which_the_line_breaks_while_others_pass_is_at_fault_in_the_e
             break
     assert limiter.guilty(1)
     assert limiter.largest == CONFIGURED, "others of its size are not to blame"
+
+
+def test_a_ceiling_that_leaves_room_for_one_row_only_rises_again_all_the_same() -> None:
+    limiter = MessageLimiter(CONFIGURED)
+    for _ in range(40):
+        limiter.lost(CUT, [Unanswered(400, (1, 2))], 0)
+    assert limiter.ceiling < 1024
+    for _ in range(20):
+        limiter.passed(min(318, limiter.ceiling) if limiter.ceiling < 636 else limiter.ceiling * 6 // 10, 1, 0)
+    assert limiter.ceiling == CONFIGURED

@@ -46,7 +46,8 @@ async def test_old_sent_and_cancelled_rows_leave_and_nobodys_sale_does(tmp_path:
             path,
             [
                 ("sent", OLD, OLD), ("pending", OLD, None), ("failed", OLD, None), ("cancelled", OLD, None),
-                ("cancelled", YOUNG, None), ("sent", OLD, None), ("sent", "no time at all", None), ("sent", OLD, YOUNG), ("sent", YOUNG, YOUNG),
+                ("cancelled", YOUNG, None), ("sent", OLD, None), ("sent", "no time at all", None), ("sent", OLD, YOUNG),
+                ("sent", YOUNG, YOUNG),
             ],
         )  # fmt: skip
         assert await a_retention(files).purge() == 3
