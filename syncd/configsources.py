@@ -21,8 +21,8 @@ CONTAINER_SECRETS = Path("/run/secrets")
 """Where Docker, Podman and Kubernetes (by convention) mount secrets as files."""
 TOKEN_CREDENTIALS = ("hub_access_token", "syncd_hub_access_token")
 PREFIX = "SYNCD_"
-NOT_SETTINGS = frozenset({"SYNCD_CONFIG", "SYNCD_REFHUB"})
-"""Variables with our prefix that are no keys: where the file is; where the tests find a real hub."""
+NOT_SETTINGS = frozenset({"SYNCD_CONFIG", "SYNCD_REFHUB", "SYNCD_REQUIRE"})
+"""Variables with our prefix that are no keys: where the file is; where the tests find a real hub, and what they may not skip."""
 TRUE, FALSE = frozenset({"true", "yes", "on", "1"}), frozenset({"false", "no", "off", "0"})
 
 

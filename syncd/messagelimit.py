@@ -2,10 +2,10 @@
 
 ASP.NET Core closes the connection for a message that is too large, and the very same way for one that it cannot parse, so a close only
 raises a suspicion. After one, messages go out one at a time (`careful`), which makes the next close unambiguous: a batch is halved, a row
-that closes the connection twice when sent alone is at fault.
+that closes the connection twice when sent alone is at fault, if others passed in between.
 
-A line that breaks without the hub's word raises that suspicion only after a while, and it convicts nobody while nothing passes at all: the
-hub may be ill, and no row is to blame for that.
+A line that breaks without the hub's word raises that suspicion only after a while. And nothing convicts a row while nothing passes at all:
+the hub may be ill, and no row is to blame for that.
 """
 
 from __future__ import annotations
@@ -22,10 +22,12 @@ if TYPE_CHECKING:
 
 SMALLEST_CEILING_BYTES = 512
 SMALLEST_LIMIT_BYTES = 1024  # of any hub, as `hub.max_message_bytes` has it: what closes below that is odd in itself
+PLAUSIBLE_LIMIT_BYTES = 4096  # a smaller row is not refused for its size alone by any hub that people set up
 MESSAGE_TOO_BIG = 1009  # WebSocket close code
 PLAIN_LOSSES_BEFORE_SUSPICION = 3  # a proxy may cut without a word
 CAREFUL_MESSAGES = 3  # that pass before several are in flight again
 STRIKES = 2  # closes that a row sent alone may cause
+LONELY_STRIKE = 0.5  # what a close counts for while nothing else passed: the hub may be ill
 PLAIN_STRIKE = 0.25  # what a line that breaks without a word counts for
 WITNESSES = 2  # rows that must have closed it for their size, before a larger one is not even tried: one may have been odd in itself
 PROBE_SECONDS = 3600.0  # how often a known limit is felt for from below
@@ -127,7 +129,7 @@ class MessageLimiter:
         if len(unanswered) == 1:
             alone = largest.row_ids[0] if len(largest.row_ids) == 1 else None
             if alone is not None:
-                self._strike(alone, says_so=says_so)
+                self._strike(alone, largest.size, says_so=says_so)
             proven = was_careful if alone is None else self.guilty(alone)
             if says_so and proven and largest.size > max(self.passed_bytes, SMALLEST_LIMIT_BYTES):
                 self._too_large(largest.size, now)
@@ -139,12 +141,12 @@ class MessageLimiter:
             self.max_rows = max(1, max(len(message.row_ids) for message in unanswered) // 2)
         return True
 
-    def _strike(self, row_id: int, *, says_so: bool) -> None:
+    def _strike(self, row_id: int, size: int, *, says_so: bool) -> None:
         strikes, passes = self._strikes.get(row_id, (0.0, -1))
-        if says_so:
-            strikes += 1
-        elif passes != self._passes:  # others got through meanwhile, and this one did not
-            strikes += PLAIN_STRIKE
+        if passes != self._passes:  # others got through meanwhile, and this one did not
+            strikes += 1 if says_so else PLAIN_STRIKE
+        elif says_so and size > max(self.passed_bytes, PLAUSIBLE_LIMIT_BYTES):  # nothing else went out, but it may well be its size
+            strikes += LONELY_STRIKE
         self._strikes[row_id] = (strikes, self._passes)
 
     def _too_large(self, size: int, now: float) -> None:
@@ -156,8 +158,8 @@ class MessageLimiter:
         return self._strikes.get(row_id, (0.0, 0))[0] >= STRIKES
 
     def suspect(self, row_id: int) -> bool:
-        """Whether the line broke with this row alone, without the hub's word: others go first, and show which of the two it is."""
-        return 0 < self._strikes.get(row_id, (0.0, 0))[0] < 1
+        """Whether the connection went with this row alone: others go first, and show whether it is the row or the hub."""
+        return 0 < self._strikes.get(row_id, (0.0, 0))[0] < STRIKES
 
     def forget(self, row_id: int) -> None:
         """The row has its outcome."""

@@ -26,6 +26,7 @@ from syncd.sendqueue import LoadLane, SendQueue
 from syncd.status.report import OutboxError
 from syncd.store.journal import Outcome
 from syncd.store.outbox import PRIORITIES
+from syncd.store.times import parse_time
 
 if TYPE_CHECKING:
     import random
@@ -126,8 +127,10 @@ class Uplink:
     async def _learn_from_journal(self) -> None:
         known = await self._journal.message_limit(self._hub_url)
         if known is not None:
+            learned = parse_time(known.learned_at)
+            age = (self._clock.now() - learned[0]).total_seconds() if learned else 0.0
             self.limiter = MessageLimiter(
-                self.limiter.configured, passed=known.passed, too_large=known.too_large, now=self._clock.monotonic()
+                self.limiter.configured, passed=known.passed, too_large=known.too_large, now=self._clock.monotonic() - max(0.0, age)
             )
 
     async def changed(self) -> None:

@@ -51,9 +51,9 @@ _COUNT = """
 SELECT count(*), max(o.id) FROM sync_outbox AS o INDEXED BY sync_outbox_by_priority
 WHERE o.status = 'pending' AND o.priority = ? AND o.id > ?
 """
-_COUNT_UNDECIDED = """
-SELECT count(*) FROM journal.outcome AS j JOIN sync_outbox AS o ON o.id = j.id AND o.correlation_id = j.correlation_id
-WHERE j.status <> 'pending' AND o.status = 'pending' AND o.priority = ?
+_DECIDED = """
+SELECT o.priority, count(*) FROM journal.outcome AS j JOIN sync_outbox AS o ON o.id = j.id AND o.correlation_id = j.correlation_id
+WHERE j.status <> 'pending' AND o.status = 'pending' GROUP BY o.priority
 """
 _FAILED = """
 SELECT (SELECT count(*) FROM sync_outbox INDEXED BY sync_outbox_failed WHERE status = 'failed')
@@ -183,11 +183,11 @@ class OutboxReader:
             try:
                 # Of our file first: what is marked in the till's file and leaves ours in between is then counted in neither.
                 connection.execute("SELECT 1 FROM journal.outcome LIMIT 1").fetchone()
+                decided = dict(connection.execute(_DECIDED).fetchall()) if fresh else {}
                 for priority in PRIORITIES:
                     since = 0 if fresh or known is None else known.newest_id[priority]
                     number, newest = connection.execute(_COUNT, (priority, since)).fetchone()
-                    if fresh and number:
-                        number -= connection.execute(_COUNT_UNDECIDED, (priority,)).fetchone()[0]
+                    number -= decided.get(priority, 0)
                     counts.pending[priority] = number
                     counts.newest_id[priority] = newest or since
             finally:

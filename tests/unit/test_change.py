@@ -70,7 +70,7 @@ async def test_a_tills_commit_is_seen_within_a_tenth_of_a_second(tmp_path: Path,
                 delays.append(heard.times[count] - committed)
         delays.sort()
         assert delays[len(delays) // 2] < SOON_SECONDS, f"by {way}: {delays}"
-        assert delays[-1] < 1.2, "even the slowest look is one of these"
+        assert delays[-1] < 2.5, "a missed event costs one slow look"
 
 
 async def test_what_our_own_writer_commits_is_seen_too(tmp_path: Path, way: str) -> None:  # noqa: ARG001 - both ways
