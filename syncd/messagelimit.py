@@ -2,10 +2,10 @@
 
 ASP.NET Core closes the connection for a message that is too large, and the very same way for one that it cannot parse, so a close only
 raises a suspicion. After one, messages go out one at a time (`careful`), which makes the next close unambiguous: a batch is halved, a row
-that closes the connection twice when sent alone is at fault, if others passed in between.
+that closes the connection twice when sent alone is at fault, if others passed in between; one row at a time may be judged without that.
 
-A line that breaks without the hub's word raises that suspicion only after a while. And nothing convicts a row while nothing passes at all:
-the hub may be ill, and no row is to blame for that.
+A line that breaks without the hub's word raises that suspicion only after a while, and never convicts a row while nothing
+passes at all: the hub may be ill, and no row is to blame for that.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 SMALLEST_CEILING_BYTES = 512
 SMALLEST_LIMIT_BYTES = 1024  # of any hub, as `hub.max_message_bytes` has it: what closes below that is odd in itself
-PLAUSIBLE_LIMIT_BYTES = 4096  # a smaller row is not refused for its size alone by any hub that people set up
 MESSAGE_TOO_BIG = 1009  # WebSocket close code
 PLAIN_LOSSES_BEFORE_SUSPICION = 3  # a proxy may cut without a word
 CAREFUL_MESSAGES = 3  # that pass before several are in flight again
@@ -68,6 +67,7 @@ class MessageLimiter:
         self._careful_for = 0
         self._plain_losses = 0
         self._passes = 0
+        self._lonely: int | None = None  # the row that is judged although nothing else has passed since
         self._strikes: dict[int, tuple[float, int]] = {}  # a row's strikes, and how many messages had passed at the last one
         self._witnesses: dict[int, int] = {} if too_large is None else {0: too_large}  # bytes of rows that may have been too large
 
@@ -75,6 +75,10 @@ class MessageLimiter:
     def careful(self) -> bool:
         """Only one message may be in flight."""
         return self._careful_for > 0
+
+    def be_careful(self) -> None:
+        """One message at a time for a while."""
+        self._careful_for = CAREFUL_MESSAGES
 
     @property
     def largest(self) -> int:
@@ -91,6 +95,7 @@ class MessageLimiter:
         """
         self._plain_losses = 0
         self._passes += 1
+        self._lonely = None
         self._careful_for = max(0, self._careful_for - 1)
         if self.max_rows is not None and rows >= self.max_rows:
             self.max_rows = None if self.max_rows > 1000 else self.max_rows * 2
@@ -124,12 +129,13 @@ class MessageLimiter:
             self._plain_losses += 1
             if self._plain_losses < PLAIN_LOSSES_BEFORE_SUSPICION:
                 return False
-        was_careful, self._careful_for = self.careful, CAREFUL_MESSAGES
+        was_careful = self.careful
+        self.be_careful()
         largest = max(unanswered, key=lambda message: message.size)
         if len(unanswered) == 1:
             alone = largest.row_ids[0] if len(largest.row_ids) == 1 else None
             if alone is not None:
-                self._strike(alone, largest.size, says_so=says_so)
+                self._strike(alone, says_so=says_so)
             proven = was_careful if alone is None else self.guilty(alone)
             if says_so and proven and largest.size > max(self.passed_bytes, SMALLEST_LIMIT_BYTES):
                 self._too_large(largest.size, now)
@@ -141,11 +147,12 @@ class MessageLimiter:
             self.max_rows = max(1, max(len(message.row_ids) for message in unanswered) // 2)
         return True
 
-    def _strike(self, row_id: int, size: int, *, says_so: bool) -> None:
+    def _strike(self, row_id: int, *, says_so: bool) -> None:
         strikes, passes = self._strikes.get(row_id, (0.0, -1))
         if passes != self._passes:  # others got through meanwhile, and this one did not
             strikes += 1 if says_so else PLAIN_STRIKE
-        elif says_so and size > max(self.passed_bytes, PLAUSIBLE_LIMIT_BYTES):  # nothing else went out, but it may well be its size
+        elif says_so and self._lonely in (None, row_id):  # there may be nothing else to send; but no more than one row is judged like this
+            self._lonely = row_id
             strikes += LONELY_STRIKE
         self._strikes[row_id] = (strikes, self._passes)
 

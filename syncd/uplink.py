@@ -49,6 +49,7 @@ RETRY_JITTER = 0.1  # of the delay, on top of it
 PAUSE_SECONDS = (5.0, 10.0, 20.0, 40.0, 60.0)  # after answers that decide nothing
 RESCAN_SECONDS = 60.0  # an idle queue looks at its file afresh: rows with ids of their own making
 LOAD_RETRY_SECONDS = 1.0
+ALONE_SECONDS = 0.02  # how often a suspected row looks whether it is alone
 UNDURABLE_BATCHES = 8  # beyond the window: answered, and not yet on our disk
 REMEMBERED_THROWS = 10_000  # rows of which it is not known yet whose fault their throw was
 RECENT_ERRORS = 10
@@ -260,15 +261,20 @@ class Uplink:
         limit = self._sync.batch_size if limiter.max_rows is None else min(self._sync.batch_size, limiter.max_rows)
         budget = limiter.ceiling - session.encoded_size(SEND_BATCH, 2)
         size = 0
+        alone = False
 
         def fits(row: OutboxRow) -> bool:
-            nonlocal size
+            nonlocal size, alone
             first = size == 0
             size += len(row.encoded) + 1
-            return first or size <= budget
+            suspect = limiter.suspect(row.id)
+            alone = alone or (first and suspect)
+            return first or (size <= budget and not alone and not suspect)
 
         wall = self._clock.now()
         batch = self._queue.take(limit, fits, now, lambda row: (wall - row.created).total_seconds())
+        if alone:
+            limiter.be_careful()
         if batch:
             self._load.set()
         return batch
@@ -375,7 +381,13 @@ class Uplink:
         self._fail(row, reason, delivery)
         return False
 
+    async def _stand_alone(self, row: OutboxRow) -> None:
+        """A suspected row is judged with nothing else in flight."""
+        while self._unanswered and self.limiter.suspect(row.id):
+            await self._clock.sleep(ALONE_SECONDS)
+
     async def _invoke(self, session: HubSession, method: str, argument: bytes, size: int, rows: Sequence[OutboxRow]) -> Any:
+        await self._stand_alone(rows[0])
         ticket = id(argument)
         self._unanswered[ticket] = Unanswered(size, tuple(row.id for row in rows))
         try:

@@ -91,11 +91,10 @@ async def main(cuts: int, seed: int) -> None:
         print(f"repeats that HQ knew by their correlation id: {state['duplicates']:,}")
         print(f"bytes equal: {state['digest'] == store.digest()}; prices equal to what HQ sent last: {len(wanted)} of {len(wanted)}")
         print(
-            f"negotiates {state['negotiates']:,}, upgrades {state['upgrades']:,}, most connections at once {state['maxConnections']}; logged attempts {attempts:,}"
+            f"negotiates {state['negotiates']:,}, upgrades {state['upgrades']:,}, most at once {state['maxConnections']}, logged {attempts:,}"
         )
-        print(
-            f"after a tenth of the cuts: {early[0]:,} KiB, {early[1]} open files, {early[2]} threads; after all: {late[0]:,} KiB, {late[1]}, {late[2]}"
-        )
+        for when, (kibibytes, files, threads) in (("a tenth of the cuts", early), ("all of them", late)):
+            print(f"after {when}: {kibibytes:,} KiB resident, {files} open files, {threads} threads")
         print(f"exit code {code}; log lines of level error: {sum(line['level'] == 'error' for line in store.log())}")
 
 

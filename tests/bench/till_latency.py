@@ -74,9 +74,8 @@ async def main(rows: int, updates: int, seconds: float, rate: float) -> None:
             life = store.events("stopped")[-1]
             print(f"{'':10} {'commits':>8} {'p50':>8} {'p95':>8} {'p99':>8} {'max':>8} {'waits':>6}   (ms; {rate:g} commits/s)")
             for name, figures in (("stopped", stopped), ("running", running)):
-                print(
-                    f"{name:10} {figures['commits']:8} {figures['p50']:8} {figures['p95']:8} {figures['p99']:8} {figures['max']:8} {figures['waits']:6}"
-                )
+                columns = " ".join(f"{figures[key]:8}" for key in ("commits", "p50", "p95", "p99", "max"))
+                print(f"{name:10} {columns} {figures['waits']:6}")
             print(f"{'ratio':10} {'':8} " + " ".join(f"{running[key] / stopped[key]:8.2f}" for key in ("p50", "p95", "p99", "max")))
             share = 100 * life["till_lock_held_seconds"] / (time.monotonic() - began)
             print(

@@ -19,7 +19,7 @@ CONFIGURED = 32_768
 OVERHEAD = 60
 TOO_LARGE = ClosedByHub("Connection closed with an error.", allow_reconnect=True)
 CUT = ConnectionLost("the line broke", close_code=1006)
-MOST_ROUNDS = 3000
+MOST_ROUNDS = 1000
 
 
 @dataclass
@@ -36,6 +36,8 @@ class Sender:
     sent: set[int] = field(default_factory=set)
     failed: set[int] = field(default_factory=set)
     closes: int = 0
+    sales: int = 0
+    quiet: bool = False
     largest: int = 0
 
     def __post_init__(self) -> None:
@@ -48,15 +50,27 @@ class Sender:
             if size > self.limiter.largest or self.limiter.guilty(n):
                 self.failed.add(n)
         waiting = [n for n in waiting if n not in self.failed]
+        self.quiet = not self.quiet and bool(waiting) and all(self.limiter.suspect(n) for n in waiting)
+        if self.quiet:  # now and then there is a sale, which shows that the hub is well
+            self.sales += 1
+            self.rows[-self.sales] = 50
+            waiting.append(-self.sales)
+        waiting.sort(key=self.limiter.suspect)  # those that are suspected stand aside
         messages: list[Unanswered] = []
         while waiting and len(messages) < (1 if self.limiter.careful else 4):
             batch: list[int] = []
             size = OVERHEAD
             most = min(self.batch_size, self.limiter.max_rows or self.batch_size)
             while waiting and len(batch) < most and (not batch or size + self.rows[waiting[0]] <= self.limiter.ceiling):
+                if batch and (self.limiter.suspect(waiting[0]) or self.limiter.suspect(batch[0])):
+                    break  # a suspected row goes alone
                 size += self.rows[waiting[0]]
                 batch.append(waiting.pop(0))
+            if messages and self.limiter.suspect(batch[0]):
+                break
             messages.append(Unanswered(size, tuple(batch)))
+            if self.limiter.suspect(batch[0]):
+                break
         return messages
 
     def run(self) -> None:
@@ -104,7 +118,7 @@ def test_rows_that_close_the_connection_are_found_and_the_others_arrive(sizes: l
     sender.run()
     assert sender.failed == poison
     assert sender.sent == set(sender.rows) - poison
-    assert sender.closes <= 12 * len(poison)
+    assert sender.closes <= 14 * len(poison)
 
 
 def test_a_row_alone_in_its_message_is_at_fault_after_two_closes_and_not_after_one() -> None:
@@ -112,6 +126,7 @@ def test_a_row_alone_in_its_message_is_at_fault_after_two_closes_and_not_after_o
     for expected in (False, True):
         limiter.lost(TOO_LARGE, [Unanswered(20_000, (5,))], 0)
         assert limiter.guilty(5) is expected
+        limiter.passed(200, 1, 0)
     limiter.forget(5)
     assert not limiter.guilty(5)
 
@@ -119,6 +134,7 @@ def test_a_row_alone_in_its_message_is_at_fault_after_two_closes_and_not_after_o
 def test_one_odd_row_does_not_make_every_larger_one_a_failure() -> None:
     limiter = MessageLimiter(CONFIGURED)
     for _ in range(2):
+        limiter.passed(100, 1, 0)
         limiter.lost(TOO_LARGE, [Unanswered(300, (1,))], 0)
     assert limiter.guilty(1)
     assert limiter.largest == CONFIGURED
@@ -166,6 +182,7 @@ def test_what_was_learned_before_a_restart_holds() -> None:
     limiter = MessageLimiter(CONFIGURED, passed=7000, too_large=9000, now=0)
     assert limiter.ceiling == 7000
     for _ in range(2):
+        limiter.passed(100, 1, 0)
         limiter.lost(TOO_LARGE, [Unanswered(10_000, (1,))], 0)
     assert limiter.largest == 8999, "one more row that is too large, and no other is tried"
     assert MessageLimiter(4096, passed=7000, too_large=9000).ceiling <= 4096, "what is configured is never exceeded"
@@ -211,3 +228,12 @@ def test_a_ceiling_that_leaves_room_for_one_row_only_rises_again_all_the_same() 
     for _ in range(20):
         limiter.passed(min(318, limiter.ceiling) if limiter.ceiling < 636 else limiter.ceiling * 6 // 10, 1, 0)
     assert limiter.ceiling == CONFIGURED
+
+
+def test_a_hub_that_closes_for_everything_convicts_no_more_than_one_row() -> None:
+    limiter = MessageLimiter(CONFIGURED)
+    for _ in range(20):
+        for row in range(30):
+            limiter.lost(TOO_LARGE, [Unanswered(400, (row,))], 0)
+    assert sum(limiter.guilty(row) for row in range(30)) <= 1
+    assert limiter.largest == CONFIGURED
