@@ -90,9 +90,7 @@ async def main(cuts: int, seed: int) -> None:
         print(f"rows written {written:,}, unique at HQ {state['unique']:,}, order violations {state['orderViolationCount']}")
         print(f"repeats that HQ knew by their correlation id: {state['duplicates']:,}")
         print(f"bytes equal: {state['digest'] == store.digest()}; prices equal to what HQ sent last: {len(wanted)} of {len(wanted)}")
-        print(
-            f"negotiates {state['negotiates']:,}, upgrades {state['upgrades']:,}, most at once {state['maxConnections']}, logged {attempts:,}"
-        )
+        print(f"negotiates {state['negotiates']:,}, upgrades {state['upgrades']:,}, at once {state['maxConnections']}; logged {attempts:,}")
         for when, (kibibytes, files, threads) in (("a tenth of the cuts", early), ("all of them", late)):
             print(f"after {when}: {kibibytes:,} KiB resident, {files} open files, {threads} threads")
         print(f"exit code {code}; log lines of level error: {sum(line['level'] == 'error' for line in store.log())}")
