@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -115,7 +116,8 @@ class Watch:
     async def _recount(self, now: float) -> None:
         if now - self._recounted_at >= RECOUNT_SECONDS:
             self._recounted_at = now
-            await self._downlink.recount()
+            with suppress(StorageError):  # whoever needs the file says so
+                await self._downlink.recount()
             self._report.touch()
 
     async def _databases_answer(self) -> bool:
@@ -128,7 +130,7 @@ class Watch:
                     self._files.store.database,
                 ):
                     await database.run(lambda c: c.execute("SELECT 1").fetchone())
-        except TimeoutError:
+        except (TimeoutError, StorageError):
             return False
         return True
 
