@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
     from pydantic_core import ErrorDetails
 
-LONGEST_SHOWN = 80
+LONGEST_SHOWN = 200
 """Characters of a refused value that a message repeats."""
 WORDS = {
     "bool_type": "must be true or false",

@@ -158,12 +158,15 @@ class Daemon:
         Notices(hub, self.report, clock, log)
 
         async def greet(session: HubSession) -> None:
+            downlink.connected()  # the catch-up begins as soon as the session is handed out
             await heartbeat.beat(session)
-            downlink.connected()
 
         hub.on_connected(greet)
         hub.status.on_change.append(touch)
-        watch = Watch(self.report, hub, uplink, downlink, heartbeat, journal, files, self._notifier, clock, log, self._troubles)
+        watch = Watch(
+            self.report, hub, uplink, downlink, heartbeat, journal, files, self._notifier, clock, log, self._troubles,
+            settings.hub.invocation_timeout_seconds,
+        )  # fmt: skip
         status = StatusWriter(self.report, settings, clock, log, watch.collect)
         marker = Marker(files.outbox, journal, clock, self._trouble("outbox marks"))
         retention = Retention(files.outbox, files.store, settings.sync.retention_days, clock, self._trouble("retention"))

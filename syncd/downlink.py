@@ -15,6 +15,7 @@ from syncd.clock import iso_ms
 from syncd.errors import HubError, InvocationError, InvocationTimeout, MessageTooLarge, MethodMissing, StorageError
 from syncd.messages import any_case, batch_sync_request, sync_ack
 from syncd.store.catalog import ENTITY_TYPES, MalformedError, Update, entity_type_of, json_text, read_update
+from syncd.store.database import storable
 from syncd.store.inbox import Quarantined
 from syncd.store.times import for_the_wire, parse_time, sortable
 from syncd.wire import parse_json
@@ -251,10 +252,11 @@ class Downlink:
             some = [self._acks.popleft() for _ in range(min(ACKS_A_MESSAGE, len(self._acks)))]
             try:
                 await self._acknowledge(session, some)
-            except (InvocationTimeout, MessageTooLarge) as error:
+            except InvocationTimeout as error:
+                self._acks.extendleft(reversed(some))
+                await session.drop(str(error))
+            except MessageTooLarge as error:
                 self._log.warning("acknowledge_failed", acks=len(some), error=str(error))
-                if isinstance(error, InvocationTimeout):
-                    await session.drop(str(error))
             except InvocationError as error:  # the hub will not have them; the updates are applied all the same
                 self._log.warning("acknowledge_refused", acks=len(some), error=str(error))
             except HubError:
@@ -299,6 +301,7 @@ class Downlink:
                 await session.drop(str(error))
             except (InvocationError, MessageTooLarge, _UnreadableResponseError) as error:
                 self.catch_up_error = f"the catch-up failed: {error}"
+                self.caught_up = False
                 wait = CATCH_UP_RETRY_SECONDS
                 self._log.warning("catch_up_failed", error=str(error), retry_in_seconds=wait)
             except HubError:  # the connection is gone; the next one begins with a catch-up
@@ -322,8 +325,6 @@ class Downlink:
                 self._store_id, cursor, self._since(cursor, first), list(self._sync.entity_types), self._sync.pull_batch_size
             )
             page = _read_page(await session.invoke(REQUEST, request))
-            if page.has_more and page.next_cursor == cursor:
-                raise _UnreadableResponseError("the hub says that there is more, and gives the same cursor again")
             updates = [self._read(REQUEST, item, update_of_item) for item in page.items]
             moved = page.next_cursor if page.next_cursor is not None and page.next_cursor != stored else None
             if updates or moved is not None:
@@ -334,6 +335,8 @@ class Downlink:
                 await waiting.popleft()
             if not page.has_more:
                 break
+            if page.next_cursor is None or (page.next_cursor == cursor and not first):
+                raise _UnreadableResponseError("the hub says that there is more, and gives no new cursor")
             cursor, first = page.next_cursor, False
         for done in waiting:
             await done
@@ -348,7 +351,10 @@ class Downlink:
             return None
         if not first:
             return for_the_wire(cursor)
-        return iso_ms(parsed[0] - timedelta(seconds=self._sync.cursor_overlap_seconds))
+        try:
+            return iso_ms(parsed[0] - timedelta(seconds=self._sync.cursor_overlap_seconds))
+        except OverflowError:  # .NET's DateTime.MinValue: there is nothing earlier
+            return for_the_wire(cursor)
 
 
 class _UnreadableResponseError(ValueError):
@@ -374,7 +380,7 @@ def _read_page(answer: object) -> _PageOfFeed:
         raise _UnreadableResponseError("items is not a list")
     if cursor is not None and not isinstance(cursor, str | int):
         raise _UnreadableResponseError("nextCursor is neither text nor a number")
-    return _PageOfFeed(items or [], names.get("hasmore") is True, None if cursor is None else str(cursor))
+    return _PageOfFeed(items or [], names.get("hasmore") is True, None if cursor is None else storable(str(cursor)))
 
 
 def update_of_item(item: object) -> Update:
@@ -432,7 +438,7 @@ def _messages(arguments: list[Any]) -> tuple[list[Any], bool]:
 
 def _correlation_id(message: object) -> str | None:
     identifier = any_case(message).get("correlationid") if isinstance(message, dict) else None
-    return identifier if isinstance(identifier, str) and identifier else None
+    return storable(identifier) if isinstance(identifier, str) and identifier else None
 
 
 def _raw(message: object) -> str:

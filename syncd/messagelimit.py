@@ -144,8 +144,15 @@ class MessageLimiter:
         if largest.size > self.passed_bytes:
             self.ceiling = max(SMALLEST_CEILING_BYTES, self.passed_bytes, min(self.ceiling, largest.size // 2))
         if largest.size <= self.ceiling:  # such messages have passed, or are too small to blame: it is something in it
-            self.max_rows = max(1, max(len(message.row_ids) for message in unanswered) // 2)
+            self._doubt(unanswered, largest.size, says_so=says_so)
         return True
+
+    def _doubt(self, unanswered: Sequence[Unanswered], size: int, *, says_so: bool) -> None:
+        """Fewer rows; and where the hub said so it may take less than it once did, so smaller messages too."""
+        self.max_rows = max(1, max(len(message.row_ids) for message in unanswered) // 2)
+        if says_so:
+            self.passed_bytes = min(self.passed_bytes, size // 2)
+            self.ceiling = max(SMALLEST_CEILING_BYTES, min(self.ceiling, size // 2))
 
     def _strike(self, row_id: int, *, says_so: bool) -> None:
         strikes, passes = self._strikes.get(row_id, (0.0, -1))

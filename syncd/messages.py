@@ -10,6 +10,7 @@ import orjson
 from syncd.clock import iso_ms
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from syncd.store.outbox import OutboxRow
@@ -88,6 +89,20 @@ def read_verdicts(result: object) -> list[Verdict] | None:
             )
         )
     return verdicts
+
+
+def verdicts_by_row(verdicts: list[Verdict]) -> Callable[[str], Verdict | None]:
+    """Find the verdict on a row by its correlation id; in whatever case, since a .NET hub may hand a Guid back in the other one."""
+    exact = {verdict.correlation_id: verdict for verdict in verdicts}
+    folded: dict[str, Verdict | None] = {}
+    for correlation_id, verdict in exact.items():
+        key = correlation_id.casefold()
+        folded[key] = None if key in folded else verdict  # two ids that differ by their case alone name nothing without it
+
+    def find(correlation_id: str) -> Verdict | None:
+        return exact.get(correlation_id) or folded.get(correlation_id.casefold())
+
+    return find
 
 
 def sync_ack(correlation_id: str | None, error: str | None, processed_at: datetime) -> dict[str, object]:

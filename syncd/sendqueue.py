@@ -17,7 +17,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from syncd.store.outbox import PRIORITIES
+from syncd.store.outbox import MIN_ID, PRIORITIES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -49,7 +49,7 @@ class LoadEntity:
 
 @dataclass(slots=True)
 class _Lane:
-    after_id: int = 0
+    after_id: int = MIN_ID
     complete: bool = False
     ready: list[int] = field(default_factory=list)  # a heap of ids; some may have left by another way
     ready_count: int = 0
@@ -115,8 +115,8 @@ class SendQueue:
         self._grown_meanwhile.clear()
 
     def position(self, entity: Entity) -> int:
-        """All rows of this entity up to this id are done; 0 where nothing is known."""
-        return self._positions.get(entity, 0)
+        """All rows of this entity up to this id are done; `MIN_ID` where nothing is known."""
+        return self._positions.get(entity, MIN_ID)
 
     def offer(self, load: LoadLane | LoadEntity, page: Page, now: float, retry_in: Callable[[datetime], float]) -> None:
         """Take a page in.
@@ -305,7 +305,7 @@ class SendQueue:
         self._landed(row)
         if self._finished_meanwhile is not None:
             self._finished_meanwhile.add(row.id)
-        self._positions[row.entity] = max(row.id, self._positions.get(row.entity, 0))
+        self._positions[row.entity] = max(row.id, self._positions.get(row.entity, MIN_ID))
         self._positions.move_to_end(row.entity)
         if len(self._positions) > REMEMBERED_ENTITIES:
             self._positions.popitem(last=False)

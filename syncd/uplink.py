@@ -21,7 +21,7 @@ from syncd.errors import (
     StorageError,
 )
 from syncd.messagelimit import MessageLimiter, Unanswered
-from syncd.messages import UnreadableVerdictError, read_verdicts
+from syncd.messages import UnreadableVerdictError, read_verdicts, verdicts_by_row
 from syncd.sendqueue import LoadLane, SendQueue
 from syncd.status.report import OutboxError
 from syncd.store.journal import Outcome
@@ -109,7 +109,7 @@ class Uplink:
         self.failed = 0
         self.last_sent_at: datetime | None = None
         self.recent_errors: deque[OutboxError] = deque(maxlen=RECENT_ERRORS)
-        self.delivered = 0  # batches that came back, whatever their verdicts: a sign of life
+        self.answers = 0  # of the hub, whatever they were: a sign of life
         self.takes_no_rows = False  # the hub knows neither of the two methods
         self.throws_for_everything = False  # the hub answers every row with an error
 
@@ -118,8 +118,6 @@ class Uplink:
         """Send for ever; cancelled, it leaves what is unanswered to the next start."""
         await self._learn_from_journal()
         await self.changed()
-        self.failed = await self._reader.failed()
-        await self._hold_failed_entities()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._keep_loaded(), name="uplink.load")
             group.create_task(self._rescan(), name="uplink.rescan")
@@ -142,43 +140,45 @@ class Uplink:
         """
         async with self._counting:
             try:
-                counts = await self._reader.count(self._counts)
+                grown = await self._count()
             except StorageError as error:
                 self._on_trouble(error)
                 return
             self._on_trouble(None)
-            if self._counts is None or self._counts.generation != counts.generation:
-                if self._counts is not None:
-                    self._queue.reset()
-                    self.failed = await self._reader.failed()
-                    await self._hold_failed_entities()
-                self.pending = dict(counts.pending)
-            else:
-                for priority, number in counts.pending.items():
-                    self.pending[priority] += number
-            afresh = self._counts is None or counts.generation != self._counts.generation
-            grown = [p for p in PRIORITIES if afresh or self._counts is None or counts.newest_id[p] != self._counts.newest_id[p]]
-            self._counts = counts
         if grown:
             self._queue.grown(grown)
             self._load.set()
             self._on_change()
 
-    async def _hold_failed_entities(self) -> None:
-        if self._sync.hold_entity_on_failure:
-            for entity in await self._reader.failed_entities():
-                self._queue.hold(entity)
+    async def _count(self) -> list[int]:
+        """Take in what is new, or all of it afresh; the priorities that have grown."""
+        known, counts = self._counts, await self._reader.count(self._counts)
+        if known is not None and known.generation == counts.generation:
+            for priority, number in counts.pending.items():
+                self.pending[priority] += number
+            self._counts = counts
+            return [p for p in PRIORITIES if counts.newest_id[p] != known.newest_id[p]]
+        failed = await self._reader.failed()
+        held = await self._reader.failed_entities() if self._sync.hold_entity_on_failure else ()
+        self._queue.reset()
+        self._waiting.clear()
+        for entity in held:
+            self._queue.hold(entity)
+        self.failed, self.pending, self._counts = failed, dict(counts.pending), counts
+        return list(PRIORITIES)
 
     async def _rescan(self) -> None:
         """Rows with ids of their own making lie behind what was read; an idle queue has the time to look for them."""
         while True:
             await self._clock.sleep(RESCAN_SECONDS)
-            if self._queue.idle and not self._undurable and not await self._journal.unmarked():
-                async with self._counting:
-                    self._counts = None
-                    self._queue.reset()
+            try:
+                unmarked = await self._journal.unmarked()
+            except StorageError as error:
+                self._on_trouble(error)
+                continue
+            if self._queue.idle and not self._undurable and not unmarked:
+                self._counts = None
                 await self.changed()
-                await self._hold_failed_entities()
 
     async def _keep_loaded(self) -> None:
         """Keep the queue's lanes filled."""
@@ -200,8 +200,11 @@ class Uplink:
                 await self._clock.sleep(LOAD_RETRY_SECONDS)
                 continue
             self._queue.offer(want, page, self._clock.monotonic(), self._retry_in)
-            for row in page.rows:
-                self._waiting.pop(row.id, None)
+            for row in (*page.earlier, *page.rows):
+                if row.retry_at is not None and self._retry_in(row.retry_at) > 0:
+                    self._waiting[row.id] = row.created
+                else:
+                    self._waiting.pop(row.id, None)
             self._wake.set()
 
     def _retry_in(self, at: datetime) -> float:
@@ -292,14 +295,13 @@ class Uplink:
             await self._decide(delivery)
         finally:
             self._undurable -= 1
-            self.delivered += 1
             for row in rows:
                 if row.id not in delivery.landed:
-                    self._back(row)
+                    self._back(row, delivery)
             self._wake.set()
 
-    def _back(self, row: OutboxRow) -> None:
-        if not self.limiter.suspect(row.id):
+    def _back(self, row: OutboxRow, delivery: _Delivery) -> None:
+        if not self.limiter.suspect(row.id) and row.id not in delivery.aside:
             self._queue.back(row)
             return
         self._waiting[row.id] = row.created
@@ -398,6 +400,7 @@ class Uplink:
                 await self._lost(session)
             raise
         finally:
+            self.answers += 1
             del self._unanswered[ticket]
 
     async def _lost(self, session: HubSession) -> None:
@@ -413,7 +416,6 @@ class Uplink:
 
     async def _passed(self, session: HubSession, size: int, rows: int) -> None:
         session.useful = True
-        self._pauses = 0
         self.takes_no_rows = False
         if self.limiter.passed(size, rows, self._clock.monotonic()):
             await self._keep_limit()
@@ -474,14 +476,14 @@ class Uplink:
     def _judge(self, rows: Sequence[OutboxRow], verdicts: list[Verdict] | None, delivery: _Delivery) -> None:
         stamp = iso_ms(self._clock.now())
         if verdicts is None:
+            self._pauses = 0
             for row in rows:
                 delivery.add(row, Outcome(row.id, row.correlation_id, "sent", row.attempts, None, None, stamp))
             return
-        # A .NET hub may hand a Guid back in the other case.
-        known = {verdict.correlation_id.casefold(): verdict for verdict in verdicts}
+        verdict_on = verdicts_by_row(verdicts)
         decided = False
         for row in rows:
-            verdict = known.get(row.correlation_id.casefold())
+            verdict = verdict_on(row.correlation_id)
             decided = decided or verdict is not None
             if verdict is not None and verdict.success:
                 delivery.add(row, Outcome(row.id, row.correlation_id, "sent", row.attempts, None, None, stamp))
@@ -493,8 +495,13 @@ class Uplink:
                 self._refuse(row, verdict.error or "refused without a reason", delivery)
             else:
                 self._fail(row, verdict.error or "refused for good, without a reason", delivery, row.attempts + 1)
-        if not decided:
+        if decided:
+            self._pauses = 0
+            return
+        delivery.aside.update(row.id for row in rows)  # others go first: the hub may decide on those
+        if self._pauses:
             self._pause("the hub's verdicts name none of the rows that were sent")
+        self._pauses += 1
 
     def _blame(self, delivery: _Delivery) -> None:
         """Whose fault a throw is nobody says.
@@ -609,6 +616,7 @@ class _Delivery:
         landed: rows whose outcome is durable; the others go back to the queue.
         delays: seconds until the retry of a refused row.
         thrown: rows that stood alone when the hub threw, and its words.
+        aside: rows that the hub said nothing about: they go again, but not at once.
     """
 
     def __init__(self, rows: Sequence[OutboxRow]) -> None:
@@ -618,6 +626,7 @@ class _Delivery:
         self.landed: set[int] = set()
         self.delays: dict[int, float] = {}
         self.thrown: list[tuple[OutboxRow, str]] = []
+        self.aside: set[int] = set()
 
     def throws(self, row: OutboxRow, error: str) -> None:
         """The hub threw for this row alone."""

@@ -39,13 +39,14 @@ class _Pulse:
     name: str
     busy: Callable[[], bool]
     beats: Callable[[], int]
+    patience_seconds: float
     last: int = -1
     since: float = 0.0
 
     def stalled(self, now: float) -> bool:
         if not self.busy() or self.beats() != self.last:
             self.last, self.since = self.beats(), now
-        return now - self.since > STALLED_SECONDS
+        return now - self.since > self.patience_seconds
 
 
 class Watch:
@@ -68,6 +69,7 @@ class Watch:
         clock: Clock,
         log: FilteringBoundLogger,
         troubles: dict[str, str],
+        invocation_timeout_seconds: float,
     ) -> None:
         self._report = report
         self._hub = hub
@@ -80,9 +82,10 @@ class Watch:
         self._clock = clock
         self._log = log
         self._troubles = troubles
+        patience = max(STALLED_SECONDS, 3 * invocation_timeout_seconds)
         self._pulses = [
-            _Pulse("uplink", lambda: uplink.should_move and not troubles, lambda: uplink.delivered),
-            _Pulse("downlink", lambda: not downlink.idle and not troubles, lambda: downlink.applied_pieces),
+            _Pulse("uplink", lambda: uplink.should_move and not troubles, lambda: uplink.answers, patience),
+            _Pulse("downlink", lambda: not downlink.idle and not troubles, lambda: downlink.applied_pieces, patience),
         ]
         self._inode = files.reader.path.stat().st_ino
         self._state: State | None = None
@@ -159,6 +162,7 @@ class Watch:
         connection.missing_methods = {"SendSyncBatch", "SendSyncItem"} if uplink.takes_no_rows else set()
         if downlink.lacks_catch_up:
             connection.missing_methods.add("RequestBatchSync")
+        report.catch_up_error = None if downlink.lacks_catch_up else downlink.catch_up_error
         report.hub_throws = uplink.throws_for_everything
         report.outbox.pending = dict(uplink.pending)
         report.outbox.oldest_pending_at = uplink.oldest_pending()

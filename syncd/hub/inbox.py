@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from syncd.hub.protocol import Call
 
-MAX_WAITING = 10_000
-"""Calls whose handlers have not begun."""
+MAX_WAITING = 60_000
+"""Calls whose handlers have not begun: a flood, at some 2 kB of memory each. Beyond it nothing is read, not even answers."""
 MAX_RUNNING = 2_000
 """Handlers at work: many, so that many updates can share one commit."""
 MAX_BYTES = MAX_INBOUND_BYTES
@@ -32,14 +32,20 @@ class Inbox:
         self._waiting: deque[Call] = deque()
         self._running = 0
         self._bytes = 0
+        self.flooded = False  # nothing is read at the moment
+        self.floods = 0  # how often that was so
         self._changed = asyncio.Event()
         self._room = asyncio.Event()
 
     async def put(self, call: Call) -> None:
         """Take a call in; returns when there was room for it. A call above the bound gets in when it is alone."""
+        if self._is_full(call.size):
+            self.floods += 1
+            self.flooded = True
         while self._is_full(call.size):
             self._room.clear()
             await self._room.wait()
+        self.flooded = False
         self._waiting.append(call)
         self._bytes += call.size
         self._changed.set()

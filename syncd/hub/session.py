@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, TypeVar
 
 import orjson
 from pysignalr.messages import CloseMessage, CompletionMessage, InvocationMessage, Message
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from syncd.hub.options import HubOptions
     from syncd.hub.seldom import SeldomLog
 
+T = TypeVar("T")
 Handler: TypeAlias = Callable[[list[Any], bool], Awaitable[object]]
 """`(arguments, wants_result)` to the result, which is sent where the hub wants one."""
 NO_HANDLER = "Client didn't provide a result."
@@ -118,7 +119,7 @@ class HubSession:
                     await self._transport.send(InvocationMessage(identity, method, list(arguments)))
                 except ConnectionLost:
                     await self.lost.wait()  # the reader knows better why
-                outcome = await answer
+            outcome = await self._answer_in(answer, seconds)
         except TimeoutError:
             raise InvocationTimeout(f"{method}: no answer within {seconds:g} s") from None
         finally:
@@ -128,6 +129,20 @@ class HubSession:
         if outcome.error is not None:
             raise self._refused(method, outcome.error)
         return outcome.result
+
+    async def _answer_in(self, answer: asyncio.Future[T], seconds: float) -> T:
+        """The answer, for which only the time counts in which we read: a flood that fills the inbox is not the hub's silence.
+
+        Raises:
+            TimeoutError: it did not come.
+        """
+        while True:
+            floods = self._inbox.floods
+            done, _ = await asyncio.wait((answer,), timeout=seconds)
+            if done:
+                return answer.result()
+            if not self._inbox.flooded and self._inbox.floods == floods:
+                raise TimeoutError
 
     async def invoke_encoded(self, method: str, argument_json: bytes, *, timeout_seconds: float | None = None) -> Any:
         """Invoke a hub method with a single argument that is JSON already; see `invoke`."""

@@ -146,6 +146,7 @@ class Report:
         storage_error: why a database cannot be used at the moment.
         stalled_loops: names of the loops that make no progress.
         configuration_error: why a reload was refused; the settings before it are still in use.
+        catch_up_error: why the last catch-up did not come to its end.
         hub_throws: the hub answers every row with an error.
         changed: set by `touch`; the status writer waits for it.
     """
@@ -164,6 +165,7 @@ class Report:
     stalled_loops: list[str] = field(default_factory=list)
     configuration_error: str | None = None
     hub_throws: bool = False
+    catch_up_error: str | None = None
     changed: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
 
     def __post_init__(self) -> None:

@@ -113,12 +113,13 @@ class Database:
             PermissionDeniedError: the file or its folder may not be written.
             StorageError: it cannot be opened, or is no database.
         """
+        path = path.resolve()  # noqa: ASYNC240 - one call at the start. SQLite keeps the -wal file beside the file itself, not beside a link to it
         require_writable(path)
         _make_for_the_group(path)
 
         def connector() -> sqlite3.Connection:
             # isolation_level None: transactions are begun and ended here, by name, never by the driver's guess.
-            connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_TIMEOUT_SECONDS)
+            connection = sqlite3.connect(path.as_uri(), uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_SECONDS)
             try:
                 _set_up(connection, synchronous, attach)
             except BaseException:
@@ -210,7 +211,8 @@ def _set_up(connection: sqlite3.Connection, synchronous: str, attach: Path | Non
     connection.execute("PRAGMA temp_store = MEMORY")
     connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     if attach is not None:
-        connection.execute("ATTACH DATABASE ? AS journal", (str(attach),))
+        # Read-only: BEGIN IMMEDIATE takes the write lock of every attached file, and would hold the till's while it waits for ours.
+        connection.execute("ATTACH DATABASE ? AS journal", (f"{attach.resolve().as_uri()}?mode=ro",))
 
 
 def _make_for_the_group(path: Path) -> None:

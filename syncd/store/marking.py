@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from syncd.errors import StorageError
@@ -25,7 +26,7 @@ UPDATE sync_outbox AS o
 SET status = j.status, attempts = j.attempts, next_attempt_at = j.next_attempt_at, last_error = j.last_error,
     sent_at = CASE j.status WHEN 'sent' THEN j.decided_at END
 FROM journal.outcome AS j
-WHERE j.id BETWEEN ? AND ? AND o.id = j.id AND o.correlation_id = j.correlation_id AND o.status = 'pending'
+WHERE j.id IN (SELECT value FROM json_each(?)) AND o.id = j.id AND o.correlation_id = j.correlation_id AND o.status = 'pending'
 """
 
 
@@ -75,9 +76,9 @@ class Marker:
                 return
 
     async def _mark(self, piece: Sequence[Outcome]) -> None:
-        first, last = piece[0].id, piece[-1].id
+        ids = json.dumps([outcome.id for outcome in piece])
 
         def work(connection: sqlite3.Connection) -> None:
-            connection.execute(_MARK, (first, last))
+            connection.execute(_MARK, (ids,))
 
         await self._till.write(work, rows=len(piece), cost=self._cost, urgent=False)

@@ -165,6 +165,53 @@ def statements(script: str) -> list[str]:
     return found
 
 
+_OBJECT = re.compile(r"\s*(?:--.*\n\s*)*CREATE (?:TABLE|INDEX|VIEW) IF NOT EXISTS (\w+)", re.IGNORECASE)
+NOT_NULL = frozenset(["entity_type", "entity_id", "operation", "payload", "priority", "correlation_id", "status"])
+KEYS = {
+    "products": ["product_id"],
+    "prices": ["product_id", "price_list"],
+    "inventory": ["product_id", "location_id"],
+    "transactions": ["transaction_id"],
+}
+
+
+def _require_our_make(connection: sqlite3.Connection, path: object, component: str) -> None:
+    """A table that was there before us must have what we rely on.
+
+    Raises:
+        ConfigurationError: says what it lacks.
+    """
+    for table, required in REQUIRED_COLUMNS[component].items():
+        columns = connection.execute(f"PRAGMA table_info({table})").fetchall()  # names from the tables above
+        if not columns:
+            continue
+        present = {column[1] for column in columns}
+        lacks = [f"no column {', '.join(missing)}"] if (missing := sorted(required - present)) else []
+        key = [column[1] for column in sorted(columns, key=lambda column: column[5]) if column[5]]
+        if table == "sync_outbox":
+            nullable = sorted(NOT_NULL & {column[1] for column in columns if not column[3]})
+            lacks += [f"no NOT NULL on {', '.join(nullable)}"] if nullable else []
+            if key != ["id"] or [c[2].upper() for c in columns if c[1] == "id"] != ["INTEGER"]:
+                lacks.append("no id INTEGER PRIMARY KEY")
+        elif key != KEYS[table]:
+            lacks.append(f"no PRIMARY KEY ({', '.join(KEYS[table])})")
+        if lacks:
+            raise ConfigurationError(
+                f"{path}: there is a table {table} already, and it has {'; '.join(lacks)}: it is not the one that syncd works with; "
+                "see the README on the outbox and on the tables that the POS reads"
+            )
+
+
+def _repair(connection: sqlite3.Connection, component: str) -> None:
+    """Make again what is missing: who rebuilds a table, as SQLite's own recipe for ALTER and many ORMs do, drops its indexes with it."""
+    there = {row[0] for row in connection.execute("SELECT name FROM sqlite_schema")}
+    for _, _, script in migrations(component):
+        for statement in statements(script):
+            match = _OBJECT.match(statement)
+            if match and match[1] not in there:
+                connection.execute(statement)
+
+
 async def migrate(database: Database, component: str, clock: Clock) -> int:
     """Bring one component's tables up to this program's version.
 
@@ -185,17 +232,20 @@ async def migrate(database: Database, component: str, clock: Clock) -> int:
             connection.execute(_RECORD)
             if applied_version(connection, component) >= number:  # another process was quicker
                 return
-            for table, required in REQUIRED_COLUMNS[component].items():
-                present = {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}  # names from the table above
-                if present and (missing := sorted(required - present)):
-                    raise ConfigurationError(
-                        f"{database.path}: there is a table {table} already, and it has no column {', '.join(missing)}: "
-                        "it is not the one that syncd works with; see the README on the outbox and on the tables that the POS reads"
-                    )
+            _require_our_make(connection, database.path, component)
             for statement in statements(script):
                 connection.execute(statement)
             connection.execute("INSERT INTO sync_schema VALUES (?, ?, ?, ?)", (component, number, name, iso_ms(clock.now())))
 
         await database.write(step)
         version = number
+    missing = await database.run(lambda connection: _missing(connection, component))
+    if missing:
+        await database.write(lambda connection: _repair(connection, component))
     return version
+
+
+def _missing(connection: sqlite3.Connection, component: str) -> bool:
+    there = {row[0] for row in connection.execute("SELECT name FROM sqlite_schema")}
+    found = (_OBJECT.match(statement) for _, _, script in migrations(component) for statement in statements(script))
+    return any(match[1] not in there for match in found if match)

@@ -43,7 +43,7 @@ ORDER BY o.id LIMIT ?
 """
 _ENTITY = f"""
 {_COLUMNS} FROM sync_outbox AS o INDEXED BY sync_outbox_by_entity {_JOURNAL}
-WHERE o.status = 'pending' AND o.entity_type = ? AND o.entity_id = ? AND o.id > ? AND o.id < ? AND o.priority > ?
+WHERE o.status = 'pending' AND o.entity_type = ? AND o.entity_id = ? AND o.id > ? AND o.id < ? AND o.priority <> ?
   AND (j.id IS NULL OR j.status = 'pending')
 ORDER BY o.id LIMIT ?
 """
@@ -66,7 +66,8 @@ UNION
 SELECT o.entity_type, o.entity_id FROM journal.outcome AS j
 JOIN sync_outbox AS o ON o.id = j.id AND o.correlation_id = j.correlation_id WHERE j.status = 'failed' AND o.status = 'pending'
 """
-MAX_ID = 2**63 - 1
+MIN_ID, MAX_ID = -(2**63), 2**63 - 1
+MAX_ATTEMPTS = 2**31  # as many as anybody can mean
 
 
 @dataclass(slots=True, eq=False)
@@ -109,7 +110,7 @@ class Page:
     Attributes:
         after_id: where the next page begins.
         complete: there was nothing more when this was read.
-        earlier: rows of the same entities that were written before one of `rows` with less urgency; they must go first.
+        earlier: rows of the same entities that were written before one of `rows` with another priority; they must go first.
         cut_entities: entities of which there are still more such rows than `earlier` holds.
     """
 
@@ -151,14 +152,13 @@ class OutboxReader:
         """The next rows of one priority, with the earlier rows of their entities.
 
         Args:
-            done_up_to: the id up to which all rows of an entity are known to be done; 0 where nothing is known. It only saves work.
+            done_up_to: the id up to which all rows of an entity are known to be done; `MIN_ID` where nothing is known. It only saves work.
         """
 
         def read(connection: sqlite3.Connection) -> Page:
             rows, complete = self._rows(connection, _LANE, (priority, after_id, limit), limit)
             page = Page(rows, rows[-1].id if rows else after_id, complete)
-            if priority < PRIORITIES[-1]:
-                self._add_earlier(connection, page, priority, done_up_to)
+            self._add_earlier(connection, page, priority, done_up_to)
             return page
 
         return await self.database.run(read)
@@ -176,20 +176,20 @@ class OutboxReader:
         """Count what wants sending; with `known`, only what is newer than that."""
 
         def read(connection: sqlite3.Connection) -> Counts:
-            generation = int(connection.execute("SELECT generation FROM sync_outbox_generation").fetchone()[0])
+            generation = int(connection.execute("SELECT coalesce((SELECT generation FROM sync_outbox_generation), 0)").fetchone()[0])
             fresh = known is None or known.generation != generation
-            counts = Counts(dict.fromkeys(PRIORITIES, 0), dict.fromkeys(PRIORITIES, 0), generation)
+            counts = Counts(dict.fromkeys(PRIORITIES, 0), dict.fromkeys(PRIORITIES, MIN_ID), generation)
             connection.execute("BEGIN")  # one snapshot for all of it
             try:
                 # Of our file first: what is marked in the till's file and leaves ours in between is then counted in neither.
                 connection.execute("SELECT 1 FROM journal.outcome LIMIT 1").fetchone()
                 decided = dict(connection.execute(_DECIDED).fetchall()) if fresh else {}
                 for priority in PRIORITIES:
-                    since = 0 if fresh or known is None else known.newest_id[priority]
+                    since = MIN_ID if fresh or known is None else known.newest_id[priority]
                     number, newest = connection.execute(_COUNT, (priority, since)).fetchone()
                     number -= decided.get(priority, 0)
                     counts.pending[priority] = number
-                    counts.newest_id[priority] = newest or since
+                    counts.newest_id[priority] = since if newest is None else newest
             finally:
                 connection.execute("COMMIT")
             return counts
@@ -239,12 +239,12 @@ class OutboxReader:
         return OutboxRow(
             id=identifier, entity_type=kind, entity_id=as_sent(entity_id), operation=operation, payload=payload, priority=priority,
             correlation_id=correlation_id, timestamp=timestamp, created=moment[0] if moment else self._now(),
-            attempts=attempts if isinstance(attempts, int) else 0, retry_at=retry[0] if retry else None,
+            attempts=min(max(attempts, 0), MAX_ATTEMPTS) if isinstance(attempts, int) else 0, retry_at=retry[0] if retry else None,
             unreadable_time=written is None and seen_at is None,
         )  # fmt: skip
 
     def _entity_rows(
-        self, connection: sqlite3.Connection, entity: Entity, after_id: int, before_id: int, above_priority: int, limit: int
+        self, connection: sqlite3.Connection, entity: Entity, after_id: int, before_id: int, other_than: int, limit: int
     ) -> tuple[list[OutboxRow], bool]:
         kind, text = entity
         if not (is_text(kind) and is_text(text)):  # none of its rows can ever be sent, so that their order is nothing to keep
@@ -252,7 +252,7 @@ class OutboxReader:
         rows: list[OutboxRow] = []
         complete = True
         for identifier in _spellings(text):
-            found, whole = self._rows(connection, _ENTITY, (kind, identifier, after_id, before_id, above_priority, limit), limit)
+            found, whole = self._rows(connection, _ENTITY, (kind, identifier, after_id, before_id, other_than, limit), limit)
             rows += found
             complete = complete and whole
         rows.sort(key=lambda row: row.id)
@@ -282,6 +282,6 @@ def as_sent(entity_id: object) -> int | str:
 def _spellings(text: str) -> tuple[int | str, ...]:
     """An entity's id may stand in the file as a number by one till and as text by another."""
     digits = text.removeprefix("-")
-    if digits.isascii() and digits.isdigit() and len(digits) < 19 and str(int(text)) == text:
+    if digits.isascii() and digits.isdigit() and len(digits) <= 19 and str(int(text)) == text and MIN_ID <= int(text) <= MAX_ID:
         return text, int(text)
     return (text,)
