@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from syncd.errors import StorageError
+from syncd.store.outbox import MIN_ID
 from syncd.store.pacing import Cost
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class Marker:
         Raises:
             StorageError: one of the two files cannot be written; what was marked and not forgotten is marked again later.
         """
-        after_id = 0
+        after_id = MIN_ID
         marked: list[Outcome] = []
         while True:
             piece = await self._journal.entries(after_id, self._till.room(self._cost, urgent=False))

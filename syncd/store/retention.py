@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from syncd.clock import iso_ms
 from syncd.errors import StorageError
+from syncd.store.outbox import MIN_ID
 from syncd.store.pacing import Cost
 from syncd.store.times import sortable
 
@@ -77,7 +78,7 @@ class Retention:
         return deleted
 
     async def _purge_outbox(self, before: str) -> int:
-        after_id = deleted = 0
+        after_id, deleted = MIN_ID, 0
         end = False
         while not end:
             ids, after_id, end = await self._outbox.database.run(partial(_old_rows, after_id=after_id, before=before))
