@@ -56,6 +56,7 @@ async def main(rows: int, updates: int, seconds: float, rate: float) -> None:
             stopped = await sell(store, rate, seconds)
             began = time.monotonic()
             async with store.running() as daemon:
+                await until(lambda: store.status()["connection"]["state"] == "connected", "the daemon is connected")
                 till = asyncio.create_task(sell(store, rate, seconds))
                 await push(hub, updates)
 
