@@ -6,11 +6,8 @@ Several batches are in flight at once; each is a task of its own, and all that t
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from syncd.clock import iso_ms
 from syncd.errors import (
     ConnectionLost,
     HubError,
@@ -21,15 +18,15 @@ from syncd.errors import (
     StorageError,
 )
 from syncd.messagelimit import MessageLimiter, Unanswered
-from syncd.messages import UnreadableVerdictError, read_verdicts, verdicts_by_row
+from syncd.messages import UnreadableVerdictError, read_verdicts
 from syncd.sendqueue import LoadLane, SendQueue
-from syncd.status.report import OutboxError
-from syncd.store.journal import Outcome
 from syncd.store.outbox import PRIORITIES
 from syncd.store.times import parse_time
+from syncd.verdicts import RETRY_JITTER, Delivery, Judge
 
 if TYPE_CHECKING:
     import random
+    from collections import deque
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
@@ -39,21 +36,16 @@ if TYPE_CHECKING:
     from syncd.config import Settings
     from syncd.hub.session import HubSession
     from syncd.hub.supervisor import Hub
-    from syncd.messages import Verdict
+    from syncd.status.report import OutboxError
     from syncd.store.journal import Journal
     from syncd.store.outbox import Counts, Entity, OutboxReader, OutboxRow
 
 SEND_BATCH = "SendSyncBatch"
 SEND_ITEM = "SendSyncItem"
-RETRY_JITTER = 0.1  # of the delay, on top of it
-PAUSE_SECONDS = (5.0, 10.0, 20.0, 40.0, 60.0)  # after answers that decide nothing
 RESCAN_SECONDS = 60.0  # an idle queue looks at its file afresh: rows with ids of their own making
 LOAD_RETRY_SECONDS = 1.0
 ALONE_SECONDS = 0.02  # how often a suspected row looks whether it is alone
 UNDURABLE_BATCHES = 8  # beyond the window: answered, and not yet on our disk
-REMEMBERED_THROWS = 10_000  # rows of which it is not known yet whose fault their throw was
-RECENT_ERRORS = 10
-MAX_ERROR_CHARACTERS = 500
 
 
 class Uplink:
@@ -83,11 +75,11 @@ class Uplink:
         self._sync = settings.sync
         self._hub_url = settings.hub.url
         self._clock = clock
-        self._random = random
         self._log = log
         self._on_trouble = on_trouble
         self._on_change = on_change
         self.limiter = MessageLimiter(settings.hub.max_message_bytes)
+        self._judge = Judge(settings.sync, clock, random, log)
         self._queue = SendQueue(max_wait_seconds=self._sync.max_wait_minutes * 60, page_rows=max(200, 4 * self._sync.batch_size))
         self._wake = asyncio.Event()  # something to send, or room to send it
         self._load = asyncio.Event()  # room in the queue, or something new on disk
@@ -98,20 +90,14 @@ class Uplink:
         self._unanswered: dict[int, Unanswered] = {}
         self._judged: HubSession | None = None
         self._leaving = False
-        self._pauses = 0
-        self._not_before = 0.0
         self._clock_warned = False
         self._waiting: dict[int, datetime] = {}
-        self._acceptances = 0
-        self._threw: dict[int, int] = {}  # rows that threw while everything did, and the acceptances until then
         # What the status file shows:
         self.pending = dict.fromkeys(PRIORITIES, 0)
         self.failed = 0
         self.last_sent_at: datetime | None = None
-        self.recent_errors: deque[OutboxError] = deque(maxlen=RECENT_ERRORS)
         self.answers = 0  # of the hub, whatever they were: a sign of life
         self.takes_no_rows = False  # the hub knows neither of the two methods
-        self.throws_for_everything = False  # the hub answers every row with an error
 
     # ── the loops ─────────────────────────────────────────────────────────────────────────────────────────────────
     async def run(self) -> None:
@@ -239,8 +225,8 @@ class Uplink:
         """Until there is something to do."""
         now = self._clock.monotonic()
         expiry = self._queue.next_expiry(now)
-        if self._not_before > now:
-            expiry = min(expiry, self._not_before - now) if expiry is not None else self._not_before - now
+        if self._judge.not_before > now:
+            expiry = min(expiry, self._judge.not_before - now) if expiry is not None else self._judge.not_before - now
         self._load.set()
         try:
             async with asyncio.timeout(expiry):
@@ -257,7 +243,7 @@ class Uplink:
             self._leaving
             or self._window >= window
             or self._undurable >= window + UNDURABLE_BATCHES
-            or now < self._not_before
+            or now < self._judge.not_before
             or session.loss is not None
         ):
             return []
@@ -284,14 +270,14 @@ class Uplink:
 
     # ── one batch ─────────────────────────────────────────────────────────────────────────────────────────────────
     async def _deliver(self, session: HubSession, rows: list[OutboxRow]) -> None:
-        delivery = _Delivery(rows)
+        delivery = Delivery(rows)
         try:
             try:
                 await self._send_rows(session, rows, delivery)
             finally:
                 self._window -= 1
                 self._wake.set()
-            self._blame(delivery)
+            self._judge.blame(delivery)
             await self._decide(delivery)
         finally:
             self._undurable -= 1
@@ -300,14 +286,14 @@ class Uplink:
                     self._back(row, delivery)
             self._wake.set()
 
-    def _back(self, row: OutboxRow, delivery: _Delivery) -> None:
+    def _back(self, row: OutboxRow, delivery: Delivery) -> None:
         if not self.limiter.suspect(row.id) and row.id not in delivery.aside:
             self._queue.back(row)
             return
         self._waiting[row.id] = row.created
         self._queue.wait(row, self._clock.monotonic() + self._sync.retry_base_seconds)
 
-    async def _decide(self, delivery: _Delivery) -> None:
+    async def _decide(self, delivery: Delivery) -> None:
         """Make the outcomes durable; only then do they count."""
         if not delivery.outcomes:
             return
@@ -330,7 +316,7 @@ class Uplink:
                 self._queue.hold(row.entity)
         self._on_change()
 
-    async def _send_rows(self, session: HubSession, rows: list[OutboxRow], delivery: _Delivery) -> None:
+    async def _send_rows(self, session: HubSession, rows: list[OutboxRow], delivery: Delivery) -> None:
         rows = [row for row in rows if self._sendable(session, row, delivery)]
         if not rows:
             return
@@ -352,12 +338,12 @@ class Uplink:
         except MessageTooLarge as error:
             await self._halve(session, rows, delivery, error)
         except UnreadableVerdictError as error:
-            self._pause(str(error))
+            self._judge.pause(str(error))
         except HubError:  # the connection is gone: they go again, at no cost
             return
         else:
             await self._passed(session, size, len(rows))
-            self._judge(rows, verdicts, delivery)
+            self._judge.judge(rows, verdicts, delivery)
             accepted = sum(outcome.status == "sent" for _, outcome in delivery.outcomes)
             self._log.info(
                 "batch_sent", rows=len(rows), first_id=rows[0].id, last_id=rows[-1].id, bytes=size,
@@ -365,7 +351,7 @@ class Uplink:
                 milliseconds=round((self._clock.monotonic() - began) * 1000, 1),
             )  # fmt: skip
 
-    def _sendable(self, session: HubSession, row: OutboxRow, delivery: _Delivery) -> bool:
+    def _sendable(self, session: HubSession, row: OutboxRow, delivery: Delivery) -> bool:
         """Whether this row can go out at all; one that never can is failed here."""
         if row.entity in delivery.stopped:
             return False
@@ -380,7 +366,7 @@ class Uplink:
             reason = f"the hub closes the connection whenever it is sent this row ({size} bytes)"
         else:
             return True
-        self._fail(row, reason, delivery)
+        self._judge.fail(row, reason, delivery)
         return False
 
     async def _stand_alone(self, row: OutboxRow) -> None:
@@ -426,7 +412,7 @@ class Uplink:
         except StorageError as error:  # it is learned again
             self._log.warning("message_limit_not_kept", error=str(error))
 
-    async def _halve(self, session: HubSession, rows: list[OutboxRow], delivery: _Delivery, error: HubError) -> None:
+    async def _halve(self, session: HubSession, rows: list[OutboxRow], delivery: Delivery, error: HubError) -> None:
         """The hub threw: which row is at fault nobody says, so each half goes for itself, down to the row that stands alone."""
         if len(rows) == 1:
             delivery.throws(rows[0], str(error))
@@ -436,25 +422,25 @@ class Uplink:
         if session.loss is None:
             await self._send_rows(session, rows[middle:], delivery)
 
-    async def _send_singly(self, session: HubSession, rows: list[OutboxRow], delivery: _Delivery) -> None:
+    async def _send_singly(self, session: HubSession, rows: list[OutboxRow], delivery: Delivery) -> None:
         """For a hub without `SendSyncBatch`: entities side by side, an entity's rows one after the other."""
         chains: dict[Entity, list[OutboxRow]] = {}
         for row in rows:
             chains.setdefault(row.entity, []).append(row)
         if session.lacks(SEND_ITEM):
             self.takes_no_rows = True
-            self._pause(f"the hub has neither {SEND_BATCH} nor {SEND_ITEM}")
+            self._judge.pause(f"the hub has neither {SEND_BATCH} nor {SEND_ITEM}")
             return
         await asyncio.gather(*(self._send_chain(session, chain, delivery) for chain in chains.values()))
 
-    async def _send_chain(self, session: HubSession, rows: list[OutboxRow], delivery: _Delivery) -> None:
+    async def _send_chain(self, session: HubSession, rows: list[OutboxRow], delivery: Delivery) -> None:
         for row in rows:
             size = session.encoded_size(SEND_ITEM, len(row.encoded))
             try:
                 verdicts = read_verdicts(await self._invoke(session, SEND_ITEM, row.encoded, size, [row]))
             except MethodMissing:
                 self.takes_no_rows = True
-                self._pause(f"the hub has neither {SEND_BATCH} nor {SEND_ITEM}")
+                self._judge.pause(f"the hub has neither {SEND_BATCH} nor {SEND_ITEM}")
                 return
             except InvocationTimeout as error:
                 await session.drop(str(error))
@@ -463,120 +449,14 @@ class Uplink:
                 delivery.throws(row, str(error))
                 return
             except UnreadableVerdictError as error:
-                self._pause(str(error))
+                self._judge.pause(str(error))
                 return
             except HubError:
                 return
             await self._passed(session, size, 1)
-            self._judge([row], verdicts, delivery)
+            self._judge.judge([row], verdicts, delivery)
             if row.entity in delivery.stopped:
                 return
-
-    # ── verdicts ──────────────────────────────────────────────────────────────────────────────────────────────────
-    def _judge(self, rows: Sequence[OutboxRow], verdicts: list[Verdict] | None, delivery: _Delivery) -> None:
-        stamp = iso_ms(self._clock.now())
-        if verdicts is None:
-            self._pauses = 0
-            for row in rows:
-                delivery.add(row, Outcome(row.id, row.correlation_id, "sent", row.attempts, None, None, stamp))
-            return
-        verdict_on = verdicts_by_row(verdicts)
-        decided = False
-        for row in rows:
-            verdict = verdict_on(row.correlation_id)
-            decided = decided or verdict is not None
-            if verdict is not None and verdict.success:
-                delivery.add(row, Outcome(row.id, row.correlation_id, "sent", row.attempts, None, None, stamp))
-            elif row.entity in delivery.stopped:
-                continue  # refused for the sake of an earlier row: it goes again after that one, and that was no attempt
-            elif verdict is None:
-                delivery.stopped.add(row.entity)  # not processed
-            elif verdict.retryable:
-                self._refuse(row, verdict.error or "refused without a reason", delivery)
-            else:
-                self._fail(row, verdict.error or "refused for good, without a reason", delivery, row.attempts + 1)
-        if decided:
-            self._pauses = 0
-            return
-        delivery.aside.update(row.id for row in rows)  # others go first: the hub may decide on those
-        if self._pauses:
-            self._pause("the hub's verdicts name none of the rows that were sent")
-        self._pauses += 1
-
-    def _blame(self, delivery: _Delivery) -> None:
-        """Whose fault a throw is nobody says.
-
-        Where the hub took another row meanwhile it is the row's, and costs an attempt; where it throws for everything (its own database
-        may be down) it is the hub's: the rows wait, at no cost, and others are tried.
-        """
-        if any(outcome.status == "sent" for _, outcome in delivery.outcomes):
-            self._acceptances += 1
-            self.throws_for_everything = False
-        elif len(delivery.thrown) > 1:
-            self.throws_for_everything = True
-        for row, error in delivery.thrown:
-            before = self._threw.pop(row.id, None)
-            if not self.throws_for_everything or (before is not None and before < self._acceptances):
-                self._refuse(row, error, delivery)
-            else:
-                self._threw[row.id] = self._acceptances
-                self._postpone(row, error, delivery)
-        if len(self._threw) > REMEMBERED_THROWS:
-            self._threw.clear()
-        if delivery.thrown and self.throws_for_everything:
-            self._pause("the hub throws for every row")
-
-    def _postpone(self, row: OutboxRow, error: str, delivery: _Delivery) -> None:
-        delay = self._sync.retry_base_seconds * (1 + RETRY_JITTER * self._random.random())
-        delivery.delays[row.id] = delay
-        delivery.add(row, self._outcome(row, "pending", row.attempts, error, self._clock.now() + timedelta(seconds=delay)))
-        self._note(row, error, "row_postponed", retry_in_seconds=round(delay, 1))
-
-    def _refuse(self, row: OutboxRow, error: str, delivery: _Delivery) -> None:
-        """Contract, sending law 6: `base * 2^(n-1)`, capped, jittered; after `max_attempts` it is failed."""
-        attempts = row.attempts + 1
-        if attempts >= self._sync.max_attempts:
-            self._fail(row, error, delivery, attempts)
-            return
-        delay = min(self._sync.retry_max_seconds, self._sync.retry_base_seconds * 2 ** (attempts - 1))
-        delay *= 1 + RETRY_JITTER * self._random.random()
-        delivery.stopped.add(row.entity)
-        delivery.delays[row.id] = delay
-        delivery.add(row, self._outcome(row, "pending", attempts, error, self._clock.now() + timedelta(seconds=delay)))
-        self._note(row, error, "row_refused", attempts=attempts, retry_in_seconds=round(delay, 1))
-
-    def _fail(self, row: OutboxRow, error: str, delivery: _Delivery, attempts: int | None = None) -> None:
-        delivery.stopped.add(row.entity)  # for this batch: the verdicts on its later rows may owe to this one
-        delivery.add(row, self._outcome(row, "failed", row.attempts if attempts is None else attempts, error))
-        self._note(row, error, "row_failed", hint="syncd outbox retry brings it back")
-
-    def _note(self, row: OutboxRow, error: str, event: str, **more: object) -> None:
-        # A till may have stored a BLOB where text belongs, and just that may be the error.
-        kind, correlation_id = str(row.entity_type), str(row.correlation_id)
-        self._log.warning(
-            event,
-            id=row.id,
-            entity_type=kind,
-            entity_id=row.entity_id,
-            correlation_id=correlation_id,
-            error=error,
-            **more,
-        )
-        self.recent_errors.append(OutboxError(self._clock.now(), kind, row.entity_id, correlation_id, error, final=event == "row_failed"))
-
-    def _outcome(self, row: OutboxRow, status: str, attempts: int, error: str | None, retry_at: datetime | None = None) -> Outcome:
-        return Outcome(
-            id=row.id, correlation_id=row.correlation_id, status=status, attempts=attempts,
-            next_attempt_at=iso_ms(retry_at) if retry_at else None,
-            last_error=error[:MAX_ERROR_CHARACTERS] if error else None, decided_at=iso_ms(self._clock.now()),
-        )  # fmt: skip
-
-    def _pause(self, reason: str) -> None:
-        """The hub answers and decides nothing: ask again later, ever more slowly, at no row's cost."""
-        seconds = PAUSE_SECONDS[min(self._pauses, len(PAUSE_SECONDS) - 1)]
-        self._pauses += 1
-        self._not_before = self._clock.monotonic() + seconds
-        self._log.warning("hub_decides_nothing", reason=reason, retry_in_seconds=seconds)
 
     async def drain(self, seconds: float) -> None:
         """Take nothing more, and wait so long at most until what is in flight is back and durable."""
@@ -601,37 +481,18 @@ class Uplink:
         """Nothing is in flight, and nothing waits to be made durable."""
         return self._undurable == 0
 
+    @property
+    def recent_errors(self) -> deque[OutboxError]:
+        """What was refused or failed last."""
+        return self._judge.recent_errors
+
+    @property
+    def throws_for_everything(self) -> bool:
+        """The hub answers every row with an error."""
+        return self._judge.throws_for_everything
+
     def oldest_pending(self) -> datetime | None:
         """When the oldest row that waits was written, as far as it is in memory."""
         moments = [row.created for row in self._queue.rows_in_memory()]
         moments += self._waiting.values()
         return min(moments, default=None) if self.total_pending else None
-
-
-class _Delivery:
-    """What becomes of one batch.
-
-    Attributes:
-        stopped: entities of which nothing more may be sent in this batch.
-        landed: rows whose outcome is durable; the others go back to the queue.
-        delays: seconds until the retry of a refused row.
-        thrown: rows that stood alone when the hub threw, and its words.
-        aside: rows that the hub said nothing about: they go again, but not at once.
-    """
-
-    def __init__(self, rows: Sequence[OutboxRow]) -> None:
-        self.rows = rows
-        self.outcomes: list[tuple[OutboxRow, Outcome]] = []
-        self.stopped: set[Entity] = set()
-        self.landed: set[int] = set()
-        self.delays: dict[int, float] = {}
-        self.thrown: list[tuple[OutboxRow, str]] = []
-        self.aside: set[int] = set()
-
-    def throws(self, row: OutboxRow, error: str) -> None:
-        """The hub threw for this row alone."""
-        self.stopped.add(row.entity)
-        self.thrown.append((row, error))
-
-    def add(self, row: OutboxRow, outcome: Outcome) -> None:
-        self.outcomes.append((row, outcome))
