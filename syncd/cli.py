@@ -139,7 +139,7 @@ def outbox() -> None:
 def outbox_list(config_file: Path | None, wanted: str, limit: int, *, as_json: bool) -> int:
     """Show rows without their payload: what goes out next, what failed first, what was sent last."""
     from syncd.config import load_settings  # noqa: PLC0415
-    from syncd.managetable import show_rows  # noqa: PLC0415
+    from syncd.outboxtable import show_rows  # noqa: PLC0415
     from syncd.store.manage import OutboxManager  # noqa: PLC0415
 
     with OutboxManager(load_settings(config_file).database) as manager:
