@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support.certificates import Authority
 from tests.support.fault_proxy import FaultProxy
 from tests.support.fault_table import SCENARIOS, Scenario, Stage
 from tests.support.refhub import RefHub
@@ -107,6 +108,26 @@ async def test_a_hub_that_misbehaves_batch_by_batch_gets_everything(stage: Stage
     await stage.faults(**faults)
     await stage.daemon.start()
     await all_arrived_once_and_in_order(stage)
+
+
+async def test_a_wrong_certificate_is_said_and_mended_by_a_reload(tmp_path: Path) -> None:
+    authority, other = Authority(tmp_path), Authority(tmp_path, "Other CA")
+    certificate, key = authority.issue("hq")
+    async with RefHub(f"--cert={certificate}", f"--key={key}", ssl=False) as hub:
+        store = Store(tmp_path, hub.url(), **QUICK, hub__ca_file=str(other.file))
+        await store.create()
+        store.sell_many(ROWS)
+        async with store.running() as daemon:
+            await until(says(store, "certificate"), "the status file says that the certificate is not trusted")
+            assert int((await hub.state())["connects"]) == 0
+            store.write_config(hub__ca_file=str(authority.file))
+            daemon.reload()
+
+            async def everything() -> bool:
+                return int((await hub.state())["unique"]) == ROWS
+
+            await until(everything, "every row is at HQ")
+            assert any("certificate" in line["reason"] for line in store.events("hub_connect_failed"))
 
 
 async def test_random_cuts_under_load_in_both_directions_lose_and_double_nothing(stage: Stage) -> None:
