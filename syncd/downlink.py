@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from syncd.clock import iso_ms
 from syncd.errors import HubError, InvocationError, InvocationTimeout, MessageTooLarge, MethodMissing, StorageError
-from syncd.messages import any_case, batch_sync_request, sync_ack
-from syncd.store.catalog import ENTITY_TYPES, MalformedError, Update, entity_type_of, json_text, read_update
-from syncd.store.database import storable
+from syncd.inbound import REQUEST, UnreadableResponseError, correlation_id_of, messages_of, raw_text, read_page, update_of_item
+from syncd.messages import batch_sync_request, sync_ack
+from syncd.store.catalog import ENTITY_TYPES, MalformedError, Update, read_update
 from syncd.store.inbox import Quarantined
-from syncd.store.times import for_the_wire, parse_time, sortable
-from syncd.wire import parse_json
+from syncd.store.times import for_the_wire, parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
     from syncd.store.catalog import EntityType
     from syncd.store.inbox import Inbox
 
-REQUEST = "RequestBatchSync"
 ACKNOWLEDGE = "Acknowledge"
 ACKNOWLEDGE_BATCH = "AcknowledgeBatch"
 RETRY_SECONDS = 1.0  # a database that cannot be written is tried again this often
@@ -125,14 +123,14 @@ class Downlink:
     # ── receiving ─────────────────────────────────────────────────────────────────────────────────────────────────
     def _receiver(self, entity_type: EntityType) -> Callable[[list[Any], bool], Any]:
         async def receive(arguments: list[Any], wants_result: bool) -> object:
-            messages, many = _messages(arguments)
+            messages, many = messages_of(arguments)
             items = [self._read(entity_type.method, message, lambda m: read_update(entity_type, m)) for message in messages]
             return await self._accept(items, messages, many=many, wants_result=wants_result)
 
         return receive
 
     async def _receive_item(self, arguments: list[Any], wants_result: bool) -> object:
-        messages, many = _messages(arguments)
+        messages, many = messages_of(arguments)
         items = [self._read("ReceiveSyncItem", message, update_of_item) for message in messages]
         return await self._accept(items, messages, many=many, wants_result=wants_result)
 
@@ -140,13 +138,13 @@ class Downlink:
         try:
             return read(message)
         except MalformedError as error:
-            self._log.warning("update_malformed", method=method, correlation_id=_correlation_id(message), reason=str(error))
-            return Quarantined(method, _correlation_id(message), str(error), _raw(message))
+            self._log.warning("update_malformed", method=method, correlation_id=correlation_id_of(message), reason=str(error))
+            return Quarantined(method, correlation_id_of(message), str(error), raw_text(message))
 
     def _accept(
         self, items: list[Update | Quarantined], messages: list[Any], *, many: bool, wants_result: bool
     ) -> asyncio.Future[list[dict[str, object]]] | Any:
-        ids = [_correlation_id(message) for message in messages]
+        ids = [correlation_id_of(message) for message in messages]
         done = self._enqueue(items, ids, "live", acknowledge=not wants_result)
         return _result(done, many=many, wants_result=wants_result)
 
@@ -299,7 +297,7 @@ class Downlink:
                 self._log.warning("catch_up_unavailable", reason=self.catch_up_error)
             except InvocationTimeout as error:
                 await session.drop(str(error))
-            except (InvocationError, MessageTooLarge, _UnreadableResponseError) as error:
+            except (InvocationError, MessageTooLarge, UnreadableResponseError) as error:
                 self.catch_up_error = f"the catch-up failed: {error}"
                 self.caught_up = False
                 wait = CATCH_UP_RETRY_SECONDS
@@ -324,11 +322,11 @@ class Downlink:
             request = batch_sync_request(
                 self._store_id, cursor, self._since(cursor, first), list(self._sync.entity_types), self._sync.pull_batch_size
             )
-            page = _read_page(await session.invoke(REQUEST, request))
+            page = read_page(await session.invoke(REQUEST, request))
             updates = [self._read(REQUEST, item, update_of_item) for item in page.items]
             moved = page.next_cursor if page.next_cursor is not None and page.next_cursor != stored else None
             if updates or moved is not None:
-                waiting.append(self._enqueue(updates, [_correlation_id(item) for item in page.items], "catchup", cursor=moved))
+                waiting.append(self._enqueue(updates, [correlation_id_of(item) for item in page.items], "catchup", cursor=moved))
                 stored = moved or stored
             items, pages = items + len(updates), pages + 1
             if len(waiting) > PAGES_AHEAD:
@@ -336,7 +334,7 @@ class Downlink:
             if not page.has_more:
                 break
             if page.next_cursor is None or (page.next_cursor == cursor and not first):
-                raise _UnreadableResponseError("the hub says that there is more, and gives no new cursor")
+                raise UnreadableResponseError("the hub says that there is more, and gives no new cursor")
             cursor, first = page.next_cursor, False
         for done in waiting:
             await done
@@ -357,92 +355,8 @@ class Downlink:
             return for_the_wire(cursor)
 
 
-class _UnreadableResponseError(ValueError):
-    """The hub's answer to a catch-up request is none that the contract knows, or says that it failed."""
-
-
-@dataclass(frozen=True, slots=True)
-class _PageOfFeed:
-    items: list[Any]
-    has_more: bool
-    next_cursor: str | None
-
-
-def _read_page(answer: object) -> _PageOfFeed:
-    if not isinstance(answer, dict):
-        raise _UnreadableResponseError(f"{REQUEST} was answered with {type(answer).__name__}, not with a BatchSyncResponse")
-    names = any_case(answer)
-    if names.get("success") is False:
-        raise _UnreadableResponseError(str(names.get("errormessage") or "the hub says success = false, without a reason"))
-    items = names.get("items")
-    cursor = names.get("nextcursor")
-    if items is not None and not isinstance(items, list):
-        raise _UnreadableResponseError("items is not a list")
-    if cursor is not None and not isinstance(cursor, str | int):
-        raise _UnreadableResponseError("nextCursor is neither text nor a number")
-    return _PageOfFeed(items or [], names.get("hasmore") is True, None if cursor is None else storable(str(cursor)))
-
-
-def update_of_item(item: object) -> Update:
-    """The update in a `SyncItem`, whose payload is one of the four messages as JSON text.
-
-    Raises:
-        MalformedError: says what is wrong with it.
-    """
-    if not isinstance(item, dict):
-        raise MalformedError("a SyncItem must be an object")
-    names = any_case(item)
-    entity_type = entity_type_of(names.get("entitytype"))
-    delete = str(names.get("operation", "")).lower() == "delete"
-    payload = names.get("payload")
-    if isinstance(payload, str) and payload.strip():
-        try:
-            payload = parse_json(payload)
-        except ValueError as error:
-            raise MalformedError(f"the payload is not JSON: {error}") from None
-    elif delete and not payload:
-        payload = {}
-    if isinstance(payload, dict):
-        payload = _with_what_the_item_says(entity_type, payload, names, delete=delete)
-    return read_update(entity_type, payload, delete=delete)
-
-
-def _with_what_the_item_says(entity_type: EntityType, payload: dict[str, Any], names: dict[str, Any], *, delete: bool) -> dict[str, Any]:
-    known = any_case(payload)
-    added: dict[str, Any] = {}
-    if known.get("correlationid") is None and isinstance(names.get("correlationid"), str) and names["correlationid"]:
-        added["correlationId"] = names["correlationid"]
-    if delete:  # it may say no more than which row, and when
-        identifier = entity_type.fields[0].wire
-        if known.get(identifier.lower()) is None and names.get("entityid") is not None:
-            added[identifier] = names["entityid"]
-        timestamp = names.get("timestamp")
-        if known.get("updatedat") is None and known.get("version") is None and isinstance(timestamp, str) and sortable(timestamp):
-            added["updatedAt"] = timestamp
-    return {**payload, **added} if added else payload
-
-
 async def _result(done: asyncio.Future[list[dict[str, object]]], *, many: bool, wants_result: bool) -> object:
     acks = await done
     if not wants_result:
         return None
     return acks if many else acks[0]
-
-
-def _messages(arguments: list[Any]) -> tuple[list[Any], bool]:
-    """One message or a list of them; several arguments are taken as a list, too."""
-    if len(arguments) == 1 and isinstance(arguments[0], list):
-        return arguments[0], True
-    return arguments, len(arguments) != 1
-
-
-def _correlation_id(message: object) -> str | None:
-    identifier = any_case(message).get("correlationid") if isinstance(message, dict) else None
-    return storable(identifier) if isinstance(identifier, str) and identifier else None
-
-
-def _raw(message: object) -> str:
-    try:
-        return json_text(message)
-    except MalformedError:  # half a surrogate pair, or nested without end: as Python shows it
-        return ascii(message)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from syncd.clock import iso_ms
 from syncd.errors import ConfigurationError
+from syncd.store.catalog import ENTITY_TYPES
 
 if TYPE_CHECKING:
     import sqlite3
@@ -15,98 +16,15 @@ if TYPE_CHECKING:
     from syncd.clock import Clock
     from syncd.store.database import Database
 
+NOT_NULL = frozenset(("entity_type", "entity_id", "operation", "payload", "priority", "correlation_id", "status"))
+OUTBOX_COLUMNS = NOT_NULL | frozenset(("id", "created_at", "attempts", "next_attempt_at", "last_error", "sent_at"))
 # What a table must have so that we can work with it, where a POS made it before us.
 REQUIRED_COLUMNS: dict[str, dict[str, frozenset[str]]] = {
-    "outbox": {
-        "sync_outbox": frozenset(
-            [
-                "id",
-                "entity_type",
-                "entity_id",
-                "operation",
-                "payload",
-                "priority",
-                "correlation_id",
-                "created_at",
-                "status",
-                "attempts",
-                "next_attempt_at",
-                "last_error",
-                "sent_at",
-            ]
-        ),
-    },
-    "store": {
-        "products": frozenset(
-            [
-                "product_id",
-                "sku",
-                "name",
-                "barcode",
-                "description",
-                "category",
-                "unit",
-                "tax_rate",
-                "is_active",
-                "is_deleted",
-                "version",
-                "updated_at",
-                "correlation_id",
-                "extra",
-                "applied_at",
-            ]
-        ),
-        "prices": frozenset(
-            [
-                "product_id",
-                "price_list",
-                "price",
-                "currency",
-                "cost_price",
-                "effective_from",
-                "effective_to",
-                "is_deleted",
-                "version",
-                "updated_at",
-                "correlation_id",
-                "extra",
-                "applied_at",
-            ]
-        ),
-        "inventory": frozenset(
-            [
-                "product_id",
-                "location_id",
-                "quantity_on_hand",
-                "reorder_level",
-                "is_deleted",
-                "version",
-                "updated_at",
-                "correlation_id",
-                "extra",
-                "applied_at",
-            ]
-        ),
-        "transactions": frozenset(
-            [
-                "transaction_id",
-                "store_id",
-                "type",
-                "total",
-                "currency",
-                "occurred_at",
-                "payload",
-                "is_deleted",
-                "version",
-                "updated_at",
-                "correlation_id",
-                "extra",
-                "applied_at",
-            ]
-        ),
-    },
+    "outbox": {"sync_outbox": OUTBOX_COLUMNS},
+    "store": {kind.table: frozenset(kind.columns) for kind in ENTITY_TYPES},
     "journal": {},
 }
+KEYS = {kind.table: list(kind.keys) for kind in ENTITY_TYPES}
 
 _RECORD = """
 CREATE TABLE IF NOT EXISTS sync_schema (
@@ -166,13 +84,6 @@ def statements(script: str) -> list[str]:
 
 
 _OBJECT = re.compile(r"\s*(?:--.*\n\s*)*CREATE (?:TABLE|INDEX|VIEW) IF NOT EXISTS (\w+)", re.IGNORECASE)
-NOT_NULL = frozenset(["entity_type", "entity_id", "operation", "payload", "priority", "correlation_id", "status"])
-KEYS = {
-    "products": ["product_id"],
-    "prices": ["product_id", "price_list"],
-    "inventory": ["product_id", "location_id"],
-    "transactions": ["transaction_id"],
-}
 
 
 def _require_our_make(connection: sqlite3.Connection, path: object, component: str) -> None:
