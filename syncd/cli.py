@@ -210,7 +210,10 @@ def devhub(port: int, push_file: Path | None, faults: tuple[str, ...], *, json_o
 
     from syncd.devhub.command import run_devhub  # noqa: PLC0415
 
-    return _exit_code(asyncio.run(run_devhub(port=port, push_file=push_file, faults=list(faults), json_output=json_output)))
+    try:
+        return _exit_code(asyncio.run(run_devhub(port=port, push_file=push_file, faults=list(faults), json_output=json_output)))
+    except ValueError as error:  # a fault or a push file that nobody can read
+        raise click.UsageError(str(error)) from error
 
 
 def _status_file(status_file: Path | None, config_file: Path | None) -> Path:
