@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from syncd import __version__
-from syncd.status.verdict import find_status_file, judge
+from syncd.status.reader import find_status_file, judge
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 FILE = click.Path(path_type=Path)
@@ -48,7 +48,7 @@ def run(config_file: Path | None) -> int:
     import uvloop  # noqa: PLC0415
 
     from syncd.clock import SystemClock  # noqa: PLC0415
-    from syncd.config import load_settings  # noqa: PLC0415
+    from syncd.config.settings import load_settings  # noqa: PLC0415
 
     settings = load_settings(config_file)
 
@@ -71,7 +71,7 @@ def check(config_file: Path | None, *, ask_hub: bool) -> int:
     \b
     Example:  syncd check --hub
     """
-    from syncd.check import check_all  # noqa: PLC0415
+    from syncd.commands.check import check_all  # noqa: PLC0415
 
     first_failure = 0
     for finding in check_all(config_file, ask_hub=ask_hub):
@@ -138,11 +138,11 @@ def outbox() -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def outbox_list(config_file: Path | None, wanted: str, limit: int, *, as_json: bool) -> int:
     """Show rows without their payload: what goes out next, what failed first, what was sent last."""
-    from syncd.config import load_settings  # noqa: PLC0415
-    from syncd.outboxtable import show_rows  # noqa: PLC0415
-    from syncd.store.manage import OutboxManager  # noqa: PLC0415
+    from syncd.commands.outbox_table import show_rows  # noqa: PLC0415
+    from syncd.config.settings import load_settings  # noqa: PLC0415
+    from syncd.store.admin import OutboxAdmin  # noqa: PLC0415
 
-    with OutboxManager(load_settings(config_file).database) as manager:
+    with OutboxAdmin(load_settings(config_file).database) as manager:
         show_rows(manager.rows(wanted, limit), as_json=as_json)
     return 0
 
@@ -153,12 +153,12 @@ def outbox_list(config_file: Path | None, wanted: str, limit: int, *, as_json: b
 @click.argument("ids", nargs=-1, type=int, metavar="[ID]...")
 def outbox_retry(config_file: Path | None, ids: tuple[int, ...], *, every: bool) -> int:
     """Bring failed rows back, with all their attempts; rows that wait for a retry go at once. IDs are those of `syncd outbox list`."""
-    from syncd.config import load_settings  # noqa: PLC0415
-    from syncd.store.manage import OutboxManager  # noqa: PLC0415
+    from syncd.config.settings import load_settings  # noqa: PLC0415
+    from syncd.store.admin import OutboxAdmin  # noqa: PLC0415
 
     if every == bool(ids):
         raise click.UsageError("name the rows by their ids, or say --all")
-    with OutboxManager(load_settings(config_file).database) as manager:
+    with OutboxAdmin(load_settings(config_file).database) as manager:
         return _changed(manager.retry(None if every else ids), None if every else len(ids), "will be sent again")
 
 
@@ -167,10 +167,10 @@ def outbox_retry(config_file: Path | None, ids: tuple[int, ...], *, every: bool)
 @click.argument("ids", nargs=-1, type=int, required=True, metavar="ID...")
 def outbox_cancel(config_file: Path | None, ids: tuple[int, ...]) -> int:
     """Take pending or failed rows out of the queue for good; HQ never hears of them. Rows that HQ has stay as they are."""
-    from syncd.config import load_settings  # noqa: PLC0415
-    from syncd.store.manage import OutboxManager  # noqa: PLC0415
+    from syncd.config.settings import load_settings  # noqa: PLC0415
+    from syncd.store.admin import OutboxAdmin  # noqa: PLC0415
 
-    with OutboxManager(load_settings(config_file).database) as manager:
+    with OutboxAdmin(load_settings(config_file).database) as manager:
         return _changed(manager.cancel(ids), len(ids), "cancelled")
 
 
@@ -189,7 +189,7 @@ def demo() -> int:
     \b
     Example:  syncd demo
     """
-    from syncd.demo import run_demo  # noqa: PLC0415
+    from syncd.commands.demo import run_demo  # noqa: PLC0415
 
     return _exit_code(run_demo())
 
@@ -208,7 +208,7 @@ def devhub(port: int, push_file: Path | None, faults: tuple[str, ...], *, json_o
     """
     import asyncio  # noqa: PLC0415
 
-    from syncd.devhub.command import run_devhub  # noqa: PLC0415
+    from syncd.commands.devhub import run_devhub  # noqa: PLC0415
 
     try:
         return _exit_code(asyncio.run(run_devhub(port=port, push_file=push_file, faults=list(faults), json_output=json_output)))

@@ -17,27 +17,27 @@ import structlog
 
 from syncd import __version__
 from syncd.clock import SystemClock
-from syncd.config import load_settings
-from syncd.downlink import Downlink
+from syncd.config.settings import load_settings
+from syncd.downlink.downlink import Downlink
+from syncd.downlink.notifications import Notifications
 from syncd.errors import ExitCode, StorageError, SyncdError
 from syncd.heartbeat import HeartbeatLoop
 from syncd.hub.supervisor import Hub
 from syncd.log import set_up_logging
-from syncd.messages import encode_item
-from syncd.notices import Notices
 from syncd.status.file import StatusWriter
 from syncd.status.report import Report
-from syncd.store.change import ChangeSignal
 from syncd.store.checkpoint import keep_checkpointed
-from syncd.store.files import StoreFiles, StoreLock, open_store
+from syncd.store.commit_signal import CommitSignal
 from syncd.store.inbox import Inbox
 from syncd.store.journal import Journal
-from syncd.store.marking import Marker
+from syncd.store.opening import StoreFiles, StoreLock, open_store
 from syncd.store.outbox import OutboxReader
 from syncd.store.retention import Retention
+from syncd.store.status_marks import StatusMarks
 from syncd.systemd import Notifier
-from syncd.uplink import Uplink
-from syncd.watch import Watch
+from syncd.uplink.uplink import Uplink
+from syncd.watchdog import Watchdog
+from syncd.wire.messages import encode_item
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from syncd.clock import Clock
-    from syncd.config import Settings
+    from syncd.config.settings import Settings
     from syncd.hub.session import HubSession
 
 DRAIN_SECONDS = 10.0  # for what is in flight when we are told to stop; systemd's own patience is 30 s
@@ -155,7 +155,7 @@ class Daemon:
             },
             on_change=touch,
         )  # fmt: skip
-        Notices(hub, self.report, clock, log)
+        Notifications(hub, self.report, clock, log)
 
         async def greet(session: HubSession) -> None:
             downlink.connected()  # the catch-up begins as soon as the session is handed out
@@ -163,14 +163,14 @@ class Daemon:
 
         hub.on_connected(greet)
         hub.status.on_change.append(touch)
-        watch = Watch(
+        watch = Watchdog(
             self.report, hub, uplink, downlink, heartbeat, journal, files, self._notifier, clock, log, self._troubles,
             settings.hub.invocation_timeout_seconds,
         )  # fmt: skip
         status = StatusWriter(self.report, settings, clock, log, watch.collect)
-        marker = Marker(files.outbox, journal, clock, self._trouble("outbox marks"))
+        marker = StatusMarks(files.outbox, journal, clock, self._trouble("outbox marks"))
         retention = Retention(files.outbox, files.store, settings.sync.retention_days, clock, self._trouble("retention"))
-        change = ChangeSignal(files.reader, clock, uplink.changed)
+        change = CommitSignal(files.reader, clock, uplink.changed)
         loops: dict[str, Coroutine[Any, Any, object]] = {
             "journal": journal.run(), "marker": marker.run(), "retention": retention.run(), "change": change.run(), "uplink": uplink.run(),
             "downlink": downlink.run(), "heartbeat": heartbeat.run(), "hub": hub.run(), "status": status.run(), "watch": watch.run(),

@@ -17,10 +17,10 @@ from yarl import URL
 
 from syncd import __version__
 from syncd.errors import ConnectionFailed
+from syncd.hub.connect_errors import explain, status_error
 from syncd.hub.proxy import proxy_for
-from syncd.hub.reasons import explain, status_error
 from syncd.hub.url import check_url, has_parameter, is_secure, negotiate_url, place, shown, with_parameter, with_scheme
-from syncd.wire import parse_json
+from syncd.wire.json import parse_json
 
 if TYPE_CHECKING:
     import ssl

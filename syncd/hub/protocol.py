@@ -32,7 +32,7 @@ from pysignalr.messages import (
 from pysignalr.protocol.json import JSONProtocol
 
 from syncd.errors import ConnectionFailed, MessageTooLarge
-from syncd.wire import Number, parse_json
+from syncd.wire.json import Number, parse_json
 
 SEPARATOR = b"\x1e"
 MAX_INBOUND_BYTES = 64 * 1024 * 1024

@@ -11,9 +11,9 @@ import orjson
 from pysignalr.messages import CloseMessage, CompletionMessage, InvocationMessage, Message
 
 from syncd.errors import ClosedByHub, ConnectionLost, HubError, InvocationError, InvocationTimeout, MessageTooLarge, MethodMissing
-from syncd.hub.inbox import Inbox
+from syncd.hub.connection import HubConnection, root_cause
+from syncd.hub.dispatcher import Dispatcher
 from syncd.hub.protocol import Call, HubProtocol, Unreadable, invocation_size
-from syncd.hub.transport import OneShotTransport, foremost
 
 if TYPE_CHECKING:
     import ssl
@@ -60,8 +60,8 @@ class HubSession:
         self._ids = itertools.count(1)
         self._pending: dict[str, asyncio.Future[CompletionMessage | HubError]] = {}
         self._missing: set[str] = set()
-        self._inbox = Inbox(self._answer)
-        self._transport = OneShotTransport(endpoint, HubProtocol(options.max_message_bytes), self._on_message, options=options, tls=tls)
+        self._dispatcher = Dispatcher(self._answer)
+        self._transport = HubConnection(endpoint, HubProtocol(options.max_message_bytes), self._on_message, options=options, tls=tls)
 
     async def run(self, opened: Callable[[], Awaitable[None]]) -> NoReturn:
         """Open the connection and serve it; `opened` runs as soon as invocations may be made, while messages are read.
@@ -83,12 +83,12 @@ class HubSession:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._converse(), name="hub: connection")
-                group.create_task(self._inbox.run(group), name="hub: inbox")
+                group.create_task(self._dispatcher.run(group), name="hub: dispatcher")
                 group.create_task(greet(), name="hub: greeting")
                 await self._until_over()
         except BaseExceptionGroup as errors:
             self._end(ConnectionLost("the connection was given up"))
-            raise foremost(errors) from None
+            raise root_cause(errors) from None
         raise AssertionError("a connection only ends with an error")
 
     async def invoke(self, method: str, *arguments: object, timeout_seconds: float | None = None) -> Any:
@@ -137,11 +137,11 @@ class HubSession:
             TimeoutError: it did not come.
         """
         while True:
-            floods = self._inbox.floods
+            floods = self._dispatcher.floods
             done, _ = await asyncio.wait((answer,), timeout=seconds)
             if done:
                 return answer.result()
-            if not self._inbox.flooded and self._inbox.floods == floods:
+            if not self._dispatcher.flooded and self._dispatcher.floods == floods:
                 raise TimeoutError
 
     async def invoke_encoded(self, method: str, argument_json: bytes, *, timeout_seconds: float | None = None) -> Any:
@@ -205,7 +205,7 @@ class HubSession:
             case CompletionMessage():
                 self._complete(message)
             case Call():
-                await self._inbox.put(message)
+                await self._dispatcher.put(message)
             case CloseMessage():
                 self._end(ClosedByHub(message.error, allow_reconnect=message.allow_reconnect is True))
                 raise self._loss()
@@ -226,7 +226,7 @@ class HubSession:
         if message.kind == 3:
             self._complete(CompletionMessage(message.invocation_id, None, message.reason))
         elif message.kind == 1:
-            await self._inbox.put(Call(message.invocation_id, "", [], unreadable=message.reason))
+            await self._dispatcher.put(Call(message.invocation_id, "", [], unreadable=message.reason))
 
     async def _answer(self, call: Call) -> None:
         """Run a handler; its failure is told to the hub where it waits for a result, and never ends the connection."""

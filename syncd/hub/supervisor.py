@@ -9,8 +9,8 @@ from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
 from syncd.errors import AuthenticationRejected, ConnectionFailed, ConnectionLost, HubError, SyncdError
+from syncd.hub.backoff import Backoff
 from syncd.hub.negotiate import checked_token, negotiate
-from syncd.hub.retry import Backoff
 from syncd.hub.seldom import SeldomLog
 from syncd.hub.session import Handler, HubSession
 from syncd.hub.status import ConnectionStatus

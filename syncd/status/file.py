@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from syncd.clock import Clock
-    from syncd.config import Settings
+    from syncd.config.settings import Settings
     from syncd.status.report import Report
 
 SHORTEST_INTERVAL_SECONDS = 0.25

@@ -23,7 +23,7 @@ from syncd.status.health import assess
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from syncd.config import Settings
+    from syncd.config.settings import Settings
     from syncd.status.progress import Progress
 
 SCHEMA = 1

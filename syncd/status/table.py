@@ -14,7 +14,7 @@ from syncd.status.progress import time_span
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from syncd.status.verdict import Verdict
+    from syncd.status.reader import Verdict
 
 COLOURS = {"healthy": "green", "warning": "yellow", "degraded": "red", "critical": "bold red", "stale": "bold red", "missing": "bold red"}
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import orjson
 
-from syncd.messages import any_case
 from syncd.store.times import sortable
-from syncd.wire import Number
+from syncd.wire.json import Number
+from syncd.wire.messages import any_case
 
 _DECIMAL = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
 _WHOLE = re.compile(r"-?\d{1,64}", re.ASCII)  # Python refuses to read numbers of thousands of digits
@@ -84,7 +84,7 @@ class EntityType:
         )
 
     @cached_property
-    def bury_sql(self) -> str:
+    def tombstone_sql(self) -> str:
         """Turn a row into its tombstone; what it said stays readable."""
         where = " AND ".join(f"{key} = ?" for key in self.keys)
         return (
@@ -162,7 +162,7 @@ class Update:
         key: the values of the table's primary key.
         values: of `EntityType.columns`, without `applied_at`.
         deleted: the row becomes (or stays) a tombstone.
-        bare: a delete that says no more than which row: what the row said stays.
+        key_only: a delete that says no more than which row: what the row said stays.
     """
 
     entity_type: EntityType
@@ -172,7 +172,7 @@ class Update:
     updated_at: str | None
     correlation_id: str | None
     deleted: bool
-    bare: bool
+    key_only: bool
 
 
 def read_update(entity_type: EntityType, message: object, *, delete: bool = False) -> Update:
@@ -213,7 +213,7 @@ def read_update(entity_type: EntityType, message: object, *, delete: bool = Fals
         updated_at=values["updated_at"],  # type: ignore[arg-type]
         correlation_id=values["correlation_id"],  # type: ignore[arg-type]
         deleted=deleted,
-        bare=deleted and any(field.required and values[field.column] is None for field in entity_type.fields),
+        key_only=deleted and any(field.required and values[field.column] is None for field in entity_type.fields),
     )
 
 

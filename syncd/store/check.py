@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from syncd.errors import StorageError
 from syncd.store.database import require_writable, translate
-from syncd.store.migrations import applied_version, require_known
+from syncd.store.migrate import applied_version, require_known
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from syncd.config import Settings
+    from syncd.config.settings import Settings
 
 
 def inspect(settings: Settings) -> str:

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 from syncd.clock import iso_ms
 from syncd.store.catalog import EntityType, Update, is_newer, json_text
 from syncd.store.database import storable
-from syncd.store.pacing import Cost
+from syncd.store.write_budget import Cost
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from syncd.clock import Clock
-    from syncd.store.pacing import TillWriter
+    from syncd.store.write_budget import PacedWriter
 
 CURSOR = "hq"
 _INBOX = """
@@ -56,7 +56,7 @@ class Applied:
 class Inbox:
     """Writes updates into the store's database."""
 
-    def __init__(self, till: TillWriter, clock: Clock) -> None:
+    def __init__(self, till: PacedWriter, clock: Clock) -> None:
         self.till = till
         self._clock = clock
         self._cost = Cost()
@@ -158,7 +158,7 @@ def _write(
 
 def _kind(item: Update | Quarantined) -> EntityType | None:
     """The table that takes it as it is; None for what needs a look of its own."""
-    return None if isinstance(item, Quarantined) or item.bare else item.entity_type
+    return None if isinstance(item, Quarantined) or item.key_only else item.entity_type
 
 
 def _together(
@@ -193,9 +193,9 @@ def _record(item: Update, source: str, stamp: str) -> tuple[object, ...]:
 
 
 def _put(connection: sqlite3.Connection, update: Update, stamp: str) -> None:
-    if update.bare:
+    if update.key_only:
         cursor = connection.execute(
-            update.entity_type.bury_sql, (update.version, update.updated_at, update.correlation_id, stamp, *update.key)
+            update.entity_type.tombstone_sql, (update.version, update.updated_at, update.correlation_id, stamp, *update.key)
         )
         if cursor.rowcount:
             return

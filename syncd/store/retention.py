@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 from syncd.clock import iso_ms
 from syncd.errors import StorageError
 from syncd.store.outbox import MIN_ID
-from syncd.store.pacing import Cost
 from syncd.store.times import sortable
+from syncd.store.write_budget import Cost
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable
 
     from syncd.clock import Clock
-    from syncd.store.pacing import TillWriter
+    from syncd.store.write_budget import PacedWriter
 
 FIRST_SECONDS = 60.0  # after the start, when there is more urgent work
 INTERVAL_SECONDS = 3600.0
@@ -39,7 +39,7 @@ class Retention:
     """
 
     def __init__(
-        self, outbox: TillWriter, store: TillWriter, days: float, clock: Clock, on_trouble: Callable[[StorageError | None], None]
+        self, outbox: PacedWriter, store: PacedWriter, days: float, clock: Clock, on_trouble: Callable[[StorageError | None], None]
     ) -> None:
         self._outbox = outbox
         self._store = store

@@ -111,7 +111,7 @@ async def feed_of(hub: RefHub) -> list[dict[str, str]]:
     import structlog  # noqa: PLC0415
 
     from syncd.clock import SystemClock  # noqa: PLC0415
-    from syncd.config import HubSettings  # noqa: PLC0415
+    from syncd.config.settings import HubSettings  # noqa: PLC0415
     from syncd.hub.supervisor import Hub  # noqa: PLC0415
 
     structlog.configure(logger_factory=structlog.ReturnLoggerFactory())

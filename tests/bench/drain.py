@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING
 import structlog
 
 from syncd.clock import SystemClock
-from syncd.config import HubSettings
+from syncd.config.settings import HubSettings
 from syncd.hub.supervisor import Hub
-from syncd.messages import encode_item
 from syncd.store.outbox import OutboxRow
+from syncd.wire.messages import encode_item
 from tests.support.refhub import RefHub
 from tests.support.store import Store, until
 

@@ -16,7 +16,7 @@ from collections import Counter
 import structlog
 
 from syncd.clock import SystemClock
-from syncd.config import HubSettings
+from syncd.config.settings import HubSettings
 from syncd.hub.supervisor import Hub
 from tests.support.refhub import RefHub
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from syncd.devhub.command import run_devhub
+from syncd.commands.devhub import run_devhub
 from syncd.devhub.faults import Faults
 from syncd.errors import ExitCode, HubError
 from tests.support.raw_client import raw_client

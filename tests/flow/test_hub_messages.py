@@ -16,8 +16,8 @@ from syncd.errors import (
     MessageTooLarge,
     MethodMissing,
 )
-from syncd.hub import inbox as inbox_module
-from syncd.wire import Number
+from syncd.hub import dispatcher as dispatcher_module
+from syncd.wire.json import Number
 from tests.support.hub_rig import Options, eventually, eventually_state, make_rig, running
 from tests.support.refhub import RefHub
 from tests.support.scripted_hub import ScriptedHub, Wire
@@ -291,8 +291,8 @@ async def test_handlers_start_in_the_order_of_arrival_and_do_not_wait_for_each_o
 async def test_a_flood_with_stuck_handlers_stops_reading_and_neither_memory_nor_order_is_lost(
     refhub: RefHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inbox_module, "MAX_WAITING", 50)
-    monkeypatch.setattr(inbox_module, "MAX_RUNNING", 20)
+    monkeypatch.setattr(dispatcher_module, "MAX_WAITING", 50)
+    monkeypatch.setattr(dispatcher_module, "MAX_RUNNING", 20)
     gate, started, done = asyncio.Event(), [], 0
 
     async def handler(arguments: list[Any], _: bool) -> None:
@@ -484,8 +484,8 @@ async def test_a_close_message_fails_what_is_in_flight_before_the_socket_is_clos
 async def test_why_the_hub_closed_is_read_even_when_our_own_ping_finds_the_socket_closed_first(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(inbox_module, "MAX_WAITING", 1)
-    monkeypatch.setattr(inbox_module, "MAX_RUNNING", 1)
+    monkeypatch.setattr(dispatcher_module, "MAX_WAITING", 1)
+    monkeypatch.setattr(dispatcher_module, "MAX_RUNNING", 1)
     gate = asyncio.Event()
 
     async def script(wire: Wire) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from syncd.cli import cli
-from syncd.config import StatusSettings
-from syncd.configsources import DEFAULT_CONFIG_FILE, TOKEN_CREDENTIALS
+from syncd.config.settings import StatusSettings
+from syncd.config.sources import DEFAULT_CONFIG_FILE, TOKEN_CREDENTIALS
 from syncd.daemon import DRAIN_SECONDS
 from syncd.errors import ExitCode
 from tests.support.requirements import need

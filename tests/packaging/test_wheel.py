@@ -25,7 +25,7 @@ def test_the_wheel_is_the_package_with_its_sql_and_type_marker_and_nothing_else(
     packed = {name for name in wheel.namelist() if ".dist-info/" not in name}
     assert packed == files
     assert "syncd/py.typed" in packed
-    assert {name for name in packed if name.endswith(".sql") and "/migrations/" in name}
+    assert {name for name in packed if name.endswith(".sql") and "/sql/" in name}
 
 
 def test_the_wheel_brings_the_command(wheel: zipfile.ZipFile) -> None:

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from syncd.store.manage import OutboxManager
+from syncd.store.admin import OutboxAdmin
 from tests.support.program import service_manager
 from tests.support.refhub import RefHub
 from tests.support.store import Daemon, Store, until
@@ -25,7 +25,7 @@ async def arrived(hub: RefHub) -> int:
 
 
 def known_as_sent(store: Store) -> int:
-    with OutboxManager(store.database) as outbox:
+    with OutboxAdmin(store.database) as outbox:
         return len(outbox.rows("sent", -1))
 
 

@@ -8,7 +8,7 @@ import time
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from syncd.store.manage import OutboxManager
+from syncd.store.admin import OutboxAdmin
 from tests.support.disks import fill, small_disk
 from tests.support.program import of_process
 from tests.support.refhub import RefHub
@@ -164,7 +164,7 @@ async def test_failed_rows_are_brought_back_and_others_cancelled_beside_a_runnin
             await all_arrived(hub, 3)
             await until(lambda: store.status()["outbox"]["failed"] == 2, "two have failed")
             await hub.control("PUT", "faults", {})
-            with OutboxManager(store.database) as outbox:
+            with OutboxAdmin(store.database) as outbox:
                 first, second = outbox.rows("failed", 10)
                 assert outbox.cancel([first.id]) == 1
                 assert outbox.retry([second.id]) == 1
@@ -190,7 +190,7 @@ async def test_a_row_with_text_that_is_no_utf8_fails_alone_and_the_daemon_goes_o
             await all_arrived(hub, 3)
             await until(lambda: store.status()["outbox"]["failed"] == 5, "the five have failed", 8)
             await until(lambda: store.count("sent") == 3 and store.count("failed") == 5, "the till's file says so")
-            with OutboxManager(store.database) as outbox:
+            with OutboxAdmin(store.database) as outbox:
                 assert {row.id for row in outbox.rows("failed", 10)} == {1, 2, 3, 4, 5}
 
 

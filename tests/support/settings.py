@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from syncd import configsources
-from syncd.config import Settings
+from syncd.config import sources
+from syncd.config.settings import Settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,8 +24,8 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in os.environ:
         if name.startswith("SYNCD_") or name in {"CREDENTIALS_DIRECTORY", "NOTIFY_SOCKET", "WATCHDOG_USEC", "JOURNAL_STREAM"}:
             monkeypatch.delenv(name)
-    monkeypatch.setattr(configsources, "CONTAINER_SECRETS", tmp_path / "no-secrets")
-    monkeypatch.setattr(configsources, "DEFAULT_CONFIG_FILE", tmp_path / "no-default.toml")
+    monkeypatch.setattr(sources, "CONTAINER_SECRETS", tmp_path / "no-secrets")
+    monkeypatch.setattr(sources, "DEFAULT_CONFIG_FILE", tmp_path / "no-default.toml")
 
 
 def make_settings(folder: Path, **sections: dict[str, Any]) -> Settings:

@@ -14,8 +14,8 @@ from contextlib import asynccontextmanager, closing
 from typing import TYPE_CHECKING, Any
 
 from syncd.clock import SystemClock
-from syncd.config import DatabaseSettings
-from syncd.store.files import open_store
+from syncd.config.settings import DatabaseSettings
+from syncd.store.opening import open_store
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from syncd.config import DatabaseSettings
-from syncd.messages import encode_item
-from syncd.store.files import StoreFiles, open_store
+from syncd.config.settings import DatabaseSettings
 from syncd.store.journal import Journal, Outcome
+from syncd.store.opening import StoreFiles, open_store
 from syncd.store.outbox import OutboxReader
+from syncd.wire.messages import encode_item
 from tests.support.clock import FakeClock
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 import pytest
 import structlog
 
-from syncd.config import LogSettings
+from syncd.config.settings import LogSettings
 from syncd.log import Repeats, Threshold, set_up_logging
 from tests.support.settings import HandClock
 
@@ -133,7 +133,7 @@ def test_every_line_of_a_console_entry_has_its_priority_in_the_journal(log_file:
 
 def test_a_terminal_gets_words_and_no_json() -> None:
     ours, theirs = pty.openpty()
-    program = "from syncd.log import *; from syncd.config import *; from syncd.clock import *; import structlog;"
+    program = "from syncd.log import *; from syncd.config.settings import *; from syncd.clock import *; import structlog;"
     program += "set_up_logging(LogSettings(), SystemClock()); structlog.get_logger().info('hello', rows=5)"
     subprocess.run([sys.executable, "-c", program], stdout=theirs, check=True, timeout=30)
     os.close(theirs)
@@ -144,7 +144,7 @@ def test_a_terminal_gets_words_and_no_json() -> None:
 
 
 def test_a_reader_that_has_gone_costs_lines_and_not_the_program() -> None:
-    program = "from syncd.log import *; from syncd.config import *; from syncd.clock import *; import structlog;"
+    program = "from syncd.log import *; from syncd.config.settings import *; from syncd.clock import *; import structlog;"
     program += "set_up_logging(LogSettings(), SystemClock()); input(); [structlog.get_logger().info('x') for _ in range(9)]"
     ours, theirs = os.pipe()
     process = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=theirs, stderr=subprocess.PIPE)

@@ -12,8 +12,8 @@ import click
 import pytest
 
 from syncd.cli import cli
-from syncd.config import Settings
-from syncd.configsources import known_keys, sections_of, variable_of
+from syncd.config.settings import Settings
+from syncd.config.sources import known_keys, sections_of, variable_of
 from syncd.errors import ExitCode
 from tests.support.settings import clean_environment, make_settings  # noqa: F401  (a fixture)
 from tests.support.storefiles import execute, opened

@@ -1,0 +1,1 @@
+"""HQ to store: updates received, applied, acknowledged, and caught up with."""

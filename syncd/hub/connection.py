@@ -1,0 +1,279 @@
+"""One WebSocket connection, on pysignalr's transport: opened once, every wait bounded, left politely, never opened again.
+
+Of pysignalr's `WebsocketTransport` its handshake, its keepalive and its path from a raw message to the callback are used; its
+loop, which reconnects with a used-up id and never gives up waiting, is not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from contextlib import aclosing
+from typing import TYPE_CHECKING, NoReturn, cast
+from urllib.parse import urlsplit
+
+from aiohappyeyeballs import start_connection
+from pysignalr.messages import CloseMessage, Message
+from pysignalr.transport.abstract import ConnectionState
+from pysignalr.transport.websocket import WebsocketTransport
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+
+from syncd.errors import ConnectionFailed, ConnectionLost, HubError
+from syncd.hub.connect_errors import explain, status_error
+from syncd.hub.negotiate import USER_AGENT, retry_after_seconds
+from syncd.hub.protocol import MAX_INBOUND_BYTES, HubProtocol
+from syncd.hub.proxy import proxy_for
+from syncd.hub.url import is_secure, place, port_of
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import AsyncGenerator, Awaitable, Callable
+
+    from syncd.hub.negotiate import Endpoint
+    from syncd.hub.options import HubOptions
+
+GOODBYE_SECONDS = 2.0
+"""Bound of a polite leave; the hub is told by the socket's end anyway."""
+HAPPY_EYEBALLS_SECONDS = 0.25
+"""The next address is tried after this long (RFC 8305): a dead IPv6 way must not cost the whole time-out."""
+LARGEST_CONTROL_FRAME_BYTES = 131
+"""A WebSocket ping or pong is no sign that the hub lives: its process may hang while its web server answers those."""
+SILENCE_TICKS = 8
+"""Silence is counted in ticks of an eighth of the time-out."""
+
+_websockets_log = logging.getLogger("syncd.hub.websockets")
+_websockets_log.setLevel(logging.WARNING)  # at DEBUG websockets would log the request with its token
+
+
+class Line(ClientConnection):
+    """A WebSocket that notices parts of a message before it is whole: a large one on a slow line is no silence.
+
+    Attributes:
+        heard: counts the arrivals that are too large for a ping or a pong.
+    """
+
+    heard = 0
+
+    def data_received(self, data: bytes) -> None:
+        """See `asyncio.Protocol.data_received`."""
+        if len(data) > LARGEST_CONTROL_FRAME_BYTES:
+            self.heard += 1
+        super().data_received(data)
+
+
+class HubConnection(WebsocketTransport):
+    """`run` opens the connection, serves it until it ends, and always ends with an error that says why."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        protocol: HubProtocol,
+        callback: Callable[[Message], Awaitable[None]],
+        *,
+        options: HubOptions,
+        tls: ssl.SSLContext,
+    ) -> None:
+        headers = {}
+        if endpoint.token is not None:
+            headers["Authorization"] = f"Bearer {endpoint.token}"
+        if endpoint.cookies is not None:
+            headers["Cookie"] = endpoint.cookies
+        super().__init__(
+            endpoint.url,
+            protocol,
+            callback,
+            headers=headers,
+            skip_negotiation=True,
+            signalr_ping_interval=options.keep_alive_interval_seconds,  # type: ignore[arg-type] # it is only slept
+        )
+        self._hub_protocol = protocol
+        self._options = options
+        self._tls = tls
+        self._place = place(endpoint.url)
+        self._with_token = endpoint.token is not None
+        self._reading = False
+        self._heard = 0
+
+    async def run(self) -> NoReturn:
+        """Serve one connection.
+
+        Raises:
+            ConnectionFailed: it did not come to be.
+            ConnectionLost: it was there; the reason, or that of the callback.
+        """
+        line = await self._open()
+        polite = False
+        try:
+            await self._introduce(line)
+            self._ws, self._state = line, ConnectionState.connected
+            self._connected.set()
+            if self._open_callback is not None:
+                await self._open_callback()
+            await self._serve(line)
+        except asyncio.CancelledError:
+            polite = True
+            raise
+        finally:
+            self._state = ConnectionState.disconnected
+            self._connected.clear()
+            self._ws = None
+            await self._hang_up(line, polite=polite)
+
+    async def send(self, message: Message) -> None:
+        """Send a message; returns when the socket has taken it.
+
+        Raises:
+            ConnectionLost: there is no connection, or no more.
+            MessageTooLarge, ValueError, TypeError: see `HubProtocol.dump`; nothing was sent.
+        """
+        data = self._hub_protocol.dump(message)
+        if self._ws is None:
+            raise ConnectionLost("there is no connection to the hub")
+        try:
+            await self._ws.send(data, text=True)
+        except ConnectionClosed as closed:
+            raise _lost(closed) from None
+
+    async def _open(self) -> Line:
+        """The upgrade, over the same proxy as negotiate."""
+        where = f"WebSocket to {self._place}"
+        timeout_seconds = self._options.connect_timeout_seconds
+        sock: socket.socket | None = None
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                proxy = proxy_for(self._url)
+                if proxy is None:
+                    sock = await _open_socket(self._url)
+                line = await connect(
+                    self._url,
+                    additional_headers=self._headers,
+                    user_agent_header=USER_AGENT,
+                    proxy=proxy,
+                    sock=sock,
+                    ssl=self._tls if is_secure(self._url) else None,
+                    compression=None,
+                    open_timeout=None,
+                    ping_interval=None,
+                    close_timeout=GOODBYE_SECONDS,
+                    max_size=(None, MAX_INBOUND_BYTES),
+                    create_connection=Line,
+                    logger=_websockets_log,
+                )
+        except BaseException as error:
+            if sock is not None:
+                sock.close()
+            match error:
+                case InvalidStatus(response=response):
+                    headers = {name.title(): value for name, value in response.headers.raw_items()}
+                    raise status_error(
+                        response.status_code,
+                        where,
+                        with_token=self._with_token,
+                        retry_after_seconds=retry_after_seconds(headers),
+                    ) from error
+                case TimeoutError():
+                    raise ConnectionFailed(f"{where}: no answer within {timeout_seconds:g} s") from None
+                case OSError() | WebSocketException() | ValueError() | EOFError():
+                    raise ConnectionFailed(explain(error, self._place)) from error
+                case _:
+                    raise
+        assert isinstance(line, Line)
+        return line
+
+    async def _introduce(self, line: Line) -> None:
+        """SignalR's handshake."""
+        seconds = self._options.connect_timeout_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                await self._handshake(line)
+        except TimeoutError:
+            raise ConnectionFailed(f"{self._place} took the connection but not the SignalR handshake within {seconds:g} s") from None
+        except ConnectionClosed as closed:
+            raise ConnectionFailed(f"{self._place} closed the connection during the SignalR handshake: {_lost(closed)}") from None
+
+    async def _serve(self, line: Line) -> NoReturn:
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._keepalive(line), name="hub: keepalive")
+                group.create_task(self._listen_for_silence(line), name="hub: silence")
+                await self._process(line)
+        except BaseExceptionGroup as errors:
+            raise root_cause(errors) from None
+        raise AssertionError("a reader only ends with an error")
+
+    async def _process(self, conn: ClientConnection) -> NoReturn:
+        """Read frame by frame; while the callback waits for room nobody reads, and TCP slows the hub down.
+
+        By frames, since ASP.NET Core sends a message in fragments of 4 KiB and websockets takes at most 4096 of them a message.
+        """
+        while True:
+            self._reading = True
+            try:
+                async with aclosing(cast("AsyncGenerator[bytes, None]", conn.recv_streaming(decode=False))) as pieces:
+                    async for piece in pieces:
+                        self._reading = False
+                        self._heard += 1
+                        await self._on_raw_message(piece)
+                        self._reading = True
+            except ConnectionClosed as closed:
+                raise _lost(closed) from None
+            finally:
+                self._reading = False
+
+    async def _keepalive(self, conn: ClientConnection) -> None:
+        """Ping in pysignalr's rhythm. A closed connection is the reader's news: it still has to read why."""
+        try:
+            await super()._keepalive(conn)
+        except ConnectionClosed:
+            return
+
+    async def _listen_for_silence(self, line: Line) -> NoReturn:
+        """Give up a hub that says nothing while we listen.
+
+        Ticks are counted, not time: a process that was stopped, or a loop that was busy, slept itself and heard nothing for that.
+        """
+        limit = self._options.server_timeout_seconds
+        silent_ticks = 0
+        while silent_ticks < SILENCE_TICKS:
+            heard = self._heard, line.heard
+            await asyncio.sleep(limit / SILENCE_TICKS)
+            silent = self._reading and heard == (self._heard, line.heard)
+            silent_ticks = silent_ticks + 1 if silent else 0
+        line.transport.abort()  # there is nobody to say goodbye to
+        raise ConnectionLost(f"nothing was heard from the hub for {limit:g} s")
+
+    async def _hang_up(self, line: Line, *, polite: bool) -> None:
+        """Close within `GOODBYE_SECONDS`, whatever the other side does; where we leave of our own will, say so first."""
+        try:
+            async with asyncio.timeout(GOODBYE_SECONDS):
+                if polite:
+                    await line.send(self._hub_protocol.dump(CloseMessage()), text=True)
+                await line.close()
+        except (TimeoutError, ConnectionClosed):
+            pass
+        finally:
+            line.transport.abort()
+        await line.wait_closed()
+
+
+async def _open_socket(url: str) -> socket.socket:
+    parts = urlsplit(url)
+    loop = asyncio.get_running_loop()
+    addresses = await loop.getaddrinfo(parts.hostname, port_of(parts), type=socket.SOCK_STREAM)
+    return await start_connection(addresses, happy_eyeballs_delay=HAPPY_EYEBALLS_SECONDS)
+
+
+def _lost(closed: ConnectionClosed) -> ConnectionLost:
+    if closed.rcvd is not None:
+        return ConnectionLost(f"the hub closed the connection: {closed.rcvd}", close_code=closed.rcvd.code)
+    if closed.sent is not None:
+        return ConnectionLost(f"the connection had to be closed: {closed.sent}", close_code=closed.sent.code)
+    return ConnectionLost("the line to the hub was cut")
+
+
+def root_cause(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The one error that a group of tasks ended with: a bug goes before what the line did, else the first."""
+    leaves = [root_cause(error) if isinstance(error, BaseExceptionGroup) else error for error in errors.exceptions]
+    return next((leaf for leaf in leaves if not isinstance(leaf, HubError)), leaves[0])

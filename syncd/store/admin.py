@@ -1,0 +1,152 @@
+"""What a person may do to the outbox: look, bring failed rows back, cancel rows. Works beside a running daemon.
+
+A change is made in two steps, each of which may be the last: our journal forgets what it said of the row, then the till's file gets the new
+status, and a new generation, by which the daemon knows to read its backlog afresh. In between the row is simply pending.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from syncd.errors import StorageError
+from syncd.store.database import BUSY_TIMEOUT_SECONDS, require_writable, translate
+from syncd.store.outbox import as_sent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from syncd.config.settings import DatabaseSettings
+
+PIECE_ROWS = 100
+PAUSE_SECONDS = 0.05  # between two pieces, for the till
+
+_EFFECTIVE = """
+SELECT o.id, o.entity_type, o.entity_id, o.operation, o.priority, o.correlation_id, o.created_at,
+       coalesce(j.status, o.status), coalesce(j.attempts, o.attempts),
+       CASE WHEN j.id IS NULL THEN o.next_attempt_at ELSE j.next_attempt_at END,
+       CASE WHEN j.id IS NULL THEN o.last_error ELSE j.last_error END,
+       CASE WHEN j.status = 'sent' THEN j.decided_at ELSE o.sent_at END
+FROM sync_outbox AS o LEFT JOIN journal.outcome AS j ON j.id = o.id AND j.correlation_id = o.correlation_id AND o.status = 'pending'
+"""
+# A row that is anything but pending in the till's file has been there since the journal forgot it.
+_BY_STATUS = {
+    "pending": f"{_EFFECTIVE} WHERE o.status = 'pending' AND (j.id IS NULL OR j.status = 'pending') ORDER BY o.priority, o.id LIMIT ?",
+    "failed": f"{_EFFECTIVE} WHERE o.status = 'failed' OR (o.status = 'pending' AND j.status = 'failed') ORDER BY o.id LIMIT ?",
+    "sent": f"{_EFFECTIVE} WHERE o.status = 'sent' OR (o.status = 'pending' AND j.status = 'sent') ORDER BY o.id DESC LIMIT ?",
+    "cancelled": f"{_EFFECTIVE} WHERE o.status = 'cancelled' ORDER BY o.id DESC LIMIT ?",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ManagedRow:
+    """A row as it stands, whichever of the two files knows it; without its payload."""
+
+    id: int
+    entity_type: str
+    entity_id: int | str
+    operation: str
+    priority: int
+    correlation_id: str
+    created_at: str
+    status: str
+    attempts: int
+    next_attempt_at: str | None
+    last_error: str | None
+    sent_at: str | None
+
+
+class OutboxAdmin:
+    """A short visit to the outbox; a context manager.
+
+    Raises:
+        StorageError: there is no outbox here, or it cannot be used.
+        PermissionDeniedError: it may not be written.
+    """
+
+    def __init__(self, paths: DatabaseSettings) -> None:
+        self._paths = paths
+        require_writable(paths.outbox_path)
+        for path in (paths.outbox_path, paths.state_path):
+            if not path.exists():
+                raise StorageError(f"{path}: there is no such database; `syncd run` makes it")
+        try:
+            self._connection = sqlite3.connect(paths.outbox_path, isolation_level=None, timeout=BUSY_TIMEOUT_SECONDS)
+        except sqlite3.Error as error:
+            raise translate(error, paths.outbox_path) from error
+        try:
+            # A text that is no UTF-8 may be just why a row failed: it is shown, and hides no other row.
+            self._connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
+            self._connection.execute("PRAGMA synchronous = NORMAL")
+            self._connection.execute("PRAGMA wal_autocheckpoint = 0")
+            self._connection.execute("ATTACH DATABASE ? AS journal", (str(paths.state_path),))
+            self._connection.execute("PRAGMA journal.synchronous = FULL")
+        except sqlite3.Error as error:
+            self._connection.close()
+            raise translate(error, paths.outbox_path) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    def rows(self, status: str, limit: int) -> list[ManagedRow]:
+        """The first rows with this status: what goes out next, what failed first, what was sent last."""
+        try:
+            return [ManagedRow(row[0], row[1], as_sent(row[2]), *row[3:]) for row in self._connection.execute(_BY_STATUS[status], (limit,))]
+        except sqlite3.Error as error:
+            raise translate(error, self._paths.outbox_path) from error
+
+    def retry(self, ids: Sequence[int] | None) -> int:
+        """Bring failed rows back, and send those that wait for their retry at once.
+
+        Args:
+            ids: which; None for all that failed.
+
+        Returns:
+            How many rows that were.
+        """
+        if ids is None:
+            ids = [row.id for row in self.rows("failed", -1)]
+        return sum(
+            self._change(piece, "status = 'pending', attempts = 0, next_attempt_at = NULL, last_error = NULL") for piece in _pieces(ids)
+        )
+
+    def cancel(self, ids: Sequence[int]) -> int:
+        """Take rows out of the queue for good: pending or failed ones, never one that HQ has.
+
+        Returns:
+            How many rows that were. A row that is just in flight may reach HQ all the same.
+        """
+        return sum(self._change(piece, "status = 'cancelled', next_attempt_at = NULL") for piece in _pieces(ids))
+
+    def _change(self, ids: Sequence[int], assignments: str) -> int:
+        marks = ", ".join("?" * len(ids))
+        try:
+            self._connection.execute(
+                f"DELETE FROM journal.outcome WHERE id IN ({marks}) AND status IN ('failed', 'pending')",  # noqa: S608 - question marks
+                ids,
+            )
+            self._connection.execute("BEGIN IMMEDIATE")
+            changed = self._connection.execute(
+                f"UPDATE main.sync_outbox AS o SET {assignments} WHERE id IN ({marks}) AND status IN ('failed', 'pending') "  # noqa: S608
+                "AND NOT EXISTS (SELECT 1 FROM journal.outcome AS j WHERE j.id = o.id AND j.correlation_id = o.correlation_id)",
+                ids,
+            ).rowcount
+            self._connection.execute("UPDATE main.sync_outbox_generation SET generation = generation + 1")
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise translate(error, self._paths.outbox_path) from error
+        return changed
+
+
+def _pieces(ids: Sequence[int]) -> Iterator[Sequence[int]]:
+    for start in range(0, len(ids), PIECE_ROWS):
+        if start:
+            time.sleep(PAUSE_SECONDS)
+        yield ids[start : start + PIECE_ROWS]

@@ -1,0 +1,175 @@
+"""Every file that a store has, opened, migrated and closed together."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from filelock import FileLock, Timeout
+
+from syncd.clock import iso_ms
+from syncd.errors import AnotherInstanceError, PermissionDeniedError, StorageError
+from syncd.store.database import Database, StorageBusy, require_writable
+from syncd.store.migrate import migrate
+from syncd.store.write_budget import PacedWriter
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from structlog.typing import FilteringBoundLogger
+
+    from syncd.clock import Clock
+    from syncd.config.settings import DatabaseSettings
+
+
+class StoreLock:
+    """One syncd a store: an advisory lock beside the outbox, which goes with its process however that ends.
+
+    Args:
+        outbox_path: the file whose only sender we want to be; links are followed, so that another name for it is no way round.
+    """
+
+    def __init__(self, outbox_path: Path) -> None:
+        real = outbox_path.resolve()
+        self._lock = FileLock(real.with_name(f"{real.name}.syncd.lock"), timeout=0)
+        self._pid_file = real.with_name(f"{real.name}.syncd.pid")
+        self._store = outbox_path
+
+    def acquire(self) -> None:
+        """Take the lock.
+
+        Raises:
+            AnotherInstanceError: another process has it; names that process.
+            PermissionDeniedError: the lock file may not be written.
+        """
+        require_writable(self._store)
+        try:
+            self._lock.acquire()
+        except Timeout:
+            raise AnotherInstanceError(f"another syncd ({self.holder()}) is already running for {self._store}") from None
+        except PermissionError as error:
+            raise PermissionDeniedError(f"{error.filename}: {error.strerror}") from error
+        except OSError as error:
+            raise StorageError(f"{self._lock.lock_file}: {error.strerror}") from error
+        try:
+            self._pid_file.write_text(f"{os.getpid()}\n", encoding="ascii")
+        except OSError as error:
+            raise StorageError(f"{self._pid_file}: {error.strerror}") from error
+
+    def holder(self) -> str:
+        """The process that has the lock, as far as it can be told."""
+        try:
+            return f"pid {int(self._pid_file.read_text(encoding='ascii'))}"
+        except (OSError, ValueError):
+            return "its pid is not known"
+
+    def release(self) -> None:
+        """Give the lock back."""
+        with suppress(OSError):
+            self._pid_file.unlink()
+        self._lock.release()
+
+
+@dataclass(slots=True)
+class StoreFiles:
+    """The open connections of a store.
+
+    Attributes:
+        reader: reads the outbox; the journal is attached.
+        outbox: writes into the outbox' file; the journal is attached.
+        store: writes HQ's tables; the same as `outbox` where both are one file.
+        journal: our own file.
+        checkpointers: one more connection for each of the till's files.
+    """
+
+    reader: Database
+    outbox: PacedWriter
+    store: PacedWriter
+    journal: Database
+    checkpointers: list[Database]
+
+    async def close(self) -> None:
+        """Close them all; the journal last."""
+        writers = {id(writer): writer.database for writer in (self.outbox, self.store)}
+        for database in (*self.checkpointers, self.reader, *writers.values(), self.journal):
+            await database.close()
+
+
+async def open_store(paths: DatabaseSettings, clock: Clock, log: FilteringBoundLogger) -> StoreFiles:
+    """Open every file, made where there is none, and bring its tables up to date.
+
+    Raises:
+        ConfigurationError: a file is newer than this program, or has tables of another make.
+        PermissionDeniedError: a file may not be written.
+        StorageError: a file cannot be used.
+    """
+    opened: list[Database] = []
+
+    async def connect(path: Path, *, synchronous: str = "NORMAL", attach: Path | None = None) -> Database:
+        database = await Database.open(path, synchronous=synchronous, attach=attach)
+        opened.append(database)
+        return database
+
+    try:
+        journal = await _open_journal(paths.state_path, clock, log)
+        opened.append(journal)
+        outbox_written, store_written = _last_written(paths.outbox_path, clock), _last_written(paths.path, clock)
+        writer = await connect(paths.outbox_path, attach=paths.state_path)
+        await migrate(writer, "outbox", clock)
+        outbox = store = PacedWriter(writer, clock, last_written=outbox_written)
+        checkpointers = [await connect(paths.outbox_path)]
+        if paths.path.resolve() == paths.outbox_path.resolve():
+            await migrate(writer, "store", clock)
+        else:
+            other = await connect(paths.path)
+            await migrate(other, "store", clock)
+            store = PacedWriter(other, clock, last_written=store_written)
+            checkpointers.append(await connect(paths.path))
+        reader = await connect(paths.outbox_path, attach=paths.state_path)
+        for till in {id(outbox): outbox, id(store): store}.values():
+            await till.look()
+    except BaseException:
+        for database in opened:
+            await database.close()
+        raise
+    return StoreFiles(reader, outbox, store, journal, checkpointers)
+
+
+async def _open_journal(path: Path, clock: Clock, log: FilteringBoundLogger) -> Database:
+    """Our own file; one that cannot be read is put aside: its rows go out again, and HQ drops what it knows (contract, sending law 5)."""
+    try:
+        database = await Database.open(path, synchronous="FULL")
+        try:
+            await migrate(database, "journal", clock)
+            await database.run(lambda c: c.execute("SELECT count(*) FROM outcome").fetchone())
+        except BaseException:
+            await database.close()
+            raise
+    except (PermissionDeniedError, StorageBusy):
+        raise
+    except StorageError as error:
+        if not any(sign in str(error) for sign in ("malformed", "not a database", "no such table")):
+            raise
+        log.error("journal_damaged", path=str(path), moved_to=str(_put_aside(path, clock)), error=str(error))
+        database = await Database.open(path, synchronous="FULL")
+        await migrate(database, "journal", clock)
+    return database
+
+
+def _put_aside(path: Path, clock: Clock) -> Path:
+    aside = path.with_name(f"{path.name}.damaged-{iso_ms(clock.now()).replace(':', '')}")
+    path.replace(aside)
+    for ending in ("-wal", "-shm"):
+        path.with_name(path.name + ending).unlink(missing_ok=True)
+    return aside
+
+
+def _last_written(path: Path, clock: Clock) -> float:
+    """When anybody last wrote into this file, on the monotonic clock; a file that is not there yet has nobody to wait for."""
+    ages = []
+    for ending in ("", "-wal"):
+        with suppress(OSError):
+            ages.append(max(0.0, clock.now().timestamp() - path.with_name(path.name + ending).stat().st_mtime))
+    return clock.monotonic() - min(ages, default=float("inf"))

@@ -1,0 +1,85 @@
+"""The till's `status` column follows the journal when the till leaves room: within seconds on a quiet file, later amid a backlog."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from syncd.errors import StorageError
+from syncd.store.outbox import MIN_ID
+from syncd.store.write_budget import Cost
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable, Sequence
+
+    from syncd.clock import Clock
+    from syncd.store.journal import Journal, Outcome
+    from syncd.store.write_budget import PacedWriter
+
+GATHER_SECONDS = 0.5  # marks of one moment go in together
+FORGET_ROWS = 5000  # a disk sync of both files for so many marks
+RETRY_SECONDS = 2.0
+
+# The journal is read inside the transaction: an entry that somebody took back meanwhile (`syncd outbox retry`) marks nothing.
+_MARK = """
+UPDATE sync_outbox AS o
+SET status = j.status, attempts = j.attempts, next_attempt_at = j.next_attempt_at, last_error = j.last_error,
+    sent_at = CASE j.status WHEN 'sent' THEN j.decided_at END
+FROM journal.outcome AS j
+WHERE j.id IN (SELECT value FROM json_each(?)) AND o.id = j.id AND o.correlation_id = j.correlation_id AND o.status = 'pending'
+"""
+
+
+class StatusMarks:
+    """Copies outcomes into the till's file, durably, and then drops them from the journal."""
+
+    def __init__(self, till: PacedWriter, journal: Journal, clock: Clock, on_trouble: Callable[[StorageError | None], None]) -> None:
+        self._till = till
+        self._journal = journal
+        self._clock = clock
+        self._on_trouble = on_trouble
+        self._cost = Cost()
+
+    async def run(self) -> None:
+        """Mark whatever the journal has; for ever."""
+        while True:
+            await self._journal.recorded.wait()
+            self._journal.recorded.clear()
+            await self._clock.sleep(GATHER_SECONDS)
+            try:
+                await self.mark_all()
+                self._on_trouble(None)
+            except StorageError as error:  # locked, full, read-only: the journal keeps what it has
+                self._on_trouble(error)
+                self._journal.recorded.set()
+                await self._clock.sleep(RETRY_SECONDS)
+
+    async def mark_all(self) -> None:
+        """Mark what the journal has now, piece by piece.
+
+        Raises:
+            StorageError: one of the two files cannot be written; what was marked and not forgotten is marked again later.
+        """
+        after_id = MIN_ID
+        marked: list[Outcome] = []
+        while True:
+            piece = await self._journal.entries(after_id, self._till.room(self._cost, urgent=False))
+            if piece:
+                await self._mark(piece)
+                after_id = piece[-1].id
+                marked += piece
+            if marked and (not piece or len(marked) >= FORGET_ROWS):
+                await self._till.database.sync()
+                await self._journal.forget(marked)
+                marked = []
+            if not piece:
+                return
+
+    async def _mark(self, piece: Sequence[Outcome]) -> None:
+        ids = json.dumps([outcome.id for outcome in piece])
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute(_MARK, (ids,))
+
+        await self._till.write(work, rows=len(piece), cost=self._cost, urgent=False)

@@ -1,0 +1,152 @@
+"""The till's write lock, shared out: how much of its time is ours, and in what pieces.
+
+It is the lock's share of time that a till feels (design, law 1). Microsoft.Data.Sqlite meets a taken lock by sleeping 150 ms, so at
+1 % of the time one sale in a hundred is 150 ms late, however short our transactions are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable
+
+    from syncd.clock import Clock
+    from syncd.store.database import Database, Held
+
+T = TypeVar("T")
+
+WINDOW_SECONDS = 1.0
+BUSY_SHARE = 0.005  # of any second, while anybody else writes
+LAZY_PART = 0.5  # of that share, so that a pushed price never waits behind marks
+QUIET_SHARE = 0.25  # with the shop closed; not all of it, since the first sale of the morning needs the lock too
+QUIET_AFTER_SECONDS = 10.0
+PIECE_SECONDS = 0.005
+LAZY_PIECE_SECONDS = 0.002
+MAX_ROWS = 2000
+FIRST_ROWS = 20  # a piece whose cost a row nobody has measured yet
+SMALL_SECONDS = 0.001  # an urgent piece this short goes in at once, unless the share is already spent
+
+
+class Cost:
+    """What a row of one kind of work costs, in seconds of write lock: measured, with one slow piece not taken for the rule."""
+
+    def __init__(self) -> None:
+        self.seconds_a_row: float | None = None
+
+    def rows(self, seconds: float) -> int:
+        """How many rows fit into that many seconds."""
+        if self.seconds_a_row is None:
+            return FIRST_ROWS
+        return max(1, min(MAX_ROWS, int(seconds / self.seconds_a_row)))
+
+    def measured(self, rows: int, seconds: float) -> None:
+        """Learn from the last piece."""
+        each = seconds / max(1, rows)
+        if self.seconds_a_row is None:
+            self.seconds_a_row = each
+        else:  # one slow piece may have been the disk, or another process: within bounds, and forgiven as quickly
+            self.seconds_a_row = min(max(each, self.seconds_a_row / 2), self.seconds_a_row * 4)
+
+
+class PacedWriter:
+    """The only door through which anything is written into the till's file.
+
+    Args:
+        database: a connection that nothing else writes through, so that its `data_version` tells of others alone.
+        last_written: monotonic moment of the last write by anybody, as the file's own time stamp tells it.
+    """
+
+    def __init__(self, database: Database, clock: Clock, *, last_written: float | None = None) -> None:
+        self.database = database
+        self._clock = clock
+        self._turn = asyncio.Lock()
+        self._urgent_waiting = 0
+        self._held: deque[tuple[float, float]] = deque()  # when a piece ended, and for how long it held the lock
+        self._data_version: int | None = None
+        self._others_wrote_at = clock.monotonic() if last_written is None else last_written
+        self.held_seconds_total = 0.0
+        self.longest_hold_seconds = 0.0
+
+    @property
+    def quiet(self) -> bool:
+        """Nobody else has written for `QUIET_AFTER_SECONDS`."""
+        return self._clock.monotonic() - self._others_wrote_at >= QUIET_AFTER_SECONDS
+
+    def others_wrote(self) -> None:
+        """Somebody else's commit was seen."""
+        self._others_wrote_at = self._clock.monotonic()
+
+    def room(self, cost: Cost, *, urgent: bool) -> int:
+        """How many rows of this cost one piece may hold now."""
+        return cost.rows(PIECE_SECONDS if urgent or self.quiet else LAZY_PIECE_SECONDS)
+
+    async def write(self, work: Callable[[sqlite3.Connection], T], *, rows: int, cost: Cost, urgent: bool) -> Held[T]:
+        """Wait for our share of the lock, then run one transaction of about `rows` rows.
+
+        Raises:
+            StorageBusy: the till held the lock for too long; nothing was written.
+            StorageError: anything else that SQLite says.
+        """
+        expected = rows * (cost.seconds_a_row or PIECE_SECONDS / FIRST_ROWS)
+        self._urgent_waiting += urgent
+        try:
+            await self._wait(expected, urgent=urgent)
+        finally:
+            self._urgent_waiting -= urgent
+        try:
+            held = await self.database.write(work)
+        finally:
+            self._turn.release()
+        self._held.append((self._clock.monotonic(), held.seconds))
+        self.held_seconds_total += held.seconds
+        self.longest_hold_seconds = max(self.longest_hold_seconds, held.seconds)
+        cost.measured(rows, held.seconds)
+        return held
+
+    async def _wait(self, expected: float, *, urgent: bool) -> None:
+        """Return with `_turn` held, once the share allows it."""
+        while True:
+            await self._turn.acquire()
+            try:
+                delay = self._delay(await self.look(), expected, urgent=urgent)
+            except BaseException:
+                self._turn.release()
+                raise
+            if delay <= 0:
+                return
+            self._turn.release()
+            await self._clock.sleep(delay)
+
+    async def look(self) -> bool:
+        """Whether the file is quiet, after a look at it; the first look only remembers where others stood."""
+        version = await self.database.run(lambda c: int(c.execute("PRAGMA data_version").fetchone()[0]))
+        if self._data_version is not None and version != self._data_version:
+            self.others_wrote()
+        self._data_version = version
+        return self.quiet
+
+    def _delay(self, quiet: bool, expected: float, *, urgent: bool) -> float:
+        now = self._clock.monotonic()
+        while self._held and self._held[0][0] <= now - WINDOW_SECONDS:
+            self._held.popleft()
+        if not urgent and self._urgent_waiting:
+            return 0.02
+        spent = sum(seconds for _, seconds in self._held)
+        share = (QUIET_SHARE if quiet else BUSY_SHARE) * WINDOW_SECONDS
+        if not urgent and not quiet:
+            share *= LAZY_PART
+        if spent + expected <= share or not self._held:
+            return 0.0
+        if urgent and expected <= SMALL_SECONDS and spent < share:
+            return 0.0
+        # Wait until enough of what was spent has left the window.
+        over = spent + expected - share
+        for at, seconds in self._held:
+            over -= seconds
+            if over <= 0:
+                return max(0.001, at + WINDOW_SECONDS - now)
+        return max(0.001, self._held[-1][0] + WINDOW_SECONDS - now)

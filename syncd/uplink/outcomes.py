@@ -1,0 +1,190 @@
+"""What becomes of rows: HQ's verdicts, its throws and its silence, made into outcomes by the contract's laws of sending."""
+
+from __future__ import annotations
+
+from collections import deque
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from syncd.clock import iso_ms
+from syncd.status.report import OutboxError
+from syncd.store.journal import Outcome
+from syncd.wire.messages import verdicts_by_row
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from structlog.typing import FilteringBoundLogger
+
+    from syncd.clock import Clock
+    from syncd.config.settings import SyncSettings
+    from syncd.store.outbox import Entity, OutboxRow
+    from syncd.wire.messages import SyncAck
+
+RETRY_JITTER = 0.1  # of the delay, on top of it
+PAUSE_SECONDS = (5.0, 10.0, 20.0, 40.0, 60.0)  # after answers that decide nothing
+RECENT_ERRORS = 10
+REMEMBERED_THROWS = 10_000  # rows of which it is not known yet whose fault their throw was
+MAX_ERROR_CHARACTERS = 500
+
+
+class Delivery:
+    """What becomes of one batch.
+
+    Attributes:
+        stopped: entities of which nothing more may be sent in this batch.
+        landed: rows whose outcome is durable; the others go back to the queue.
+        delays: seconds until the retry of a refused row.
+        thrown: rows that stood alone when the hub threw, and its words.
+        aside: rows that the hub said nothing about: they go again, but not at once.
+    """
+
+    def __init__(self, rows: Sequence[OutboxRow]) -> None:
+        self.rows = rows
+        self.outcomes: list[tuple[OutboxRow, Outcome]] = []
+        self.stopped: set[Entity] = set()
+        self.landed: set[int] = set()
+        self.delays: dict[int, float] = {}
+        self.thrown: list[tuple[OutboxRow, str]] = []
+        self.aside: set[int] = set()
+
+    def throws(self, row: OutboxRow, error: str) -> None:
+        """The hub threw for this row alone."""
+        self.stopped.add(row.entity)
+        self.thrown.append((row, error))
+
+    def add(self, row: OutboxRow, outcome: Outcome) -> None:
+        """This is what became of a row."""
+        self.outcomes.append((row, outcome))
+
+
+class Judge:
+    """Makes outcomes of answers.
+
+    Attributes:
+        not_before: monotonic; nothing is sent until then, since the hub decides nothing at the moment.
+        throws_for_everything: the hub answers every row with an error.
+        recent_errors: what was refused or failed last, for the status file.
+    """
+
+    def __init__(self, sync: SyncSettings, clock: Clock, random: random.Random, log: FilteringBoundLogger) -> None:
+        self._sync = sync
+        self._clock = clock
+        self._random = random
+        self._log = log
+        self._undecided = 0  # answers in a row that decided nothing
+        self._acceptances = 0
+        self._threw: dict[int, int] = {}  # rows that threw while everything did, and the acceptances until then
+        self.not_before = 0.0
+        self.throws_for_everything = False
+        self.recent_errors: deque[OutboxError] = deque(maxlen=RECENT_ERRORS)
+
+    def pause(self, reason: str) -> None:
+        """The hub answers and decides nothing: ask again later, ever more slowly, at no row's cost."""
+        seconds = PAUSE_SECONDS[min(self._undecided, len(PAUSE_SECONDS) - 1)]
+        self._undecided += 1
+        self.not_before = self._clock.monotonic() + seconds
+        self._log.warning("hub_decides_nothing", reason=reason, retry_in_seconds=seconds)
+
+    def judge(self, rows: Sequence[OutboxRow], verdicts: list[SyncAck] | None, delivery: Delivery) -> None:
+        """What HQ said of rows that were sent."""
+        stamp = iso_ms(self._clock.now())
+        if verdicts is None:
+            self._undecided = 0
+            for row in rows:
+                delivery.add(row, Outcome(row.id, row.correlation_id, "sent", row.attempts, None, None, stamp))
+            return
+        verdict_on = verdicts_by_row(verdicts)
+        decided = False
+        for row in rows:
+            verdict = verdict_on(row.correlation_id)
+            decided = decided or verdict is not None
+            if verdict is not None and verdict.success:
+                delivery.add(row, Outcome(row.id, row.correlation_id, "sent", row.attempts, None, None, stamp))
+            elif row.entity in delivery.stopped:
+                continue  # refused for the sake of an earlier row: it goes again after that one, and that was no attempt
+            elif verdict is None:
+                delivery.stopped.add(row.entity)  # not processed
+            elif verdict.retryable:
+                self._refuse(row, verdict.error or "refused without a reason", delivery)
+            else:
+                self.fail(row, verdict.error or "refused for good, without a reason", delivery, row.attempts + 1)
+        if decided:
+            self._undecided = 0
+            return
+        delivery.aside.update(row.id for row in rows)  # others go first: the hub may decide on those
+        if self._undecided:
+            self.pause("the hub's verdicts name none of the rows that were sent")
+        self._undecided += 1
+
+    def blame(self, delivery: Delivery) -> None:
+        """Whose fault a throw is nobody says.
+
+        Where the hub took another row meanwhile it is the row's, and costs an attempt; where it throws for everything (its own database
+        may be down) it is the hub's: the rows wait, at no cost, and others are tried.
+        """
+        if any(outcome.status == "sent" for _, outcome in delivery.outcomes):
+            self._acceptances += 1
+            self._undecided = 0
+            self.throws_for_everything = False
+        elif len(delivery.thrown) > 1:
+            self.throws_for_everything = True
+        for row, error in delivery.thrown:
+            before = self._threw.pop(row.id, None)
+            if not self.throws_for_everything or (before is not None and before < self._acceptances):
+                self._refuse(row, error, delivery)
+            else:
+                self._threw[row.id] = self._acceptances
+                self._postpone(row, error, delivery)
+        if len(self._threw) > REMEMBERED_THROWS:
+            self._threw.clear()
+        if delivery.thrown and self.throws_for_everything:
+            self.pause("the hub throws for every row")
+
+    def _postpone(self, row: OutboxRow, error: str, delivery: Delivery) -> None:
+        delay = self._sync.retry_base_seconds * (1 + RETRY_JITTER * self._random.random())
+        delivery.delays[row.id] = delay
+        delivery.add(row, self._outcome(row, "pending", row.attempts, error, self._clock.now() + timedelta(seconds=delay)))
+        self._note(row, error, "row_postponed", retry_in_seconds=round(delay, 1))
+
+    def _refuse(self, row: OutboxRow, error: str, delivery: Delivery) -> None:
+        """Contract, sending law 6: `base * 2^(n-1)`, capped, jittered; after `max_attempts` it is failed."""
+        attempts = row.attempts + 1
+        if attempts >= self._sync.max_attempts:
+            self.fail(row, error, delivery, attempts)
+            return
+        delay = min(self._sync.retry_max_seconds, self._sync.retry_base_seconds * 2 ** (attempts - 1))
+        delay *= 1 + RETRY_JITTER * self._random.random()
+        delivery.stopped.add(row.entity)
+        delivery.delays[row.id] = delay
+        delivery.add(row, self._outcome(row, "pending", attempts, error, self._clock.now() + timedelta(seconds=delay)))
+        self._note(row, error, "row_refused", attempts=attempts, retry_in_seconds=round(delay, 1))
+
+    def fail(self, row: OutboxRow, error: str, delivery: Delivery, attempts: int | None = None) -> None:
+        """The row is `failed`, kept with its error, until somebody brings it back."""
+        delivery.stopped.add(row.entity)  # for this batch: the verdicts on its later rows may owe to this one
+        delivery.add(row, self._outcome(row, "failed", row.attempts if attempts is None else attempts, error))
+        self._note(row, error, "row_failed", hint="syncd outbox retry brings it back")
+
+    def _note(self, row: OutboxRow, error: str, event: str, **more: object) -> None:
+        # A till may have stored a BLOB where text belongs, and just that may be the error.
+        kind, correlation_id = str(row.entity_type), str(row.correlation_id)
+        self._log.warning(
+            event,
+            id=row.id,
+            entity_type=kind,
+            entity_id=row.entity_id,
+            correlation_id=correlation_id,
+            error=error,
+            **more,
+        )
+        self.recent_errors.append(OutboxError(self._clock.now(), kind, row.entity_id, correlation_id, error, final=event == "row_failed"))
+
+    def _outcome(self, row: OutboxRow, status: str, attempts: int, error: str | None, retry_at: datetime | None = None) -> Outcome:
+        return Outcome(
+            id=row.id, correlation_id=row.correlation_id, status=status, attempts=attempts,
+            next_attempt_at=iso_ms(retry_at) if retry_at else None,
+            last_error=error[:MAX_ERROR_CHARACTERS] if error else None, decided_at=iso_ms(self._clock.now()),
+        )  # fmt: skip

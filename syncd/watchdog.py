@@ -1,0 +1,205 @@
+"""Looks after the loops: brings the report up to date, feeds the watchdog only while all of them make progress, notices a replaced file."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from syncd.errors import StorageError
+from syncd.status.health import assess
+from syncd.systemd import watchdog_interval
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from structlog.typing import FilteringBoundLogger
+
+    from syncd.clock import Clock
+    from syncd.downlink.downlink import Downlink
+    from syncd.heartbeat import HeartbeatLoop
+    from syncd.hub.supervisor import Hub
+    from syncd.status.report import Report, State
+    from syncd.store.journal import Journal
+    from syncd.store.opening import StoreFiles
+    from syncd.systemd import Notifier
+    from syncd.uplink.uplink import Uplink
+
+INTERVAL_SECONDS = 5.0
+STALLED_SECONDS = 180.0  # three invocations without an answer, each of which ends its connection
+DATABASE_ANSWERS_SECONDS = 30.0
+RECOUNT_SECONDS = 60.0
+
+
+@dataclass(slots=True)
+class _Pulse:
+    """A loop that must move while it has something to do."""
+
+    name: str
+    busy: Callable[[], bool]
+    beats: Callable[[], int]
+    patience_seconds: float
+    last: int = -1
+    since: float = 0.0
+
+    def stalled(self, now: float) -> bool:
+        if not self.busy() or self.beats() != self.last:
+            self.last, self.since = self.beats(), now
+        return now - self.since > self.patience_seconds
+
+
+class Watchdog:
+    """Everything that is asked of all the loops together.
+
+    Attributes:
+        stopped: the loops have ended; the report's state is final.
+    """
+
+    def __init__(
+        self,
+        report: Report,
+        hub: Hub,
+        uplink: Uplink,
+        downlink: Downlink,
+        heartbeat: HeartbeatLoop,
+        journal: Journal,
+        files: StoreFiles,
+        notifier: Notifier,
+        clock: Clock,
+        log: FilteringBoundLogger,
+        troubles: dict[str, str],
+        invocation_timeout_seconds: float,
+    ) -> None:
+        self._report = report
+        self._hub = hub
+        self._uplink = uplink
+        self._downlink = downlink
+        self._heartbeat = heartbeat
+        self._journal = journal
+        self._files = files
+        self._notifier = notifier
+        self._clock = clock
+        self._log = log
+        self._troubles = troubles
+        patience = max(STALLED_SECONDS, 3 * invocation_timeout_seconds)
+        self._pulses = [
+            _Pulse("uplink", lambda: uplink.should_move and not troubles, lambda: uplink.answers, patience),
+            _Pulse("downlink", lambda: not downlink.idle and not troubles, lambda: downlink.applied_pieces, patience),
+        ]
+        self._inode = files.reader.path.stat().st_ino
+        self._state: State | None = None
+        self._recounted_at = clock.monotonic()
+        self.stopped = False
+
+    async def run(self) -> None:
+        """Look at every loop, every few seconds; for ever.
+
+        Raises:
+            StorageError: the store's database was replaced under us.
+        """
+        watchdog = watchdog_interval()
+        interval = min(INTERVAL_SECONDS, watchdog / 2) if watchdog else INTERVAL_SECONDS
+        while True:
+            self._require_same_file()
+            now = self._clock.monotonic()
+            stalled = [pulse.name for pulse in self._pulses if pulse.stalled(now)]
+            if not await self._databases_answer():
+                stalled.append("database")
+            if stalled != self._report.stalled_loops:
+                self._report.stalled_loops = stalled
+                self._report.touch()
+                if stalled:
+                    self._log.error("loops_stalled", loops=stalled)
+            if not stalled:
+                self._notifier.watchdog()
+                await self._recount(now)
+            await self._clock.sleep(interval)
+
+    async def _recount(self, now: float) -> None:
+        if now - self._recounted_at >= RECOUNT_SECONDS:
+            self._recounted_at = now
+            with suppress(StorageError):  # whoever needs the file says so
+                await self._downlink.recount()
+            self._report.touch()
+
+    async def _databases_answer(self) -> bool:
+        try:
+            async with asyncio.timeout(DATABASE_ANSWERS_SECONDS):
+                for database in (
+                    self._files.reader,
+                    self._files.journal,
+                    self._files.outbox.database,
+                    self._files.store.database,
+                ):
+                    await database.run(lambda c: c.execute("SELECT 1").fetchone())
+        except (TimeoutError, StorageError):
+            return False
+        return True
+
+    def _require_same_file(self) -> None:
+        path = self._files.reader.path
+        try:
+            inode = path.stat().st_ino
+        except OSError as error:
+            raise StorageError(f"{path}: the store's database has gone ({error.strerror})") from error
+        if inode != self._inode:
+            raise StorageError(f"{path}: the store's database was replaced by another file; starting anew with that one")
+
+    # ── the report ────────────────────────────────────────────────────────────────────────────────────────────────
+    def collect(self) -> None:
+        """Bring the report up to date with what the loops know."""
+        report, status, uplink, downlink = self._report, self._hub.status, self._uplink, self._downlink
+        connection = report.connection
+        connection.state = status.state
+        connection.connection_id = status.connection_id
+        connection.last_connected_at = status.last_connected_at
+        connection.disconnected_at = status.disconnected_at
+        connection.reconnect_attempts = status.reconnect_attempts
+        connection.next_attempt_at = status.next_attempt_at
+        connection.last_error = status.last_error or connection.last_error
+        connection.authentication_rejected = status.auth_rejected
+        connection.missing_methods = {"SendSyncBatch", "SendSyncItem"} if uplink.takes_no_rows else set()
+        if downlink.lacks_catch_up:
+            connection.missing_methods.add("RequestBatchSync")
+        report.catch_up_error = None if downlink.lacks_catch_up else downlink.catch_up_error
+        report.hub_throws = uplink.throws_for_everything
+        report.outbox.pending = dict(uplink.pending)
+        report.outbox.oldest_pending_at = uplink.oldest_pending()
+        report.outbox.failed = uplink.failed
+        report.outbox.sent_total = self._journal.sent_total
+        report.outbox.last_sent_at = uplink.last_sent_at
+        report.outbox.recent_errors = uplink.recent_errors
+        report.inbound.applied_total = downlink.applied_total
+        report.inbound.stale = downlink.stale
+        report.inbound.quarantined = downlink.quarantined
+        report.inbound.cursor = downlink.cursor
+        report.inbound.last_applied_at = downlink.last_applied_at
+        report.inbound.caught_up = downlink.caught_up
+        report.heartbeat.last_sent_at = self._heartbeat.last_sent_at
+        report.heartbeat.last_response_at = self._heartbeat.last_response_at
+        report.heartbeat.round_trip_ms = self._heartbeat.round_trip_milliseconds
+        report.storage_error = next(iter(self._troubles.values()), None)
+        if not self.stopped and report.state != "stopping":
+            report.state = self._live_state()
+        if report.state != self._state:
+            self._state = report.state
+            self._log.info("state", state=report.state, health=assess(report)[0], pending=uplink.total_pending)
+        self._notifier.status(self._sentence())
+
+    def _live_state(self) -> State:
+        match self._hub.status.state:
+            case "connected":
+                return "syncing" if self._uplink.total_pending or self._downlink.catching_up else "online"
+            case "disconnected":
+                return "starting"
+            case "connecting":
+                return "connecting"
+            case "reconnecting":
+                return "reconnecting"
+            case _:
+                return "offline"
+
+    def _sentence(self) -> str:
+        pending = self._uplink.total_pending
+        return f"{self._report.state}; {pending} rows wait for HQ, {self._uplink.failed} failed"

@@ -1,0 +1,132 @@
+"""The contract's messages: those we write, and those we read, whatever case their names have."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from syncd.clock import iso_ms
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from syncd.store.outbox import OutboxRow
+
+
+class UnreadableVerdictError(ValueError):
+    """The hub's answer to a batch is none that the contract knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class SyncAck:
+    """HQ's word on one item (`SyncAck`).
+
+    Attributes:
+        retryable: False where HQ will never take it.
+    """
+
+    correlation_id: str
+    success: bool
+    error: str | None
+    retryable: bool
+
+
+def any_case(message: dict[str, Any]) -> dict[str, Any]:
+    """Names in lower case: inbound names are matched case-insensitively, as .NET does."""
+    return {name.lower(): value for name, value in message.items()}
+
+
+def encode_item(row: OutboxRow, store_id: int | str) -> None:
+    """Make the row's `SyncItem` ready for the wire; a row that can never be sent gets its `problem` instead."""
+    try:
+        row.encoded = orjson.dumps(
+            {
+                "entityType": row.entity_type,
+                "entityId": row.entity_id,
+                "operation": row.operation,
+                "payload": row.payload,
+                "timestamp": row.timestamp,
+                "storeId": store_id,
+                "correlationId": row.correlation_id,
+                "sequence": row.id,
+                "priority": row.priority,
+                "attempt": row.attempts + 1,
+            }
+        )
+    except TypeError as error:  # orjson: text with surrogates, which is what no UTF-8 decodes to
+        row.problem = f"the row cannot be written as JSON: {error} (its text is not valid UTF-8)"
+    row.payload = ""  # it is in `encoded`; once is enough
+
+
+def read_verdicts(result: object) -> list[SyncAck] | None:
+    """The verdicts of a batch, or None where the hub returned nothing: all accepted.
+
+    Raises:
+        UnreadableVerdictError: it is neither.
+    """
+    if result is None:
+        return None
+    acks = [result] if isinstance(result, dict) else result
+    if not isinstance(acks, list):
+        raise UnreadableVerdictError(f"the hub answered a batch with {type(result).__name__}, not with a list of verdicts")
+    verdicts = []
+    for ack in acks:
+        if not isinstance(ack, dict):
+            raise UnreadableVerdictError(f"the hub's list of verdicts holds {type(ack).__name__}")
+        names = any_case(ack)
+        if not isinstance(names.get("success"), bool) or not isinstance(names.get("correlationid"), str):
+            raise UnreadableVerdictError("a verdict of the hub lacks success or correlationId")
+        error = names.get("errormessage")
+        verdicts.append(
+            SyncAck(
+                correlation_id=names["correlationid"],
+                success=names["success"],
+                error=error if isinstance(error, str) else None,
+                retryable=names.get("retryable") is not False,
+            )
+        )
+    return verdicts
+
+
+def verdicts_by_row(verdicts: list[SyncAck]) -> Callable[[str], SyncAck | None]:
+    """Find the verdict on a row by its correlation id; in whatever case, since a .NET hub may hand a Guid back in the other one."""
+    exact = {verdict.correlation_id: verdict for verdict in verdicts}
+    folded: dict[str, SyncAck | None] = {}
+    for correlation_id, verdict in exact.items():
+        key = correlation_id.casefold()
+        folded[key] = None if key in folded else verdict  # two ids that differ by their case alone name nothing without it
+
+    def find(correlation_id: str) -> SyncAck | None:
+        return exact.get(correlation_id) or folded.get(correlation_id.casefold())
+
+    return find
+
+
+def sync_ack(correlation_id: str | None, error: str | None, processed_at: datetime) -> dict[str, object]:
+    """Our word on an update of HQ's (`SyncAck`); never a null where a .NET record has a plain string."""
+    ack: dict[str, object] = {
+        "correlationId": correlation_id or "",
+        "success": error is None,
+        "processedAt": iso_ms(processed_at),
+    }
+    if error is not None:
+        ack["errorMessage"] = error
+        ack["retryable"] = False
+    return ack
+
+
+def batch_sync_request(
+    store_id: int | str, cursor: str | None, since: str | None, entity_types: list[str], batch_size: int
+) -> dict[str, object]:
+    """What a catch-up asks for (`BatchSyncRequest`); what is not known is left out."""
+    request: dict[str, object] = {"storeId": store_id, "batchSize": batch_size}
+    if cursor is not None:
+        request["cursor"] = cursor
+    if since is not None:
+        request["sinceTimestamp"] = since
+    if entity_types:
+        request["entityTypes"] = entity_types
+    return request

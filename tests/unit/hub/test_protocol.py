@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pysignalr.messages import CloseMessage, CompletionMessage, InvocationMessage, PingMessage, StreamItemMessage
+
+from syncd.errors import ConnectionFailed, MessageTooLarge
+from syncd.hub import protocol as protocol_module
+from syncd.hub.protocol import Call, HubProtocol, Unreadable, invocation_size
+from syncd.wire.json import Number, parse_json
+
+
+def a_protocol(limit: int = 32768) -> HubProtocol:
+    return HubProtocol(limit)
+
+
+def sent(message: Any) -> Any:
+    raw = a_protocol().dump(message)
+    assert raw.endswith(b"\x1e")
+    return json.loads(raw[:-1])
+
+
+def test_an_invocation_has_type_id_target_and_arguments_and_nothing_else() -> None:
+    message = InvocationMessage("1", "Heartbeat", [{"a": None}], headers={"Authorization": "secret"})
+    assert sent(message) == {"type": 1, "invocationId": "1", "target": "Heartbeat", "arguments": [{"a": None}]}
+
+
+def test_a_completion_has_a_result_even_when_it_is_null_or_an_error_but_not_both() -> None:
+    assert sent(CompletionMessage("s1")) == {"type": 3, "invocationId": "s1", "result": None}
+    assert sent(CompletionMessage("s1", {"a": 1}, "no")) == {"type": 3, "invocationId": "s1", "error": "no"}
+    assert sent(CompletionMessage("s1", None, "")) == {"type": 3, "invocationId": "s1", "error": ""}
+
+
+def test_ping_and_close_hold_no_null_that_the_server_would_hang_up_for() -> None:
+    assert sent(PingMessage()) == {"type": 6}
+    assert sent(CloseMessage(None, None)) == {"type": 7}
+
+
+def test_rows_that_are_json_already_go_out_byte_for_byte() -> None:
+    raw = a_protocol().dump(InvocationMessage("1", "M", [orjson.Fragment(b'[{"price": 12.50}]')]))
+    assert b'"arguments":[[{"price": 12.50}]]' in raw
+
+
+def test_text_goes_out_as_utf_8_not_as_escapes() -> None:
+    assert "Müsli 麵".encode() in a_protocol().dump(InvocationMessage("1", "M", ["Müsli 麵"]))
+
+
+def test_a_number_keeps_its_text_on_the_way_out_too() -> None:
+    assert b'"arguments":[12.50]' in a_protocol().dump(InvocationMessage("1", "M", [Number("12.50")]))
+
+
+@pytest.mark.parametrize("value", [float("nan"), [float("inf")], {"a": [{"b": -float("inf")}]}])
+def test_nan_and_infinity_never_go_out(value: object) -> None:
+    with pytest.raises(ValueError, match="NaN"):
+        a_protocol().dump(InvocationMessage("1", "M", [value]))
+
+
+def test_what_is_not_json_is_refused_before_anything_is_sent() -> None:
+    with pytest.raises(TypeError):
+        a_protocol().dump(InvocationMessage("1", "M", [object()]))
+    with pytest.raises(TypeError):
+        a_protocol().dump(StreamItemMessage("1", 2))
+
+
+def test_the_limit_counts_bytes_and_the_separator() -> None:
+    message = InvocationMessage("1", "M", ["ü"])
+    size = len(a_protocol().dump(message))
+    assert len(HubProtocol(size).dump(message)) == size
+    with pytest.raises(MessageTooLarge) as refused:
+        HubProtocol(size - 1).dump(message)
+    assert (refused.value.size, refused.value.limit) == (size, size - 1)
+
+
+@given(method=st.text(st.characters(codec="utf-8"), max_size=20), argument=st.text(st.characters(codec="utf-8"), max_size=50))
+def test_a_size_told_ahead_is_never_too_small_and_off_by_the_ids_digits_only(method: str, argument: str) -> None:
+    encoded = orjson.dumps(argument)
+    for identity in ("1", "9" * protocol_module.ID_DIGITS):
+        size = len(a_protocol(10**6).dump(InvocationMessage(identity, method, [orjson.Fragment(encoded)])))
+        assert invocation_size(method, len(encoded)) == size + protocol_module.ID_DIGITS - len(identity)
+
+
+def test_several_messages_in_a_frame_and_one_over_several_frames_are_read() -> None:
+    protocol = a_protocol()
+    assert protocol.decode('{"type":6}\x1e{"type":3,"invocationId":"1","result":"ü"}\x1e') == [
+        PingMessage(), CompletionMessage("1", "ü"),
+    ]  # fmt: skip
+    raw = '{"type":1,"target":"M","arguments":["ü"]}\x1e'.encode()
+    pieces = [protocol.decode(raw[at : at + 1]) for at in range(len(raw))]
+    assert [message for piece in pieces for message in piece] == [Call(None, "M", ["ü"], size=len(raw) - 1)]
+
+
+@given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\x1e"), max_size=30), max_size=5), st.data())
+def test_however_a_stream_is_cut_the_same_messages_come_out(texts: list[str], data: st.DataObject) -> None:
+    raw = b"".join(orjson.dumps({"type": 1, "target": "M", "arguments": [text]}) + b"\x1e" for text in texts)
+    protocol, out = a_protocol(), []
+    while raw:
+        cut = data.draw(st.integers(1, len(raw)))
+        out += protocol.decode(raw[:cut])
+        raw = raw[cut:]
+    assert [message.arguments for message in out if isinstance(message, Call)] == [[text] for text in texts]
+
+
+def test_numbers_with_a_fraction_keep_their_text_and_whole_ones_are_integers() -> None:
+    (message,) = a_protocol().decode('{"type":3,"invocationId":"1","result":[12.50,1E400,7,-0.10]}\x1e')
+    assert isinstance(message, CompletionMessage)
+    assert message.result == ["12.50", "1E400", 7, "-0.10"]
+    assert [type(value) for value in message.result] == [Number, Number, int, Number]
+
+
+def test_unknown_types_and_fields_are_ignored() -> None:
+    raw = '{"type":8,"sequenceId":1}\x1e{"type":9,"sequenceId":1}\x1e{"type":99}\x1e{}\x1e{"type":2,"invocationId":"1"}\x1e'
+    assert a_protocol().decode(raw) == []
+    (message,) = a_protocol().decode('{"new":1,"type":1,"target":"M","arguments":[],"headers":{},"streamIds":[]}\x1e')
+    assert isinstance(message, Call)
+
+
+def test_a_close_tells_error_and_whether_we_may_come_back() -> None:
+    close = '{"type":7,"error":"no","allowReconnect":true}\x1e{"type":7}\x1e{"type":7,"error":null,"allowReconnect":"yes"}\x1e'
+    assert a_protocol().decode(close) == [CloseMessage("no", True), CloseMessage(None, False), CloseMessage(None, False)]
+
+
+@pytest.mark.parametrize("bad", ["nonsense", "[1]", "3", '{"type":1', "[" * 100_000, '{"type":1,"x":"\x01"}'])
+def test_a_message_that_cannot_be_read_costs_itself_only(bad: str) -> None:
+    first, second = a_protocol().decode(f'{bad}\x1e{{"type":6}}\x1e')
+    assert isinstance(first, Unreadable)
+    assert (first.kind if first.kind != 1 else None, first.invocation_id) == (None, None)
+    assert second == PingMessage()
+
+
+def test_bytes_that_are_not_utf_8_cost_their_message_only() -> None:
+    assert [type(message) for message in a_protocol().decode(b'{"type":1,"x":"\xff"}\x1e{"type":6}\x1e')] == [
+        Unreadable,
+        PingMessage,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("raw", "kind"),
+    [
+        ('{"type":3,"invocationId":"5","result":NaN}', 3),
+        ('{"type":3,"invocationId":"5","result":' + "9" * 5000 + "}", 3),
+        ('{"type":3,"invocationId":"5","error":7}', 3),
+        ('{"type":1,"invocationId":"5","target":"M","arguments":[Infinity]}', 1),
+        ('{"type":1,"invocationId":"5","target":"M"}', 1),
+        ('{"type":1,"invocationId":"5","target":null,"arguments":[]}', 1),
+    ],
+)
+def test_whom_an_unreadable_message_concerned_is_made_out_where_possible(raw: str, kind: int) -> None:
+    (message,) = a_protocol().decode(raw + "\x1e")
+    assert isinstance(message, Unreadable)
+    assert (message.kind, message.invocation_id) == (kind, "5")
+    assert message.reason
+
+
+def test_a_message_above_the_bound_is_skipped_and_held_by_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol_module, "MAX_INBOUND_BYTES", 1000)
+    protocol = a_protocol()
+    assert protocol.decode(b"x" * 600) == []
+    (noise,) = protocol.decode(b"x" * 600)
+    assert isinstance(noise, Unreadable)
+    assert "more than 1000 bytes" in noise.reason
+    assert protocol.decode(b"x" * 5000) == []
+    assert protocol.decode(b'x\x1e{"type":6}\x1e') == [PingMessage()]
+
+
+def test_the_handshakes_answer_may_bring_messages_along_even_half_of_one() -> None:
+    protocol = a_protocol()
+    answer, messages = protocol.decode_handshake('{}\x1e{"type":6}\x1e{"ty')
+    assert answer.error is None
+    assert list(messages) == [PingMessage()]
+    assert protocol.decode('pe":6}\x1e') == [PingMessage()]
+
+
+@pytest.mark.parametrize(
+    ("raw", "why"),
+    [
+        ('{"error":"Requested protocol \'json\' is not available."}\x1e', "not available"),
+        ("<html>\x1e", "no SignalR hub"),
+        ("{}", "no SignalR hub"),
+        ("[]\x1e", "no SignalR hub"),
+        (b"\xff\xfe\x1e", "no SignalR hub"),
+    ],
+)
+def test_a_handshake_that_fails_says_why(raw: str | bytes, why: str) -> None:
+    with pytest.raises(ConnectionFailed, match=why):
+        a_protocol().decode_handshake(raw)
+
+
+@pytest.mark.parametrize("bad", ["NaN", "[Infinity]", "-Infinity", "[" * 100_000, "9" * 5000, "{", b"\xff", b'"\xed\xa0\x80"', ""])
+def test_parse_json_refuses_with_value_error_only(bad: str | bytes) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        parse_json(bad)

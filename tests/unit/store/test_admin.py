@@ -1,0 +1,157 @@
+"""What a person does to the outbox, with no daemon; beside a running one see tests/process."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+
+from syncd.errors import ConfigurationError, StorageError
+from syncd.store.admin import OutboxAdmin
+from syncd.store.check import inspect
+from tests.support.clock import FakeClock
+from tests.support.settings import clean_environment, make_settings
+from tests.support.storefiles import AT, a_journal, a_reader, execute, opened, outcome, paths, write_rows
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from syncd.store.admin import ManagedRow
+
+pytestmark = pytest.mark.usefixtures(clean_environment.__name__)
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> Path:
+    """Nine rows: each status as either file may know it, and one whose id another row had before."""
+    path = tmp_path / "store.db"
+    async with opened(tmp_path) as files:
+        write_rows(path, *[("R", n, 1 + n % 4) for n in range(9)])
+        for row_id, status in ((1, "sent"), (2, "failed"), (3, "cancelled")):
+            execute(path, "UPDATE sync_outbox SET status = ?, last_error = 'till', attempts = 5 WHERE id = ?", status, row_id)
+        await a_journal(files, FakeClock())._write(
+            [
+                outcome(path, 4),
+                outcome(path, 5, "failed", attempts=5, last_error="journal"),
+                outcome(path, 6, "pending", attempts=2, next_attempt_at="2026-11-23T10:02:00.000Z", last_error="busy"),
+                outcome(path, 7, "failed", correlation_id="another row's"),
+            ]
+        )
+    return tmp_path
+
+
+def ids(rows: list[ManagedRow]) -> list[int]:
+    return [row.id for row in rows]
+
+
+def test_every_row_is_listed_under_what_is_known_of_it_by_either_file(store: Path) -> None:
+    with OutboxAdmin(paths(store)) as outbox:
+        assert ids(outbox.rows("pending", 10)) == [9, 6, 7, 8], "what goes out next"
+        assert ids(outbox.rows("failed", 10)) == [2, 5]
+        assert ids(outbox.rows("sent", 10)) == [4, 1]
+        assert ids(outbox.rows("cancelled", 10)) == [3]
+        assert ids(outbox.rows("pending", 1)) == [9]
+        (_, failed) = outbox.rows("failed", 10)
+        assert (failed.status, failed.attempts, failed.last_error, failed.sent_at) == ("failed", 5, "journal", None)
+        assert outbox.rows("sent", 1)[0].sent_at == AT
+        assert next(row for row in outbox.rows("pending", 10) if row.id == 6).next_attempt_at == "2026-11-23T10:02:00.000Z"
+
+
+async def test_failed_rows_come_back_with_a_clean_slate(store: Path) -> None:
+    with OutboxAdmin(paths(store)) as outbox:
+        assert outbox.retry(None) == 2
+        assert outbox.rows("failed", 10) == []
+        assert {2, 5} <= set(ids(outbox.rows("pending", 10)))
+        assert outbox.retry(None) == 0
+    assert execute(store / "store.db", "SELECT DISTINCT attempts, last_error FROM sync_outbox WHERE id IN (2, 5)") == [(0, None)]
+    assert execute(store / "store.db", "SELECT generation > 0 FROM sync_outbox_generation") == [(1,)]
+    async with opened(store) as files:
+        assert await a_reader(files, FakeClock()).failed() == 0
+
+
+async def test_a_row_that_waits_for_its_retry_goes_at_once_when_it_is_asked_for(store: Path) -> None:
+    with OutboxAdmin(paths(store)) as outbox:
+        assert outbox.retry([6]) == 1
+    async with opened(store) as files:
+        (row,) = [r for r in (await a_reader(files, FakeClock()).entity_page(("R", "5"), 0, 10)).rows if r.id == 6]
+        assert (row.retry_at, row.attempts) == (None, 0)
+
+
+def test_what_hq_has_is_neither_sent_again_nor_cancelled(store: Path) -> None:
+    with OutboxAdmin(paths(store)) as outbox:
+        assert outbox.retry([1, 3, 4]) == 0
+        assert outbox.cancel([1, 4]) == 0
+        assert ids(outbox.rows("sent", 10)) == [4, 1]
+
+
+def test_cancelled_rows_leave_the_queue_for_good(store: Path) -> None:
+    with OutboxAdmin(paths(store)) as outbox:
+        assert outbox.cancel([2, 5, 6, 8, 4, 999]) == 4
+        assert ids(outbox.rows("cancelled", 10)) == [8, 6, 5, 3, 2]
+        assert ids(outbox.rows("pending", 10)) == [9, 7]
+
+
+def test_many_rows_are_changed_in_pieces(tmp_path: Path, store: Path) -> None:
+    path = tmp_path / "store.db"
+    write_rows(path, *[("R", n, 3) for n in range(250)])
+    execute(path, "UPDATE sync_outbox SET status = 'failed' WHERE id > 9")
+    with OutboxAdmin(paths(store)) as outbox:
+        assert outbox.retry(None) == 252
+
+
+def test_a_row_with_text_that_is_no_utf8_does_not_hide_the_others(store: Path) -> None:
+    execute(store / "store.db", "UPDATE sync_outbox SET entity_id = CAST(x'80FF' AS TEXT), last_error = CAST(x'FE' AS TEXT) WHERE id = 2")
+    with OutboxAdmin(paths(store)) as outbox:
+        rows = outbox.rows("failed", 10)
+        assert ids(rows) == [2, 5]
+        for row in rows:
+            str(row.entity_id).encode()
+        assert outbox.retry(None) == 2
+
+
+def test_a_till_that_holds_its_file_too_long_is_an_error_that_names_the_file_and_harms_nothing(store: Path) -> None:
+    with closing(sqlite3.connect(store / "store.db", isolation_level=None)) as till, OutboxAdmin(paths(store)) as outbox:
+        outbox._connection.execute("PRAGMA busy_timeout = 1")
+        till.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StorageError, match=r"store\.db: the database is locked"):
+            outbox.retry([2])
+        till.execute("ROLLBACK")
+        assert outbox.retry([2]) == 1
+
+
+def test_where_there_is_no_store_it_says_so_and_makes_none(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="there is no such database; `syncd run` makes it"):
+        OutboxAdmin(paths(tmp_path))
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_look_changes_nothing_and_says_what_there_is(tmp_path: Path) -> None:
+    settings = make_settings(tmp_path)
+    assert "is not there yet: `syncd run` makes it" in inspect(settings)
+    assert os.listdir(tmp_path) == []  # noqa: PTH208 - quick; async code may call it
+    (tmp_path / "store.db").touch()
+    assert "can be used; `syncd run` adds its tables" in inspect(settings)
+    assert (tmp_path / "store.db").stat().st_size == 0
+    async with opened(tmp_path):
+        write_rows(tmp_path / "store.db", ("R", 1, 3))
+        assert "1 rows marked pending in it" in inspect(settings)
+    (tmp_path / "store.db.syncd").write_bytes(b"no database, " * 1000)
+    with pytest.raises(StorageError, match="not a database"):
+        inspect(settings)
+
+
+async def test_a_look_at_a_damaged_or_a_newer_file_says_which(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    async with opened(tmp_path):
+        write_rows(path, *[("R", f"row {n}" * 50, 3) for n in range(500)])
+    execute(path, "INSERT INTO sync_schema VALUES ('outbox', 99, 'future', '')")
+    with pytest.raises(ConfigurationError, match="version 99"):
+        inspect(make_settings(tmp_path))
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2 : len(content) // 2 + 20_000] = b"\xaa" * 20_000
+    path.write_bytes(content)
+    with pytest.raises(StorageError, match=r"store\.db"):
+        inspect(make_settings(tmp_path))

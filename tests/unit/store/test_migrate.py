@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import re
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+
+from syncd.errors import ConfigurationError
+from syncd.store import migrate as module
+from syncd.store.database import Database
+from syncd.store.migrate import REQUIRED_COLUMNS, migrate, migrations, statements
+from tests.support.clock import FakeClock
+from tests.support.storefiles import execute, opened, write_rows
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "store.db"
+
+
+async def test_a_new_store_has_every_table_and_a_record_of_each_migration(tmp_path: Path, path: Path) -> None:
+    async with opened(tmp_path):
+        tables = {name for (name,) in execute(path, "SELECT name FROM sqlite_schema WHERE type = 'table'")}
+        assert {"sync_outbox", "products", "prices", "inventory", "transactions", "sync_inbox", "sync_cursor", "sync_quarantine"} <= tables
+        assert "outcome" not in tables, "what is ours lives in our own file"
+        assert execute(path, "SELECT component, version FROM sync_schema ORDER BY component") == [("outbox", 1), ("store", 1)]
+        assert execute(path, "PRAGMA journal_mode") == [("wal",)]
+
+
+async def test_the_required_columns_are_those_that_the_migrations_make(tmp_path: Path, path: Path) -> None:
+    async with opened(tmp_path):
+        for tables in REQUIRED_COLUMNS.values():
+            for table, required in tables.items():
+                assert {row[1] for row in execute(path, f"PRAGMA table_info({table})")} == required
+
+
+async def test_opening_again_changes_nothing(tmp_path: Path, path: Path) -> None:
+    async with opened(tmp_path):
+        before = execute(path, "SELECT sql FROM sqlite_schema ORDER BY name")
+    async with opened(tmp_path):
+        assert execute(path, "SELECT sql FROM sqlite_schema ORDER BY name") == before
+        assert len(execute(path, "SELECT * FROM sync_schema")) == 2
+
+
+async def test_a_step_that_fails_leaves_neither_tables_nor_record(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    good = migrations("journal")
+    bad = (2, "broken", "CREATE TABLE half (a);\nINSERT INTO nowhere VALUES (1);\n")
+    monkeypatch.setattr(module, "migrations", lambda _: [*good, bad])
+    database = await Database.open(path)
+    try:
+        with pytest.raises(Exception, match="nowhere"):
+            await migrate(database, "journal", FakeClock())
+    finally:
+        await database.close()
+    assert execute(path, "SELECT version FROM sync_schema") == [(1,)], "the step before it stays"
+    assert execute(path, "SELECT 1 FROM sqlite_schema WHERE name = 'half'") == []
+
+
+async def test_a_file_of_a_newer_program_is_refused_and_left_alone(tmp_path: Path, path: Path) -> None:
+    async with opened(tmp_path):
+        execute(path, "INSERT INTO sync_schema VALUES ('outbox', 99, 'future', '')")
+    with pytest.raises(ConfigurationError, match=r"version 99, and this program knows them up to 1: install a syncd") as caught:
+        async with opened(tmp_path):
+            pytest.fail("it opened")
+    assert caught.value.exit_code == 78
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("table", ["sync_outbox", "products", "prices"])
+async def test_a_table_of_another_make_is_named_with_what_it_lacks(tmp_path: Path, path: Path, table: str) -> None:
+    execute(path, f"CREATE TABLE {table} (product_id INTEGER PRIMARY KEY, entity_id, label TEXT)")
+    with pytest.raises(ConfigurationError, match=rf"a table {table} already, and it has no column .*correlation_id") as caught:
+        async with opened(tmp_path):
+            pytest.fail("it opened")
+    assert caught.value.exit_code == 78
+    assert execute(path, f"SELECT * FROM {table}") == []
+
+
+@pytest.mark.parametrize("mode", ["wal", "delete"])
+async def test_a_file_that_the_pos_made_first_is_taken_over_with_its_rows(tmp_path: Path, path: Path, mode: str) -> None:
+    ((_, _, outbox),) = migrations("outbox")
+    with closing(sqlite3.connect(path)) as pos:
+        pos.execute(f"PRAGMA journal_mode = {mode}")
+        pos.execute("CREATE TABLE receipts (id INTEGER PRIMARY KEY)")
+        pos.executescript(outbox)
+    write_rows(path, ("Receipt", 1, 3))
+    async with opened(tmp_path):
+        assert execute(path, "SELECT count(*) FROM sync_outbox WHERE status = 'pending'") == [(1,)]
+        assert execute(path, "PRAGMA journal_mode") == [("wal",)]
+        assert execute(path, "SELECT name FROM sqlite_schema WHERE name = 'receipts'") == [("receipts",)]
+
+
+async def test_four_columns_are_all_that_a_till_must_name(tmp_path: Path, path: Path) -> None:
+    async with opened(tmp_path):
+        execute(path, "INSERT INTO sync_outbox (entity_type, entity_id, operation, payload) VALUES ('Receipt', 5, 'Create', '{}')")
+        self_made = (
+            "INSERT INTO sync_outbox (entity_type, entity_id, operation, payload, priority, correlation_id, created_at, status, attempts, "
+            "next_attempt_at, last_error, sent_at) VALUES ('Receipt', 'A', 'Update', '{}', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)"
+        )
+        execute(path, self_made)
+        execute(path, self_made)
+        rows = execute(path, "SELECT id, priority, correlation_id, created_at, status, attempts FROM sync_outbox ORDER BY id")
+        assert [row[0] for row in rows] == [1, 2, 3]
+        assert len({row[2] for row in rows}) == 3
+        for _, priority, correlation_id, created_at, status, attempts in rows:
+            assert (priority, status, attempts) == (3, "pending", 0)
+            assert UUID.fullmatch(correlation_id)
+            assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", created_at)
+
+
+async def test_identifiers_keep_their_kind(tmp_path: Path, path: Path) -> None:
+    async with opened(tmp_path):
+        write_rows(path, ("Receipt", 5, 3), ("Receipt", "5", 3), ("Receipt", 5.0, 3))
+        kinds = execute(path, "SELECT typeof(entity_id) FROM sync_outbox ORDER BY id")
+        assert kinds == [("integer",), ("text",), ("real",)]
+
+
+@pytest.mark.parametrize(
+    ("columns", "values", "says"),
+    [
+        ("operation", "'Destroy'", "operation must be Create, Update or Delete"),
+        ("priority", "5", "priority must be 1, 2, 3 or 4"),
+        ("status", "'in_progress'", "status must be pending, sent, failed or cancelled"),
+        ("entity_type", "''", "entity_type must not be empty"),
+        ("entity_id", "1.5", "entity_id must be INTEGER or TEXT"),
+        ("entity_id", "x'00'", "entity_id must be INTEGER or TEXT"),
+        ("payload", "x'7b7d'", "payload must be TEXT"),
+        ("correlation_id", "''", "correlation_id must not be empty"),
+        ("entity_id", "NULL", "NOT NULL"),
+    ],
+)
+async def test_a_bad_row_fails_in_the_pos_with_a_message_that_names_the_column(
+    tmp_path: Path, path: Path, columns: str, values: str, says: str
+) -> None:
+    row = {"entity_type": "'Receipt'", "entity_id": "1", "operation": "'Create'", "payload": "'{}'"} | {columns: values}
+    async with opened(tmp_path):
+        with pytest.raises(sqlite3.IntegrityError, match=says):
+            execute(path, f"INSERT INTO sync_outbox ({', '.join(row)}) VALUES ({', '.join(row.values())})")
+
+
+async def test_the_same_correlation_id_twice_fails_in_the_pos(tmp_path: Path, path: Path) -> None:
+    async with opened(tmp_path):
+        sql = "INSERT INTO sync_outbox (entity_type, entity_id, operation, payload, correlation_id) VALUES ('R', 1, 'Create', '{}', 'same')"
+        execute(path, sql)
+        with pytest.raises(sqlite3.IntegrityError, match="correlation_id"):
+            execute(path, sql)
+
+
+async def test_outbox_and_store_may_be_two_files(tmp_path: Path, path: Path) -> None:
+    pos = tmp_path / "pos.db"
+    async with opened(tmp_path, outbox_path=pos):
+        assert execute(pos, "SELECT component FROM sync_schema") == [("outbox",)]
+        assert execute(path, "SELECT component FROM sync_schema") == [("store",)]
+        assert (tmp_path / "store.db.syncd").exists()
+
+
+def test_a_script_is_split_where_its_statements_end() -> None:
+    script = "-- a comment; with a semicolon\nCREATE TABLE a (b TEXT DEFAULT ';');\nINSERT INTO a\nVALUES ('x;y');\n"
+    assert [s.splitlines()[-1] for s in statements(script)] == ["CREATE TABLE a (b TEXT DEFAULT ';');", "VALUES ('x;y');"]

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+
+from syncd.store.retention import Retention
+from tests.support.clock import FakeClock
+from tests.support.store import until
+from tests.support.storefiles import execute, opened, write_rows
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from syncd.errors import StorageError
+    from syncd.store.opening import StoreFiles
+
+OLD, YOUNG = "2026-10-01T10:00:00.000Z", "2026-11-20T10:00:00.000Z"  # it is 2026-11-23, and 30 days are kept
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "store.db"
+
+
+def a_retention(files: StoreFiles, days: float = 30, heard: list[StorageError | None] | None = None) -> Retention:
+    return Retention(files.outbox, files.store, days, FakeClock(), (heard if heard is not None else []).append)
+
+
+def fill(path: Path, rows: list[tuple[str, str, str | None]]) -> None:
+    write_rows(path, *[("R", n, 3) for n in range(len(rows))])
+    with closing(sqlite3.connect(path)) as till:
+        till.executemany(
+            "UPDATE sync_outbox SET status = ?, created_at = ?, sent_at = ? WHERE id = ?",
+            [(status, created, sent, n) for n, (status, created, sent) in enumerate(rows, 1)],
+        )
+        till.commit()
+
+
+async def test_old_sent_and_cancelled_rows_leave_and_nobodys_sale_does(tmp_path: Path, path: Path) -> None:
+    async with opened(tmp_path) as files:
+        fill(
+            path,
+            [
+                ("sent", OLD, OLD), ("pending", OLD, None), ("failed", OLD, None), ("cancelled", OLD, None),
+                ("cancelled", YOUNG, None), ("sent", OLD, None), ("sent", "no time at all", None), ("sent", OLD, YOUNG),
+                ("sent", YOUNG, YOUNG),
+            ],
+        )  # fmt: skip
+        assert await a_retention(files).purge() == 3
+        assert execute(path, "SELECT id FROM sync_outbox ORDER BY id") == [(2,), (3,), (5,), (7,), (8,), (9,)]
+
+
+async def test_ids_are_never_used_again(tmp_path: Path, path: Path) -> None:
+    async with opened(tmp_path) as files:
+        fill(path, [("sent", OLD, OLD)] * 5)
+        assert await a_retention(files).purge() == 5
+        assert write_rows(path, ("R", 1, 3)) == [6]
+
+
+async def test_a_row_that_comes_back_to_life_between_the_look_and_the_delete_stays(tmp_path: Path, path: Path) -> None:
+    async with opened(tmp_path) as files:
+        fill(path, [("cancelled", OLD, None), ("cancelled", OLD, None)])
+        back = "BEGIN UPDATE sync_outbox SET status = 'pending' WHERE id = 2; END"
+        execute(path, f"CREATE TRIGGER back BEFORE DELETE ON sync_outbox WHEN old.id = 1 {back}")
+        await a_retention(files).purge()
+        assert execute(path, "SELECT id, status FROM sync_outbox") == [(2, "pending")]
+
+
+async def test_old_inbox_and_quarantine_records_leave_and_young_ones_stay(tmp_path: Path, path: Path) -> None:
+    async with opened(tmp_path) as files:
+        for at in (OLD, OLD, YOUNG):
+            execute(path, "INSERT INTO sync_inbox VALUES (NULL, 'Price', '1', 'Update', 1, NULL, NULL, 'live', ?)", at)
+            execute(path, "INSERT INTO sync_quarantine VALUES (NULL, 'ReceivePriceUpdate', NULL, 'bad', '{}', ?)", at)
+        assert await a_retention(files).purge() == 4
+        assert execute(path, "SELECT applied_at FROM sync_inbox") == execute(path, "SELECT received_at FROM sync_quarantine") == [(YOUNG,)]
+
+
+async def test_a_great_many_leave_in_pieces_and_from_the_other_file_too(tmp_path: Path) -> None:
+    pos = tmp_path / "pos.db"
+    async with opened(tmp_path, outbox_path=pos) as files:
+        fill(pos, [("sent", OLD, OLD)] * 3500)
+        execute(tmp_path / "store.db", "INSERT INTO sync_inbox VALUES (NULL, 'Price', '1', 'Update', 1, NULL, NULL, 'live', ?)", OLD)
+        assert await a_retention(files).purge() == 3501
+        assert execute(pos, "SELECT count(*) FROM sync_outbox") == [(0,)]
+
+
+async def test_a_file_that_refuses_is_reported_and_the_report_is_taken_back_once_it_works(tmp_path: Path, path: Path) -> None:
+    heard: list[StorageError | None] = []
+    async with opened(tmp_path) as files:
+        fill(path, [("sent", OLD, OLD)])
+        await files.outbox.database.run(lambda c: c.execute("PRAGMA busy_timeout = 1"))
+        with closing(sqlite3.connect(path, isolation_level=None)) as till:
+            till.execute("BEGIN IMMEDIATE")
+            task = asyncio.create_task(a_retention(files, heard=heard).run())
+            await until(lambda: heard, "the trouble is told")
+            till.execute("COMMIT")
+        await until(lambda: heard[-1] is None, "the trouble is over")
+        assert execute(path, "SELECT count(*) FROM sync_outbox") == [(0,)]
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_zero_days_keep_everything(tmp_path: Path, path: Path) -> None:
+    heard: list[StorageError | None] = []
+    async with opened(tmp_path) as files:
+        fill(path, [("sent", OLD, OLD)])
+        task = asyncio.create_task(a_retention(files, days=0, heard=heard).run())
+        await until(lambda: heard, "it has had its turn")
+        assert execute(path, "SELECT count(*) FROM sync_outbox") == [(1,)]
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

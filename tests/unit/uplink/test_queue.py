@@ -1,0 +1,260 @@
+"""The laws of sending, against a model of the outbox: random rows, pages, verdicts, losses and waits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from syncd.store.outbox import PRIORITIES, OutboxRow, Page
+from syncd.uplink.queue import LoadLane, SendQueue
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from syncd.store.outbox import Entity
+    from syncd.uplink.queue import LoadEntity
+
+EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@dataclass
+class Model:
+    """An outbox on disk, and a hub that answers as it is told."""
+
+    page_rows: int = 5
+    max_wait_seconds: float = 1e12
+    entity_limit: int = 3
+    now: float = 0.0
+    rows: dict[int, OutboxRow] = field(default_factory=dict)  # pending on disk
+    settled: list[int] = field(default_factory=list)
+    batches: list[list[OutboxRow]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.queue = SendQueue(max_wait_seconds=self.max_wait_seconds, page_rows=self.page_rows)
+
+    def write(self, entity: str, priority: int = 3, *, age_seconds: float = 0.0, counted: bool = True) -> int:
+        row_id = 1 + max([*self.rows, *self.settled, 0])
+        self.rows[row_id] = OutboxRow(
+            id=row_id, entity_type="E", entity_id=entity, operation="Create", payload="", priority=priority, correlation_id=str(row_id),
+            timestamp="", created=EPOCH + timedelta(seconds=self.now - age_seconds), attempts=0, retry_at=None,
+        )  # fmt: skip
+        if counted:
+            self.queue.grown()
+        return row_id
+
+    def _copies(self, chosen: list[OutboxRow]) -> list[OutboxRow]:
+        return [OutboxRow(**{name: getattr(row, name) for name in OutboxRow.__slots__ if name != "entity"}) for row in chosen]
+
+    def _pick(self, wanted: Callable[[OutboxRow], bool], limit: int) -> tuple[list[OutboxRow], bool]:
+        found = sorted((row for row in self.rows.values() if wanted(row)), key=lambda row: row.id)
+        return self._copies(found[:limit]), len(found) < limit
+
+    def read(self, want: LoadLane | LoadEntity) -> Page:
+        if not isinstance(want, LoadLane):
+            rows, complete = self._pick(lambda r: r.entity == want.entity and r.id > want.after_id, self.entity_limit)
+            return Page(rows, rows[-1].id if rows else want.after_id, complete)
+        rows, complete = self._pick(lambda r: r.priority == want.priority and r.id > want.after_id, self.page_rows)
+        page = Page(rows, rows[-1].id if rows else want.after_id, complete)
+        newest: dict[Entity, int] = {row.entity: row.id for row in rows}
+        for entity, last in newest.items():
+            earlier, whole = self._pick(
+                lambda r, entity=entity, last=last: (
+                    r.entity == entity and self.queue.position(entity) < r.id < last and r.priority != want.priority
+                ),  # type: ignore[misc]
+                self.entity_limit,
+            )
+            page.earlier += earlier
+            if not whole:
+                page.cut_entities.add(entity)
+        return page
+
+    def begin_load(self) -> tuple[LoadLane | LoadEntity, Page] | None:
+        want = self.queue.wants()
+        if want is None:
+            return None
+        self.queue.loading()
+        return want, self.read(want)
+
+    def end_load(self, load: tuple[LoadLane | LoadEntity, Page]) -> None:
+        self.queue.offer(*load, self.now, lambda at: (at - EPOCH).total_seconds() - self.now)
+
+    def load_all(self) -> None:
+        for _ in range(10_000):
+            load = self.begin_load()
+            if load is None:
+                return
+            self.end_load(load)
+        pytest.fail("the queue never stops reading")
+
+    def take(self, limit: int = 4) -> list[OutboxRow]:
+        batch = self.queue.take(limit, lambda _: True, self.now, lambda row: self.now - (row.created - EPOCH).total_seconds())
+        busy = {row.entity for other in self.batches for row in other}
+        seen: dict[Entity, int] = {}
+        for row in batch:
+            assert row.entity not in busy, "an entity is in two batches at once"
+            assert row.id in self.rows, "a row that was done went out again"
+            earlier = [r.id for r in self.rows.values() if r.entity == row.entity and r.id < row.id]
+            assert max(earlier, default=0) == seen.get(row.entity, 0), f"{row.id} went out before an earlier row of its entity"
+            seen[row.entity] = row.id
+            at = self.rows[row.id].retry_at
+            assert at is None or (at - EPOCH).total_seconds() <= self.now, "a row went out before its retry was due"
+        if batch:
+            self.batches.append(batch)
+        return batch
+
+    def finish(self, batch: list[OutboxRow], verdicts: list[str]) -> None:
+        """`sent`, `back` or `refused` for each row; after one that is not sent, the entity's later rows come back."""
+        self.batches.remove(batch)
+        stopped: set[Entity] = set()
+        for row, verdict in zip(batch, verdicts, strict=True):
+            if row.entity in stopped:
+                self.queue.back(row)
+            elif verdict == "sent":
+                del self.rows[row.id]
+                self.settled.append(row.id)
+                self.queue.done(row)
+            elif verdict == "refused":
+                stopped.add(row.entity)
+                self.rows[row.id].retry_at = EPOCH + timedelta(seconds=self.now + 30)
+                self.queue.wait(row, self.now + 30)
+            else:
+                stopped.add(row.entity)
+                self.queue.back(row)
+
+
+OPERATIONS = st.lists(
+    st.one_of(
+        st.tuples(st.just("write"), st.integers(0, 4), st.sampled_from(PRIORITIES)),
+        st.tuples(st.just("write unseen"), st.integers(0, 4), st.sampled_from(PRIORITIES)),
+        st.tuples(st.just("count"), st.just(0), st.just(0)),
+        st.tuples(st.just("begin"), st.just(0), st.just(0)),
+        st.tuples(st.just("end"), st.just(0), st.just(0)),
+        st.tuples(st.just("take"), st.integers(1, 6), st.just(0)),
+        st.tuples(st.just("finish"), st.integers(0, 3), st.integers(0, 3**6 - 1)),
+        st.tuples(st.just("pass"), st.integers(1, 40), st.just(0)),
+        st.tuples(st.just("reset"), st.just(0), st.just(0)),
+    ),
+    max_size=120,
+)
+
+
+@given(operations=OPERATIONS, max_wait=st.sampled_from([1e12, 20.0]))
+@settings(max_examples=600, deadline=None)
+def test_whatever_happens_order_holds_and_everything_arrives(operations: list[tuple[str, int, int]], max_wait: float) -> None:
+    model = Model(max_wait_seconds=max_wait)
+    load = None
+    for what, a, b in operations:
+        if what == "write":
+            model.write(str(a), b)
+        elif what == "write unseen":  # the till has committed, and nobody has noticed yet
+            model.write(str(a), b, counted=False)
+        elif what == "count":
+            model.queue.grown()
+        elif what == "begin" and load is None:
+            load = model.begin_load()
+        elif what == "end" and load is not None:
+            model.end_load(load)
+            load = None
+        elif what == "take":
+            model.take(a)
+        elif what == "finish" and model.batches:
+            batch = model.batches[a % len(model.batches)]
+            model.finish(batch, [("sent", "refused", "back")[(b // 3**i) % 3] for i in range(len(batch))])
+        elif what == "pass":
+            model.now += a
+        elif what == "reset":
+            model.queue.reset()
+            load = None
+    if load is not None:
+        model.end_load(load)
+    model.queue.grown()
+    written = len(model.rows) + len(model.settled)
+    for batch in list(model.batches):
+        model.finish(batch, ["back"] * len(batch))
+    for _ in range(20 * written + 20):
+        model.load_all()
+        batch = model.take()
+        if batch:
+            model.finish(batch, ["sent"] * len(batch))
+        elif (seconds := model.queue.next_expiry(model.now)) is not None:
+            model.now += seconds + 0.001
+        elif model.queue.idle:  # a retry that is due is read from disk first
+            break
+    assert not model.rows, "rows were left behind"
+    assert sorted(model.settled) == list(range(1, written + 1))
+    assert model.queue.idle
+
+
+def test_urgent_rows_go_first_and_then_in_the_order_they_were_written() -> None:
+    model = Model(page_rows=50)
+    for number in range(20):
+        model.write(f"e{number}", PRIORITIES[number % 4])
+    model.load_all()
+    batch = model.take(20)
+    assert [(row.priority, row.id) for row in batch] == sorted((row.priority, row.id) for row in batch)
+
+
+def test_a_critical_row_written_amid_a_backlog_is_in_the_next_batch() -> None:
+    model = Model(page_rows=10)
+    for number in range(500):
+        model.write(f"e{number}", 3)
+    model.load_all()
+    model.take(4)
+    critical = model.write("new", 1)
+    model.load_all()
+    assert model.take(4)[0].id == critical
+
+
+def test_a_critical_row_is_in_the_next_batch_even_where_the_whole_backlog_has_waited_too_long() -> None:
+    model = Model(page_rows=10, max_wait_seconds=3600)
+    for number in range(100):
+        model.write(f"e{number}", 4, age_seconds=30 * 86400)
+    critical = model.write("new", 1)
+    model.load_all()
+    assert critical in [row.id for row in model.take(10)]
+
+
+def test_a_row_that_has_waited_too_long_is_not_starved_by_a_stream_of_urgent_ones() -> None:
+    model = Model(page_rows=50, max_wait_seconds=3600)
+    old = model.write("old", 4, age_seconds=3601)
+    for number in range(200):
+        model.write(f"e{number}", 1)
+    model.load_all()
+    batches = [model.take(4) for _ in range(10)]
+    assert any(row.id == old for batch in batches for row in batch)
+
+
+def test_an_earlier_row_is_promoted_to_its_entitys_urgent_one() -> None:
+    model = Model()
+    for number in range(30):
+        model.write(f"e{number}", 3)
+    low = model.write("shop", 4)
+    critical = model.write("shop", 1)
+    model.load_all()
+    assert [row.id for row in model.take(4)][:2] == [low, critical]
+
+
+def test_an_entity_with_more_rows_than_memory_holds_goes_out_whole_and_in_order() -> None:
+    model = Model(page_rows=5)
+    for _ in range(3000):
+        model.write("one", 3)
+    model.write("one", 1)
+    other = model.write("other", 3)
+    sent: list[int] = []
+    for _ in range(2000):
+        model.load_all()
+        first, second = model.take(50), model.take(50)
+        assert len(list(model.queue.rows_in_memory())) < 1000
+        for batch in (first, second):
+            if batch:
+                sent += [row.id for row in batch]
+                model.finish(batch, ["sent"] * len(batch))
+        if not model.rows:
+            break
+    assert [row_id for row_id in sent if row_id != other] == list(range(1, 3002))
+    assert sent.index(other) < 200, "one entity's rows kept the others waiting"

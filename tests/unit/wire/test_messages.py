@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from syncd.wire.messages import SyncAck, UnreadableVerdictError, any_case, batch_sync_request, read_verdicts, sync_ack
+
+NOW = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
+
+
+def test_nothing_means_all_accepted() -> None:
+    assert read_verdicts(None) is None
+
+
+def test_a_list_of_verdicts_is_read_whatever_the_case_of_its_names() -> None:
+    result = [
+        {"CorrelationId": "a", "Success": True, "unknown": 1},
+        {"correlationid": "b", "success": False, "errorMessage": "no", "retryable": False},
+    ]
+    assert read_verdicts(result) == [SyncAck("a", True, None, True), SyncAck("b", False, "no", False)]
+
+
+def test_a_single_verdict_is_a_list_of_one() -> None:
+    assert read_verdicts({"correlationId": "a", "success": False}) == [SyncAck("a", False, None, True)]
+
+
+def test_an_empty_list_decides_nothing() -> None:
+    assert read_verdicts([]) == []
+
+
+@pytest.mark.parametrize("retryable", [None, True, "no", 0])
+def test_only_a_plain_false_is_for_good(retryable: Any) -> None:
+    assert read_verdicts([{"correlationId": "a", "success": False, "retryable": retryable}]) == [SyncAck("a", False, None, True)]
+
+
+@pytest.mark.parametrize(
+    "result",
+    ["ok", 5, True, ["ok"], [None], [{}], [{"success": True}], [{"correlationId": "a"}], [{"correlationId": 5, "success": True}],
+     [{"correlationId": "a", "success": "true"}], [{"correlationId": "a", "success": 1}]],
+)  # fmt: skip
+def test_what_the_contract_does_not_know_is_no_verdict(result: Any) -> None:
+    with pytest.raises(UnreadableVerdictError):
+        read_verdicts(result)
+
+
+def test_our_own_word_never_holds_a_null() -> None:
+    assert sync_ack(None, None, NOW) == {"correlationId": "", "success": True, "processedAt": "2026-11-23T10:00:00.000Z"}
+    refused = sync_ack("c", "malformed", NOW)
+    assert (refused["success"], refused["errorMessage"], refused["retryable"]) == (False, "malformed", False)
+
+
+def test_a_catch_up_asks_for_what_is_known_only() -> None:
+    assert batch_sync_request(7, None, None, [], 500) == {"storeId": 7, "batchSize": 500}
+    assert batch_sync_request("7", "c", "t", ["Price"], 1) == {
+        "storeId": "7", "batchSize": 1, "cursor": "c", "sinceTimestamp": "t", "entityTypes": ["Price"],
+    }  # fmt: skip
+
+
+def test_names_are_lower_case() -> None:
+    assert any_case({"StoreId": 1, "x": 2}) == {"storeid": 1, "x": 2}
