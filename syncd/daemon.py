@@ -150,7 +150,7 @@ class Daemon:
         heartbeat = HeartbeatLoop(
             hub=hub, store_id=settings.store.id, interval_seconds=settings.heartbeat.interval_seconds, clock=clock, log=log,
             describe=lambda: {
-                "pendingSyncCount": uplink.total_pending, "failedCount": uplink.failed, "cursor": downlink.cursor,
+                "pendingSyncCount": uplink.total_pending, "failedCount": uplink.failed, "cursor": downlink.catch_up.cursor,
                 "state": self.report.state,
             },
             on_change=touch,
@@ -158,7 +158,7 @@ class Daemon:
         Notifications(hub, self.report, clock, log)
 
         async def greet(session: HubSession) -> None:
-            downlink.connected()  # the catch-up begins as soon as the session is handed out
+            downlink.catch_up.connected()  # the catch-up begins as soon as the session is handed out
             await heartbeat.beat(session)
 
         hub.on_connected(greet)

@@ -160,9 +160,9 @@ class Watchdog:
         connection.last_error = status.last_error or connection.last_error
         connection.authentication_rejected = status.auth_rejected
         connection.missing_methods = {"SendSyncBatch", "SendSyncItem"} if uplink.takes_no_rows else set()
-        if downlink.lacks_catch_up:
+        if downlink.catch_up.lacks_method:
             connection.missing_methods.add("RequestBatchSync")
-        report.catch_up_error = None if downlink.lacks_catch_up else downlink.catch_up_error
+        report.catch_up_error = None if downlink.catch_up.lacks_method else downlink.catch_up.error
         report.hub_throws = uplink.throws_for_everything
         report.outbox.pending = dict(uplink.pending)
         report.outbox.oldest_pending_at = uplink.oldest_pending()
@@ -173,9 +173,9 @@ class Watchdog:
         report.inbound.applied_total = downlink.applied_total
         report.inbound.stale = downlink.stale
         report.inbound.quarantined = downlink.quarantined
-        report.inbound.cursor = downlink.cursor
+        report.inbound.cursor = downlink.catch_up.cursor
         report.inbound.last_applied_at = downlink.last_applied_at
-        report.inbound.caught_up = downlink.caught_up
+        report.inbound.caught_up = downlink.catch_up.caught_up
         report.heartbeat.last_sent_at = self._heartbeat.last_sent_at
         report.heartbeat.last_response_at = self._heartbeat.last_response_at
         report.heartbeat.round_trip_ms = self._heartbeat.round_trip_milliseconds
@@ -190,7 +190,7 @@ class Watchdog:
     def _live_state(self) -> State:
         match self._hub.status.state:
             case "connected":
-                return "syncing" if self._uplink.total_pending or self._downlink.catching_up else "online"
+                return "syncing" if self._uplink.total_pending or self._downlink.catch_up.active else "online"
             case "disconnected":
                 return "starting"
             case "connecting":

@@ -1,0 +1,69 @@
+"""Our word to HQ on what it has sent, once it is applied and on disk."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING
+
+from syncd.errors import HubError, InvocationError, InvocationTimeout, MessageTooLarge, MethodMissing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from structlog.typing import FilteringBoundLogger
+
+    from syncd.hub.session import HubSession
+    from syncd.hub.supervisor import Hub
+
+ACKNOWLEDGE = "Acknowledge"
+ACKNOWLEDGE_BATCH = "AcknowledgeBatch"
+ACKS_A_MESSAGE = 100  # about 20 kB, below ASP.NET Core's default limit
+KEPT_ACKS = 100_000  # while the line is down; HQ learns of older ones from its own catch-up
+
+
+class Acknowledgements:
+    """A queue of `SyncAck` for HQ; those without a correlation id name nothing and are not sent."""
+
+    def __init__(self, hub: Hub, log: FilteringBoundLogger) -> None:
+        self._hub = hub
+        self._log = log
+        self._acks: deque[dict[str, object]] = deque(maxlen=KEPT_ACKS)
+        self._work = asyncio.Event()
+
+    def add(self, acks: Iterable[dict[str, object]]) -> None:
+        """Send these, as soon as there is a connection."""
+        self._acks.extend(ack for ack in acks if ack["correlationId"])
+        self._work.set()
+
+    async def run(self) -> None:
+        """Send what waits; for ever."""
+        while True:
+            await self._work.wait()
+            session = await self._hub.session()
+            if not self._acks:
+                self._work.clear()
+                continue
+            some = [self._acks.popleft() for _ in range(min(ACKS_A_MESSAGE, len(self._acks)))]
+            try:
+                await self._acknowledge(session, some)
+            except InvocationTimeout as error:
+                self._acks.extendleft(reversed(some))
+                await session.drop(str(error))
+            except MessageTooLarge as error:
+                self._log.warning("acknowledge_failed", acks=len(some), error=str(error))
+            except InvocationError as error:  # the hub will not have them; the updates are applied all the same
+                self._log.warning("acknowledge_refused", acks=len(some), error=str(error))
+            except HubError:
+                self._acks.extendleft(reversed(some))
+
+    async def _acknowledge(self, session: HubSession, acks: list[dict[str, object]]) -> None:
+        if len(acks) > 1 and not session.lacks(ACKNOWLEDGE_BATCH):
+            try:
+                await session.invoke(ACKNOWLEDGE_BATCH, acks)
+            except MethodMissing:
+                pass
+            else:
+                return
+        if not session.lacks(ACKNOWLEDGE):
+            await asyncio.gather(*(session.invoke(ACKNOWLEDGE, ack) for ack in acks))
