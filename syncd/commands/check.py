@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
 import structlog
 
 from syncd.clock import SystemClock
+from syncd.commands.options import config_option
 from syncd.config.settings import load_settings
 from syncd.config.sources import find_file
 from syncd.errors import ExitCode, HubError, SyncdError
@@ -27,6 +29,24 @@ if TYPE_CHECKING:
 
 RUN = Path("/run")
 """What is below it goes with every start of the PC; systemd's RuntimeDirectory= makes it anew."""
+
+
+@click.command("check")
+@config_option
+@click.option("--hub", "ask_hub", is_flag=True, help="Connect to HQ once, too.")
+def command(config_file: Path | None, *, ask_hub: bool) -> int:
+    """Say what is right and what is not: configuration, database, status file, and with --hub the line to HQ.
+
+    Changes nothing. The exit code is that of the first thing that is wrong.
+
+    \b
+    Example:  syncd check --hub
+    """
+    first_failure = 0
+    for finding in check_all(config_file, ask_hub=ask_hub):
+        click.echo(f"{click.style('ok', fg='green') if finding.code == 0 else click.style('NOT OK', fg='red', bold=True)}  {finding.text}")
+        first_failure = first_failure or finding.code
+    return first_failure
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
 import structlog
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -44,6 +45,16 @@ NAMES = ("Espresso", "Filter coffee", "Croissant", "Rye bread", "Oat milk", "Ora
 
 class DemoFailedError(Exception):
     """Something did not happen in time."""
+
+
+@click.command("demo")
+def command() -> int:
+    """Show a day of a store in a minute: a till, syncd and an HQ, all on this machine, in a temporary folder.
+
+    \b
+    Example:  syncd demo
+    """
+    return run_demo()
 
 
 def run_demo() -> int:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from syncd.commands.options import FILE
 from syncd.devhub import exact
 from syncd.devhub.faults import Faults
 from syncd.devhub.hub import Watcher
@@ -25,6 +26,24 @@ if TYPE_CHECKING:
     from syncd.devhub.headquarters import Item
 
 FILE_POLL_SECONDS = 0.5
+
+
+@click.command("devhub")
+@click.option("--port", type=click.IntRange(0, 65_535), default=5199, show_default=True, help="0: any that is free.")
+@click.option("--push", "push_file", type=FILE, metavar="FILE", help="JSON lines to push to every store that connects.")
+@click.option("--fault", "faults", multiple=True, metavar="NAME=VALUE", help="Let something go wrong; more than once for more.")
+@click.option("--json", "json_output", is_flag=True, help="One JSON line for everything that happens.")
+def command(port: int, push_file: Path | None, faults: tuple[str, ...], *, json_output: bool) -> int:
+    """Run a small HQ on this machine, for development and tests. It listens on 127.0.0.1 only.
+
+    \b
+    Examples: syncd devhub --port 5199
+              syncd devhub --fault refuse-every=10 --fault delay-ms=200
+    """
+    try:
+        return asyncio.run(run_devhub(port=port, push_file=push_file, faults=list(faults), json_output=json_output))
+    except ValueError as error:  # a fault or a push file that nobody can read
+        raise click.UsageError(str(error)) from error
 
 
 async def run_devhub(*, port: int, push_file: Path | None, faults: list[str], json_output: bool) -> int:

@@ -46,7 +46,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "status": {"config", "hub"},
     "uplink": {"hub", "store", "status", "wire", "config"},
     "downlink": {"hub", "store", "status", "wire", "config"},
-    "commands": {"hub", "store", "status", "config", "devhub"},
+    "commands": {"hub", "store", "status", "config", "devhub", "daemon"},
 }
 """Every folder of the package, and the folders that it may know; the modules at the top wire them together."""
 FOUNDATION = {"clock", "errors", "log", "redaction", "__version__"}

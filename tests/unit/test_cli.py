@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 
 import syncd.__main__
 from syncd import __version__
-from syncd.cli import cli
+from syncd.cli import COMMANDS, cli
 from syncd.errors import AnotherInstanceError, ConfigurationError, StorageError
 from syncd.status.file import write_status
 from syncd.status.report import Report, snapshot
@@ -53,11 +53,19 @@ def test_the_version_is_told() -> None:
     assert syncd_command("--version").stdout == f"syncd {__version__}\n"
 
 
-@pytest.mark.parametrize("command", sorted(cli.commands))
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself_with_an_example(command: str) -> None:
     help_text = cli.commands[command].help or ""
     assert "Example" in help_text
     assert f"syncd {command}" in help_text or f'"syncd", "{command}"' in help_text
+
+
+def test_a_command_is_loaded_only_where_it_is_called_for() -> None:
+    code = "import sys; from syncd.cli import cli; cli.main(sys.argv[1:], standalone_mode=False); print(*sys.modules)"
+    for arguments in ("--help", "healthcheck --help"):
+        done = subprocess.run([sys.executable, "-c", code, *arguments.split()], capture_output=True, text=True, check=True)
+        loaded = {name for name in COMMANDS if f"syncd.commands.{name}" in done.stdout.splitlines()[-1].split()}
+        assert loaded == {"healthcheck"} & set(arguments.split())
 
 
 @pytest.mark.parametrize(
@@ -220,3 +228,10 @@ def test_a_mistyped_fault_of_the_development_hub_is_a_usage_error_that_names_the
     assert "unknown fault 'nonsense=1'" in done.stderr
     assert "refuse-every" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["run", "check", "status", "healthcheck"])
+def test_a_configuration_that_is_not_there_is_78_whoever_asks_for_it(command: str, tmp_path: Path) -> None:
+    done = syncd_command(command, "--config", tmp_path / "gone.toml")
+    assert done.returncode == 78
+    assert str(tmp_path / "gone.toml") in done.stdout + done.stderr

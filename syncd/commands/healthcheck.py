@@ -1,0 +1,45 @@
+"""`syncd healthcheck`: for supervisors, which ask every few seconds; it imports nothing that takes its time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from syncd.commands.options import config_option, status_file_option
+from syncd.errors import ConfigurationError
+from syncd.status.reader import find_status_file, judge
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FAILS = frozenset({"critical", "stale", "missing"})
+"""What a restart may mend. A rejected token or a hub that lacks its methods is `degraded`: a restart changes nothing about that."""
+
+
+@click.command("healthcheck")
+@config_option
+@status_file_option
+def command(config_file: Path | None, status_file: Path | None) -> int:
+    """Exit 0 while the daemon works and 1 where a restart may help: for containers and supervisors.
+
+    A store without a line to HQ is not unhealthy: no restart mends a line, and nothing is lost meanwhile.
+
+    \b
+    Example:  HEALTHCHECK CMD ["syncd", "healthcheck"]
+    """
+    verdict = judge(locate(status_file, config_file))
+    click.echo("; ".join([verdict.word, *verdict.reasons]))
+    return int(verdict.word in FAILS)
+
+
+def locate(status_file: Path | None, config_file: Path | None) -> Path:
+    """Where the status file is.
+
+    Raises:
+        ConfigurationError: a configuration file that was named cannot be read.
+    """
+    try:
+        return find_status_file(status_file, config_file)
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"the configuration file cannot be read ({error}); --file names the status file itself") from error

@@ -1,0 +1,37 @@
+"""`syncd status`: how the daemon is."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from syncd.commands.healthcheck import locate
+from syncd.commands.options import config_option, status_file_option
+from syncd.status.reader import judge
+from syncd.status.table import show
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@click.command("status")
+@config_option
+@status_file_option
+@click.option("--json", "as_json", is_flag=True, help="For programs: the status file as it is, and the verdict on it.")
+def command(config_file: Path | None, status_file: Path | None, *, as_json: bool) -> int:
+    """Show how the daemon is.
+
+    Exit code 0: healthy, or a warning. 1: degraded or critical. 2: nobody writes the status file, so that the daemon hangs or is not there.
+
+    \b
+    Examples: syncd status
+              syncd status --json | jq .outbox.pending.total
+    """
+    verdict = judge(locate(status_file, config_file))
+    if as_json:
+        click.echo(json.dumps({**(verdict.document or {}), "verdict": verdict.word, "reasons": verdict.reasons}, indent=2))
+    else:
+        show(verdict)
+    return verdict.exit_code
