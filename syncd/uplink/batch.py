@@ -1,0 +1,215 @@
+"""Sends one batch: whole, in halves where the hub throws, one by one where it has no `SendSyncBatch`; and learns from what happens."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from syncd.errors import (
+    ConnectionLost,
+    HubError,
+    InvocationError,
+    InvocationTimeout,
+    MessageTooLarge,
+    MethodMissing,
+    StorageError,
+)
+from syncd.store.times import parse_time
+from syncd.uplink.message_size import MessageLimiter, Unanswered
+from syncd.uplink.outcomes import Judge
+from syncd.wire.messages import UnreadableVerdictError, read_verdicts
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Sequence
+
+    from structlog.typing import FilteringBoundLogger
+
+    from syncd.clock import Clock
+    from syncd.config.settings import Settings
+    from syncd.hub.session import HubSession
+    from syncd.hub.supervisor import Hub
+    from syncd.store.journal import Journal
+    from syncd.store.outbox import Entity, OutboxRow
+    from syncd.uplink.outcomes import Delivery
+
+SEND_BATCH = "SendSyncBatch"
+SEND_ITEM = "SendSyncItem"
+ALONE_SECONDS = 0.02  # how often a suspected row looks whether it is alone
+
+
+class BatchSender:
+    """Knows the hub's methods and limits; knows neither the queue nor the window.
+
+    Attributes:
+        answers: of the hub, whatever they were: a sign of life.
+        takes_no_rows: the hub knows neither of the two methods.
+    """
+
+    def __init__(
+        self, *, hub: Hub, journal: Journal, settings: Settings, clock: Clock, random: random.Random, log: FilteringBoundLogger
+    ) -> None:
+        self._hub = hub
+        self._journal = journal
+        self._hub_url = settings.hub.url
+        self._clock = clock
+        self._log = log
+        self.limiter = MessageLimiter(settings.hub.max_message_bytes)
+        self.judge = Judge(settings.sync, clock, random, log)
+        self._unanswered: dict[int, Unanswered] = {}
+        self._judged: HubSession | None = None
+        self.answers = 0
+        self.takes_no_rows = False
+
+    async def start(self) -> None:
+        """Recall what was learned of this hub's limit before."""
+        known = await self._journal.message_limit(self._hub_url)
+        if known is not None:
+            learned = parse_time(known.learned_at)
+            age = (self._clock.now() - learned[0]).total_seconds() if learned else 0.0
+            self.limiter = MessageLimiter(
+                self.limiter.configured, passed=known.passed, too_large=known.too_large, now=self._clock.monotonic() - max(0.0, age)
+            )
+
+    async def send(self, session: HubSession, rows: list[OutboxRow], delivery: Delivery) -> None:
+        """Send these rows; `delivery` holds what became of each. Rows of which it says nothing were not processed."""
+        rows = [row for row in rows if self._sendable(session, row, delivery)]
+        if not rows:
+            return
+        if session.lacks(SEND_BATCH):
+            await self._send_singly(session, rows, delivery)
+            return
+        argument = b"[" + b",".join([row.encoded for row in rows]) + b"]"
+        size = session.encoded_size(SEND_BATCH, len(argument))
+        began = self._clock.monotonic()
+        try:
+            verdicts = read_verdicts(await self._invoke(session, SEND_BATCH, argument, size, rows))
+        except MethodMissing:
+            await self._send_singly(session, rows, delivery)
+        except InvocationTimeout as error:
+            await session.drop(str(error))
+        except InvocationError as error:
+            self.limiter.passed(size, len(rows), self._clock.monotonic())
+            await self._halve(session, rows, delivery, error)
+        except MessageTooLarge as error:
+            await self._halve(session, rows, delivery, error)
+        except UnreadableVerdictError as error:
+            self.judge.pause(str(error))
+        except HubError:  # the connection is gone: they go again, at no cost
+            return
+        else:
+            await self._passed(session, size, len(rows))
+            self.judge.judge(rows, verdicts, delivery)
+            accepted = sum(outcome.status == "sent" for _, outcome in delivery.outcomes)
+            self._log.info(
+                "batch_sent", rows=len(rows), first_id=rows[0].id, last_id=rows[-1].id, bytes=size,
+                accepted=accepted, refused=len(delivery.outcomes) - accepted,
+                milliseconds=round((self._clock.monotonic() - began) * 1000, 1),
+            )  # fmt: skip
+
+    def _sendable(self, session: HubSession, row: OutboxRow, delivery: Delivery) -> bool:
+        """Whether this row can go out at all; one that never can is failed here."""
+        if row.entity in delivery.stopped:
+            return False
+        size = session.encoded_size(SEND_BATCH, len(row.encoded) + 2)
+        if row.problem is not None:
+            reason = row.problem
+        elif size > self.limiter.configured:
+            reason = f"the row needs a message of {size} bytes, and hub.max_message_bytes is {self.limiter.configured}"
+        elif size > self.limiter.largest:
+            reason = f"the row needs a message of {size} bytes, and the hub closes at {self.limiter.largest + 1}"
+        elif self.limiter.guilty(row.id):
+            reason = f"the hub closes the connection whenever it is sent this row ({size} bytes)"
+        else:
+            return True
+        self.judge.fail(row, reason, delivery)
+        return False
+
+    async def _stand_alone(self, row: OutboxRow) -> None:
+        """A suspected row is judged with nothing else in flight."""
+        while self._unanswered and self.limiter.suspect(row.id):
+            await self._clock.sleep(ALONE_SECONDS)
+
+    async def _invoke(self, session: HubSession, method: str, argument: bytes, size: int, rows: Sequence[OutboxRow]) -> Any:
+        await self._stand_alone(rows[0])
+        ticket = id(argument)
+        self._unanswered[ticket] = Unanswered(size, tuple(row.id for row in rows))
+        try:
+            return await session.invoke_encoded(method, argument)
+        except ConnectionLost:
+            if self._judged is not session:  # the first to learn of it speaks for all that were in flight
+                self._judged = session
+                await self._lost(session)
+            raise
+        finally:
+            self.answers += 1
+            del self._unanswered[ticket]
+
+    async def _lost(self, session: HubSession) -> None:
+        before = self.limiter.too_large_bytes
+        if self.limiter.lost(session.loss, list(self._unanswered.values()), self._clock.monotonic()):
+            self._log.warning(
+                "message_limit_suspected", ceiling_bytes=self.limiter.ceiling, passed_bytes=self.limiter.passed_bytes,
+                too_large_bytes=self.limiter.too_large_bytes,
+            )  # fmt: skip
+            self._hub.retry_soon("smaller messages may pass")
+        if self.limiter.too_large_bytes != before:
+            await self._keep_limit()
+
+    async def _passed(self, session: HubSession, size: int, rows: int) -> None:
+        session.useful = True
+        self.takes_no_rows = False
+        if self.limiter.passed(size, rows, self._clock.monotonic()):
+            await self._keep_limit()
+
+    async def _keep_limit(self) -> None:
+        try:
+            await self._journal.learned_limit(self._hub_url, self.limiter.passed_bytes, self.limiter.too_large_bytes)
+        except StorageError as error:  # it is learned again
+            self._log.warning("message_limit_not_kept", error=str(error))
+
+    async def _halve(self, session: HubSession, rows: list[OutboxRow], delivery: Delivery, error: HubError) -> None:
+        """The hub threw: which row is at fault nobody says, so each half goes for itself, down to the row that stands alone."""
+        if len(rows) == 1:
+            delivery.throws(rows[0], str(error))
+            return
+        middle = len(rows) // 2
+        await self.send(session, rows[:middle], delivery)
+        if session.loss is None:
+            await self.send(session, rows[middle:], delivery)
+
+    async def _send_singly(self, session: HubSession, rows: list[OutboxRow], delivery: Delivery) -> None:
+        """For a hub without `SendSyncBatch`: entities side by side, an entity's rows one after the other."""
+        chains: dict[Entity, list[OutboxRow]] = {}
+        for row in rows:
+            chains.setdefault(row.entity, []).append(row)
+        if session.lacks(SEND_ITEM):
+            self.takes_no_rows = True
+            self.judge.pause(f"the hub has neither {SEND_BATCH} nor {SEND_ITEM}")
+            return
+        await asyncio.gather(*(self._send_chain(session, chain, delivery) for chain in chains.values()))
+
+    async def _send_chain(self, session: HubSession, rows: list[OutboxRow], delivery: Delivery) -> None:
+        for row in rows:
+            size = session.encoded_size(SEND_ITEM, len(row.encoded))
+            try:
+                verdicts = read_verdicts(await self._invoke(session, SEND_ITEM, row.encoded, size, [row]))
+            except MethodMissing:
+                self.takes_no_rows = True
+                self.judge.pause(f"the hub has neither {SEND_BATCH} nor {SEND_ITEM}")
+                return
+            except InvocationTimeout as error:
+                await session.drop(str(error))
+                return
+            except (InvocationError, MessageTooLarge) as error:
+                delivery.throws(row, str(error))
+                return
+            except UnreadableVerdictError as error:
+                self.judge.pause(str(error))
+                return
+            except HubError:
+                return
+            await self._passed(session, size, 1)
+            self.judge.judge([row], verdicts, delivery)
+            if row.entity in delivery.stopped:
+                return
