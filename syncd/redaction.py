@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import html
+import json
 import re
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 HIDDEN = "***"
 SECRET_NAMES = re.compile(r"(token|authorization|password|passwd|secret|cookie|api_?key|private_?key|payload)$", re.IGNORECASE)
@@ -22,11 +26,71 @@ _PATTERNS = (
 )
 
 
+LONGEST_FOREIGN_TEXT = 300
+"""Characters that we repeat of a text that HQ, a proxy or whoever answers has written."""
+_LONGEST_LOOKED_AT = 4096
+"""Of such a text; long enough that what is cut off here cannot be the rest of a secret that is shown."""
+
+
+class KnownSecrets:
+    """The secrets in use now. An opaque token looks like any other word, so only who knows it can take it out of a text."""
+
+    SHORTEST_CHARACTERS = 4
+    """A shorter one would take half of every sentence with it."""
+    MOST_SECRETS = 64
+    """Tokens are renewed; the oldest is forgotten first."""
+
+    def __init__(self) -> None:
+        self._secrets: dict[str, None] = {}
+        self._pattern: re.Pattern[str] | None = None
+
+    def add(self, *secrets: str | None) -> None:
+        """Hide these from now on, as they are and as they look in a URL, in JSON, in HTML and in base64."""
+        for secret in secrets:
+            if secret is None or len(secret) < self.SHORTEST_CHARACTERS:
+                continue
+            is_new = secret not in self._secrets
+            self._secrets.pop(secret, None)
+            self._secrets[secret] = None  # the most recent is the last
+            if len(self._secrets) > self.MOST_SECRETS:
+                del self._secrets[next(iter(self._secrets))]
+            if is_new:
+                forms = {form for known in self._secrets for form in _forms(known)}
+                longest_first = sorted(forms, key=len, reverse=True)
+                self._pattern = re.compile("|".join(map(re.escape, longest_first)), re.IGNORECASE)
+
+    def hide(self, text: str) -> str:
+        """The text without them."""
+        return text if self._pattern is None else self._pattern.sub(HIDDEN, text)
+
+
+known_secrets = KnownSecrets()
+"""Of this process: a traceback on stderr must not show what the log does not."""
+
+
+def _forms(secret: str) -> set[str]:
+    raw = secret.encode(errors="surrogatepass")
+    forms = {secret, quote(secret), quote(secret, safe=""), quote_plus(secret), html.escape(secret)}
+    forms |= {json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1], repr(secret)[1:-1]}
+    for shift in range(3):  # within a longer text that was encoded as a whole
+        coded = base64.b64encode(bytes(shift) + raw).decode()
+        inner = coded[-(-shift * 8 // 6) : (shift + len(raw)) * 8 // 6]
+        forms |= {inner, inner.replace("+", "-").replace("/", "_")}
+    return {form for form in forms if len(form) >= KnownSecrets.SHORTEST_CHARACTERS}
+
+
 def redact(text: str) -> str:
-    """The text without bearer tokens, token query values, user info in URLs, JSON Web Tokens, and quoted secrets or payloads."""
+    """The text without `known_secrets`, bearer tokens, token query values, user info in URLs, JSON Web Tokens and quoted secrets."""
+    text = known_secrets.hide(text)
     for pattern, hidden in _PATTERNS:
         text = pattern.sub(lambda found, hidden=hidden: found[1] + hidden, text)  # type: ignore[misc]
     return text
+
+
+def foreign(text: object) -> str:
+    """What somebody else has written, as we may repeat it: redacted, and at most `LONGEST_FOREIGN_TEXT` characters."""
+    shown = redact(str(text)[:_LONGEST_LOOKED_AT])
+    return shown if len(shown) <= LONGEST_FOREIGN_TEXT else shown[: LONGEST_FOREIGN_TEXT - 1] + "…"
 
 
 def redact_value(name: str, value: Any) -> Any:

@@ -1,8 +1,8 @@
 """What an operator can set (contract, section 5): `Settings`, and how it is read.
 
 A value comes from the environment (`SYNCD_HUB__URL`), else from the TOML file (`[hub] url`), else from the default below.
-Where `hub.access_token_file` is not set, a credential that the service manager provides (`hub_access_token`) takes its place:
-only the file's name becomes part of the settings, never what is in it.
+Where `hub.access_token_file` or `hub.proxy_file` is not set, a credential that the service manager provides (`hub_access_token`,
+`hub_proxy`) takes its place: only the file's name becomes part of the settings, never what is in it.
 
     settings = load_settings(Path("/etc/syncd/syncd.toml"))
     settings.hub.keep_alive_interval_seconds  # 15.0
@@ -27,7 +27,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from syncd.config.problems import describe, only_permissions
-from syncd.config.sources import find_file, find_token_credential, read_environment, read_toml
+from syncd.config.sources import find_credentials, find_file, read_environment, read_toml
 from syncd.config.values import absolute_path, at_least, database_file, readable_file, store_id
 from syncd.errors import ConfigurationError, PermissionDeniedError
 from syncd.hub.url import check_url
@@ -83,6 +83,8 @@ class HubSettings(Section):
     ca_file: ReadableFile = None
     client_certificate_file: ReadableFile = None
     client_key_file: ReadableFile = None
+    proxy_file: ReadableFile = None
+    skip_negotiation: bool = False
     connect_timeout_seconds: Seconds = 15
     keep_alive_interval_seconds: Seconds = 15
     server_timeout_seconds: Seconds = 30
@@ -180,8 +182,7 @@ class Settings(BaseSettings):
         **__: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The order of precedence: environment, document, and last a credential, which only fills a gap."""
-        token = find_token_credential(os.environ)
-        credentials: dict[str, Any] = {"hub": {"access_token_file": token}} if token else {}
+        credentials: dict[str, Any] = {"hub": find_credentials(os.environ)}
         return (
             InitSettingsSource(settings_cls, init_kwargs=read_environment(settings_cls, os.environ)),
             init_settings,

@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 DEFAULT_CONFIG_FILE = Path("/etc/syncd/syncd.toml")
 CONTAINER_SECRETS = Path("/run/secrets")
 """Where Docker, Podman and Kubernetes (by convention) mount secrets as files."""
-TOKEN_CREDENTIALS = ("hub_access_token", "syncd_hub_access_token")
+CREDENTIALS = {
+    "access_token_file": ("hub_access_token", "syncd_hub_access_token"),
+    "proxy_file": ("hub_proxy", "syncd_hub_proxy"),
+}
+"""The keys of `hub` whose file a credential may stand for, and the names that it may have."""
 PREFIX = "SYNCD_"
 NOT_SETTINGS = frozenset({"SYNCD_CONFIG", "SYNCD_REFHUB", "SYNCD_REQUIRE"})
 """Variables with our prefix that are no keys: where the file is; where the tests find a real hub, and what they may not skip."""
@@ -125,11 +129,12 @@ def _list(text: str) -> object:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
-def find_token_credential(environ: Mapping[str, str]) -> str | None:
-    """The file with the hub's token that the service manager provides, if it does."""
+def find_credentials(environ: Mapping[str, str]) -> dict[str, str]:
+    """The files that the service manager provides, by the keys of `hub` that they stand for."""
     handed_over = environ.get("CREDENTIALS_DIRECTORY")
-    for folder in ([Path(handed_over)] if handed_over else []) + [CONTAINER_SECRETS]:
-        for name in TOKEN_CREDENTIALS:
-            if os.path.lexists(folder / name):
-                return str(folder / name)
-    return None
+    folders = ([Path(handed_over)] if handed_over else []) + [CONTAINER_SECRETS]
+    found: dict[str, str] = {}
+    for key, names in CREDENTIALS.items():
+        files = [str(folder / name) for folder in folders for name in names if os.path.lexists(folder / name)]
+        found.update((key, file) for file in files[:1])
+    return found

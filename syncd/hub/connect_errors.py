@@ -61,9 +61,22 @@ def _root(error: BaseException) -> BaseException:
 
 
 def status_error(
-    status: int, where: str, *, with_token: bool, retry_after_seconds: float | None = None, location: str | None = None
+    status: int,
+    where: str,
+    *,
+    with_token: bool,
+    retry_after_seconds: float | None = None,
+    location: str | None = None,
+    was_negotiated: bool = False,
 ) -> ConnectionFailed:
-    """The error for an HTTP status that is no success; `where` names the step and the place."""
+    """The error for an HTTP status that is no success.
+
+    Args:
+        where: names the step and the place.
+        with_token: we sent one.
+        location: where a redirect points to.
+        was_negotiated: negotiate had just given us the id of a connection.
+    """
     try:
         name = f"HTTP {status} {HTTPStatus(status).phrase}"
     except ValueError:
@@ -71,7 +84,12 @@ def status_error(
     if status in {401, 403}:
         hint = "HQ does not accept the access token" if with_token else "HQ wants an access token: set hub.access_token_file"
         return AuthenticationRejected(f"{hint} ({name} at {where})", status=status, retry_after_seconds=retry_after_seconds)
-    if status in {404, 405}:
+    if status == 404 and was_negotiated:
+        hint = (
+            "; negotiate had answered well, so this request has met another server than that one: HQ's load balancer needs sticky "
+            "sessions, or the stores hub.skip_negotiation = true"
+        )
+    elif status in {404, 405}:
         hint = "; there is no hub at this address, check hub.url"
     elif 300 <= status < 400:
         hint = f"; it points to {location or 'nowhere'}: a login page of the network, or hub.url has moved"

@@ -93,6 +93,7 @@ class HubConnection(WebsocketTransport):
         self._tls = tls
         self._place = place(endpoint.url)
         self._with_token = endpoint.token is not None
+        self._was_negotiated = endpoint.version is not None
         self._reading = False
         self._heard = 0
 
@@ -143,7 +144,7 @@ class HubConnection(WebsocketTransport):
         sock: socket.socket | None = None
         try:
             async with asyncio.timeout(timeout_seconds):
-                proxy = proxy_for(self._url)
+                proxy = await asyncio.to_thread(proxy_for, self._url, self._options.proxy_file)
                 if proxy is None:
                     sock = await _open_socket(self._url)
                 line = await connect(
@@ -172,6 +173,7 @@ class HubConnection(WebsocketTransport):
                         where,
                         with_token=self._with_token,
                         retry_after_seconds=retry_after_seconds(headers),
+                        was_negotiated=self._was_negotiated,
                     ) from error
                 case TimeoutError():
                     raise ConnectionFailed(f"{where}: no answer within {timeout_seconds:g} s") from None

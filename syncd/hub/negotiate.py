@@ -18,13 +18,13 @@ from yarl import URL
 from syncd import __version__
 from syncd.errors import ConnectionFailed
 from syncd.hub.connect_errors import explain, status_error
-from syncd.hub.proxy import proxy_for
-from syncd.hub.url import check_url, has_parameter, is_secure, negotiate_url, place, shown, with_parameter, with_scheme
+from syncd.hub.url import check_url, has_parameter, is_secure, negotiate_url, origin, place, shown, with_parameter, with_scheme
+from syncd.redaction import foreign, known_secrets
 from syncd.wire.json import parse_json
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 USER_AGENT = f"syncd/{__version__}"
 MAX_REDIRECTS = 100
@@ -40,16 +40,16 @@ class Endpoint:
         url: for the upgrade; its `id` is a secret.
         token: the bearer token for it.
         cookies: the `Cookie` header for it, so that a load balancer finds the same server.
-        connection_id: the public name of the connection.
-        version: of the negotiate protocol, 0 or 1.
+        connection_id: the public name of the connection; None where nothing was negotiated.
+        version: of the negotiate protocol, 0 or 1; None where nothing was negotiated.
         redirects: how often we were sent on.
     """
 
     url: str = field(repr=False)
     token: str | None = field(repr=False)
     cookies: str | None = field(repr=False)
-    connection_id: str
-    version: int
+    connection_id: str | None
+    version: int | None
     redirects: int
 
 
@@ -59,10 +59,26 @@ class _Redirect:
     token: str | None
 
 
+def without_negotiation(url: str, *, store_id: int | str, token: str | None) -> Endpoint:
+    """Straight to the WebSocket (`hub.skip_negotiation`): the upgrade alone makes the connection, on whatever server it meets."""
+    at = with_scheme(with_parameter(url, "storeId", str(store_id)), "ws")
+    return Endpoint(url=at, token=token, cookies=None, connection_id=None, version=None, redirects=0)
+
+
 async def negotiate(
-    url: str, *, store_id: int | str, token: str | None, tls: ssl.SSLContext, timeout_seconds: float, allow_insecure: bool
+    url: str,
+    *,
+    store_id: int | str,
+    token: str | None,
+    tls: ssl.SSLContext,
+    timeout_seconds: float,
+    allow_insecure: bool,
+    find_proxy: Callable[[str], str | None],
 ) -> Endpoint:
     """Ask the hub where and how to connect; all redirects together take at most `timeout_seconds`.
+
+    Args:
+        find_proxy: the proxy for a URL, or None; called in a thread, since it may read a file.
 
     Raises:
         AuthenticationRejected: 401 or 403.
@@ -78,8 +94,10 @@ async def negotiate(
             aiohttp.ClientSession(cookie_jar=jar, connector=connector, headers=headers, trust_env=False) as http,
         ):
             for redirects in range(MAX_REDIRECTS + 1):
-                answer = understand(await _ask(http, at, token), shown(at))
+                proxy = await asyncio.to_thread(find_proxy, at)
+                answer = understand(await _ask(http, at, token, proxy), shown(at))
                 if isinstance(answer, Endpoint):
+                    known_secrets.add(answer.url)
                     return replace(
                         answer,
                         url=with_scheme(with_parameter(at, "id", answer.url), "ws"),
@@ -87,8 +105,11 @@ async def negotiate(
                         cookies=_cookie_header(jar, at),
                         redirects=redirects,
                     )
-                token = answer.token or token
-                at = _redirected(answer.url, is_from=at, store_id=store_id, allow_insecure=allow_insecure)
+                goes_to = _redirected(answer.url, is_from=at, store_id=store_id, allow_insecure=allow_insecure)
+                known_secrets.add(answer.token)
+                # Ours is for the origin that the configuration names; another one gets what the hub has issued for it, or nothing.
+                token = answer.token or (token if origin(goes_to) == origin(at) else None)
+                at = goes_to
     except TimeoutError:
         raise ConnectionFailed(f"no answer to negotiate from {place(at)} within {timeout_seconds:g} s") from None
     except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -96,14 +117,14 @@ async def negotiate(
     raise ConnectionFailed(f"negotiate was redirected more than {MAX_REDIRECTS} times, last to {shown(at)}")
 
 
-async def _ask(http: aiohttp.ClientSession, url: str, token: str | None) -> bytes:
+async def _ask(http: aiohttp.ClientSession, url: str, token: str | None, proxy: str | None) -> bytes:
     where = f"negotiate with {place(url)}"
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     ask = http.post(
         URL(negotiate_url(url), encoded=True),
         headers=headers,
         allow_redirects=False,
-        proxy=proxy_for(url),
+        proxy=proxy,
         timeout=aiohttp.ClientTimeout(),
     )
     async with ask as response:
@@ -131,7 +152,7 @@ def understand(answer: bytes, where: str) -> Endpoint | _Redirect:
     """
     fields = _json_object(answer, where)
     if fields.get("error"):
-        raise ConnectionFailed(f"{where} refuses the connection: {fields['error']}")
+        raise ConnectionFailed(f"{where} refuses the connection: {foreign(fields['error'])}")
     if "ProtocolVersion" in fields:
         raise ConnectionFailed(f"{where} is a hub of the old ASP.NET SignalR, not of ASP.NET Core")
     if isinstance(url := fields.get("url"), str) and url:
@@ -145,7 +166,7 @@ def understand(answer: bytes, where: str) -> Endpoint | _Redirect:
     offered = _transports(fields.get("availableTransports"))
     if "WebSockets" not in offered:
         names = ", ".join(offered) or "nothing"
-        raise ConnectionFailed(f"{where} does not offer WebSockets (only {names}): they must be switched on at HQ")
+        raise ConnectionFailed(f"{where} does not offer WebSockets (only {foreign(names)}): they must be switched on at HQ")
     return Endpoint(url=secret, token=None, cookies=None, connection_id=public, version=version, redirects=0)
 
 
@@ -170,11 +191,14 @@ def _transports(offered: object) -> list[str]:
 
 
 def _redirected(url: str, *, is_from: str, store_id: int | str, allow_insecure: bool) -> str:
-    """Where to negotiate next: as safe as where we come from, and still saying who we are."""
+    """Where to negotiate next: as safe as where we come from (https never leads to http), and still saying who we are."""
     try:
         check_url(url, allow_insecure=allow_insecure and not is_secure(is_from))
+        is_weaker = is_secure(is_from) and not is_secure(url)
     except ValueError:
-        raise ConnectionFailed(f"negotiate redirects to {shown(url)}, where we may not send the token") from None
+        is_weaker = True
+    if is_weaker:
+        raise ConnectionFailed(f"negotiate redirects to {foreign(shown(url))}, where we may not send the token")
     at = with_scheme(url, "http")
     return at if has_parameter(at, "storeId") else with_parameter(at, "storeId", str(store_id))
 

@@ -36,6 +36,14 @@ class HubOptions(Protocol):
         """Whether http:// may leave this machine."""
 
     @property
+    def proxy_file(self) -> Path | None:
+        """Holds the proxy's URL, with user and password; instead of HTTPS_PROXY, and read afresh for every attempt."""
+
+    @property
+    def skip_negotiation(self) -> bool:
+        """Whether the WebSocket is opened without asking first: for farms of hubs without sticky sessions."""
+
+    @property
     def connect_timeout_seconds(self) -> float:
         """Bound of each step on the way in: negotiate, upgrade, SignalR handshake."""
 

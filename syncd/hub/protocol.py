@@ -32,6 +32,7 @@ from pysignalr.messages import (
 from pysignalr.protocol.json import JSONProtocol
 
 from syncd.errors import ConnectionFailed, MessageTooLarge
+from syncd.redaction import foreign
 from syncd.wire.json import Number, parse_json
 
 SEPARATOR = b"\x1e"
@@ -121,7 +122,7 @@ class HubProtocol(JSONProtocol):
         if not separator or not isinstance(answer, dict):
             raise ConnectionFailed("what answered our handshake is no SignalR hub")
         if answer.get("error") is not None:
-            raise ConnectionFailed(f"the hub refused the handshake: {answer['error']}")
+            raise ConnectionFailed(f"the hub refused the handshake: {foreign(answer['error'])}")
         return HandshakeResponseMessage(None), self.decode(rest)
 
 

@@ -14,6 +14,7 @@ from syncd.errors import ClosedByHub, ConnectionLost, HubError, InvocationError,
 from syncd.hub.connection import HubConnection, root_cause
 from syncd.hub.dispatcher import Dispatcher
 from syncd.hub.protocol import Call, HubProtocol, Unreadable, invocation_size
+from syncd.redaction import foreign
 
 if TYPE_CHECKING:
     import ssl
@@ -34,7 +35,7 @@ class HubSession:
     """A connection from its opening to its loss; never reused.
 
     Attributes:
-        connection_id: its public name.
+        connection_id: its public name; None where nothing was negotiated.
         lost: set when it is over; nothing is sent or received any more.
         loss: why it is over; None as long as it is not.
         useful: it got work done, as whoever did the work says; a heartbeat is none.
@@ -196,8 +197,8 @@ class HubSession:
             "Method does not exist" in text and not text.startswith("An unexpected error occurred invoking")
         ):
             self._missing.add(method.lower())
-            return MethodMissing(text)
-        return InvocationError(text)
+            return MethodMissing(foreign(text))
+        return InvocationError(foreign(text))
 
     async def _on_message(self, message: Message) -> None:
         """Called by the reader, one message at a time: completions at once, calls into the inbox."""
@@ -207,7 +208,9 @@ class HubSession:
             case Call():
                 await self._dispatcher.put(message)
             case CloseMessage():
-                self._end(ClosedByHub(message.error, allow_reconnect=message.allow_reconnect is True))
+                self._end(
+                    ClosedByHub(None if message.error is None else foreign(message.error), allow_reconnect=message.allow_reconnect is True)
+                )
                 raise self._loss()
             case Unreadable():
                 await self._refuse(message)

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, NoReturn
 
 from syncd.errors import AuthenticationRejected, ConnectionFailed, ConnectionLost, HubError, SyncdError
 from syncd.hub.backoff import Backoff
-from syncd.hub.negotiate import checked_token, negotiate
+from syncd.hub.negotiate import checked_token, negotiate, without_negotiation
+from syncd.hub.proxy import proxy_for
 from syncd.hub.seldom import SeldomLog
 from syncd.hub.session import Handler, HubSession
 from syncd.hub.status import ConnectionStatus
 from syncd.hub.tls import tls_context
 from syncd.hub.url import shown
+from syncd.redaction import known_secrets
 
 if TYPE_CHECKING:
     import random as random_module
@@ -35,15 +37,15 @@ class Probe:
 
     Attributes:
         hub_url: without secrets.
-        connection_id: public name.
-        negotiate_version: 0 or 1.
+        connection_id: public name; None without negotiation.
+        negotiate_version: 0 or 1; None without negotiation.
         redirects: how often negotiate sent us on.
         seconds: from the start to the open connection.
     """
 
     hub_url: str
-    connection_id: str
-    negotiate_version: int
+    connection_id: str | None
+    negotiate_version: int | None
     redirects: int
     seconds: float
 
@@ -189,6 +191,8 @@ class Hub:
     async def _negotiate(self) -> tuple[Endpoint, ssl.SSLContext]:
         token = await self._token()
         tls = await asyncio.to_thread(tls_context, self._options)
+        if self._options.skip_negotiation:
+            return without_negotiation(self._options.url, store_id=self._store_id, token=token), tls
         endpoint = await negotiate(
             self._options.url,
             store_id=self._store_id,
@@ -196,6 +200,7 @@ class Hub:
             tls=tls,
             timeout_seconds=self._options.connect_timeout_seconds,
             allow_insecure=self._options.allow_insecure,
+            find_proxy=lambda url: proxy_for(url, self._options.proxy_file),
         )
         return endpoint, tls
 
@@ -215,7 +220,11 @@ class Hub:
         except (OSError, ValueError) as error:
             why = error.strerror if isinstance(error, OSError) and error.strerror else "it is no text"
             raise ConnectionFailed(f"the access token cannot be read from {self._options.access_token_file}: {why}") from error
-        return None if token is None else checked_token(token)
+        if token is None:
+            return None
+        token = checked_token(token)
+        known_secrets.add(token)
+        return token
 
     async def _welcome(self, session: HubSession) -> None:
         """A connection is open: say so, greet the hub, hand the session out."""

@@ -84,6 +84,12 @@ def place(url: str) -> str:
     return f"{host}:{port_of(parts)}"
 
 
+def origin(url: str) -> tuple[bool, str, int]:
+    """Whom a URL talks to: whether by TLS, the host, the port. A token for one origin is not for another (RFC 6454)."""
+    parts = urlsplit(url)
+    return is_secure(url), (parts.hostname or "").rstrip("."), port_of(parts)
+
+
 def port_of(parts: SplitResult) -> int:
     """The port, named or not."""
     return parts.port or (443 if parts.scheme in SECURE_SCHEMES else 80)

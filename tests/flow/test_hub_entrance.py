@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiohttp import web
 
-from syncd.errors import AuthenticationRejected, ClosedByHub, ConfigurationError, ConnectionFailed, ConnectionLost
+from syncd.errors import AuthenticationRejected, ClosedByHub, ConfigurationError, ConnectionFailed, ConnectionLost, InvocationError
 from tests.support.certificates import Authority
 from tests.support.fault_proxy import HttpProxy
+from tests.support.haproxy import Haproxy
 from tests.support.hub_rig import Options, eventually, eventually_state, make_rig, running
 from tests.support.refhub import RefHub
 from tests.support.scripted_hub import TEXT_TRANSPORTS, ScriptedHub, Wire
@@ -151,6 +152,103 @@ async def test_all_redirects_together_have_one_time_out() -> None:
 async def test_a_redirect_to_where_the_token_may_not_go_is_refused(url: str) -> None:
     async with ScriptedHub(negotiated=lambda _: web.json_response({"url": url})) as hub:
         assert "may not send the token" in str(await refused(Options(hub.url), read_token=lambda: "T"))
+
+
+async def test_a_redirect_to_another_origin_gets_no_token_of_ours() -> None:
+    async with ScriptedHub() as far:
+
+        def away(_: web.Request) -> web.Response:
+            return web.json_response({"url": far.url})
+
+        async with ScriptedHub(negotiated=away) as near:
+            await make_rig(Options(near.url), read_token=lambda: "0UR-T0KEN").hub.try_once()
+            assert near.negotiates[0].headers["Authorization"] == "Bearer 0UR-T0KEN"
+        assert [request.headers.get("Authorization") for request in far.requests] == [None, None]
+
+
+async def test_a_redirect_to_another_path_of_the_same_origin_keeps_our_token() -> None:
+    async with ScriptedHub() as hub:
+        plain = hub.normally
+
+        def onwards(request: web.Request) -> web.Response:
+            return plain(request) if "moved" in request.query else web.json_response({"url": f"{hub.url}?moved=1"})
+
+        hub.negotiated = onwards
+        await make_rig(Options(hub.url), read_token=lambda: "0UR-T0KEN").hub.try_once()
+        assert {request.headers["Authorization"] for request in hub.requests} == {"Bearer 0UR-T0KEN"}
+
+
+async def test_https_never_redirects_to_http_not_even_to_this_machine(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    certificate, key = authority.issue("hub")
+    async with ScriptedHub() as plain:
+        answer = {"url": plain.url, "accessToken": "T"}
+        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        tls.load_cert_chain(certificate, key)
+        async with ScriptedHub(negotiated=lambda _: web.json_response(answer), tls=tls) as hub:
+            for allow_insecure in (False, True):
+                failure = await refused(Options(hub.url, ca_file=authority.file, allow_insecure=allow_insecure))
+                assert "may not send the token" in str(failure)
+        assert plain.requests == []
+
+
+async def test_a_token_that_the_hub_repeats_is_shown_nowhere() -> None:
+    canary = "0paque+CANARY/42"
+    async with ScriptedHub(negotiated=lambda _: web.json_response({"error": f"bad token {canary}" + " x" * 400_000})) as hub:
+        rig = make_rig(Options(hub.url), read_token=lambda: canary)
+        async with running(rig):
+            await eventually(lambda: len(rig.clock.naps) >= 2)
+        shown = repr(rig.capture.entries) + repr(rig.hub.status)
+        assert "refuses the connection: bad token ***" in shown
+        assert "CANARY" not in shown
+        assert max(len(str(entry)) for entry in rig.capture.entries) < 1000
+
+
+async def test_a_token_that_a_hub_method_repeats_is_in_no_error() -> None:
+    async def script(wire: Wire) -> None:
+        call = await wire.listen()
+        assert call is not None
+        await wire.say({"type": 3, "invocationId": call["invocationId"], "error": "no rights for 0paque-CANARY"})
+        await wire.say({"type": 7, "error": "0paque-CANARY is out"})
+        await wire.until_gone()
+
+    async with ScriptedHub(script) as hub, running(Options(hub.url), read_token=lambda: "0paque-CANARY") as rig:
+        session = await rig.hub.session()
+        with pytest.raises(InvocationError, match=r"no rights for \*\*\*"):
+            await session.invoke("SendSyncBatch", [])
+        await session.lost.wait()
+        assert "CANARY" not in str(session.loss) + repr(rig.capture.entries)
+
+
+async def test_two_hubs_without_sticky_sessions_are_called_so_and_work_without_negotiation(tmp_path: Path) -> None:
+    async with RefHub() as one, RefHub() as two, Haproxy(tmp_path, one.port, two.port) as balancer:
+        url = f"http://127.0.0.1:{balancer.port}/hubs/sync"
+        failure = await refused(Options(url))
+        assert failure.status == 404
+        assert "sticky sessions" in str(failure)
+        assert "hub.skip_negotiation" in str(failure)
+        for _ in range(4):
+            async with running(Options(url, skip_negotiation=True)) as rig:
+                session = await rig.hub.session()
+                assert session.connection_id is None
+                assert await session.invoke("Heartbeat", BEAT) is None
+        states = [await hub.state() for hub in (one, two)]
+        assert [state["connects"] for state in states] == [2, 2]
+        assert sum(int(str(state["negotiates"])) for state in states) == 1
+
+
+async def test_no_hub_at_all_is_called_so_with_and_without_negotiation(refhub: RefHub) -> None:
+    for skip_negotiation in (False, True):
+        failure = await refused(Options(refhub.url("/nowhere"), skip_negotiation=skip_negotiation))
+        assert "check hub.url" in str(failure)
+
+
+async def test_without_negotiation_the_token_and_who_we_are_go_along_with_the_upgrade() -> None:
+    async with ScriptedHub() as hub:
+        await make_rig(Options(hub.url, skip_negotiation=True), read_token=lambda: "T0K.EN").hub.try_once()
+        (upgrade,) = hub.requests
+        assert upgrade.headers["Authorization"] == "Bearer T0K.EN"
+        assert upgrade.raw_path == "/hub?storeId=7"
 
 
 async def token(hub: RefHub, seconds: float) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 from syncd.cli import cli
 from syncd.config.settings import StatusSettings
-from syncd.config.sources import DEFAULT_CONFIG_FILE, TOKEN_CREDENTIALS
+from syncd.config.sources import CREDENTIALS, DEFAULT_CONFIG_FILE
 from syncd.daemon import DRAIN_SECONDS
 from syncd.errors import ExitCode
 from tests.support.requirements import need
@@ -72,4 +72,4 @@ def test_the_unit_says_what_the_program_means() -> None:
     assert unit_values("RestartPreventExitStatus") == [" ".join(str(int(code)) for code in sorted(final))]
     assert float(unit_values("TimeoutStopSec")[0].removesuffix("s")) > DRAIN_SECONDS
     assert [Path("/run", name) for name in unit_values("RuntimeDirectory")] == [StatusSettings().path.parent]
-    assert unit_values("LoadCredential")[0].partition(":")[0] in TOKEN_CREDENTIALS
+    assert unit_values("LoadCredential")[0].partition(":")[0] in CREDENTIALS

@@ -30,6 +30,8 @@ class Options:
     ca_file: Path | None = None
     client_certificate_file: Path | None = None
     client_key_file: Path | None = None
+    proxy_file: Path | None = None
+    skip_negotiation: bool = False
     allow_insecure: bool = False
     connect_timeout_seconds: float = 10.0
     keep_alive_interval_seconds: float = 15.0

@@ -9,6 +9,7 @@ from aiohttp import WSMsgType, web
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from ssl import SSLContext
     from types import TracebackType
 
     Negotiated = Callable[[web.Request], web.Response | Awaitable[web.Response]]
@@ -59,6 +60,7 @@ class ScriptedHub:
         *,
         negotiated: Negotiated | None = None,
         handshake: str | None = "{}\x1e",
+        tls: SSLContext | None = None,
     ) -> None:
         self.requests: list[web.Request] = []
         self.url = ""
@@ -66,6 +68,7 @@ class ScriptedHub:
         self._script = script or (lambda wire: _ignore(wire.until_gone()))
         self.negotiated: Negotiated = negotiated or self.normally
         self._handshake = handshake
+        self._tls = tls
         self._runner: web.AppRunner | None = None
 
     def normally(self, _: web.Request) -> web.Response:
@@ -87,9 +90,9 @@ class ScriptedHub:
         app.router.add_get("/{tail:.*}", self._on_upgrade)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        await web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=self._tls).start()
         self.port = self._runner.addresses[0][1]
-        self.url = f"http://127.0.0.1:{self.port}/hub"
+        self.url = f"http{'s' if self._tls else ''}://127.0.0.1:{self.port}/hub"
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

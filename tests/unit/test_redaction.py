@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import base64
+import json
 import time
+from urllib.parse import quote
 
 import pytest
 
-from syncd.redaction import redact, redact_value
+from syncd.redaction import LONGEST_FOREIGN_TEXT, KnownSecrets, foreign, known_secrets, redact, redact_value
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxNyJ9.c2lnbmF0dXJl"
 
@@ -56,3 +59,59 @@ def test_a_long_text_takes_time_in_proportion(part: str) -> None:
     began = time.perf_counter()
     redact(text)
     assert time.perf_counter() - began < 5
+
+
+SECRET = 'pa/ss#w@rd "1"+é'
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        SECRET,
+        SECRET.upper(),
+        quote(SECRET),
+        quote(SECRET, safe=""),
+        json.dumps(SECRET),
+        json.dumps(SECRET, ensure_ascii=False),
+        repr(SECRET),
+        *(base64.b64encode(f"{'u' * length}:{SECRET}".encode()).decode() for length in range(1, 5)),
+        base64.urlsafe_b64encode(SECRET.encode()).decode(),
+    ],
+)
+def test_a_secret_in_use_is_hidden_in_whatever_form_somebody_repeats_it(shown: str) -> None:
+    secrets = KnownSecrets()
+    secrets.add(SECRET)
+    hidden = secrets.hide(f"bad token {shown}!")
+    assert "***" in hidden
+    for length in (4, 6, 8):
+        assert not [part for part in (SECRET, quote(SECRET, safe=""), shown.strip("'\"")) if part[-length:] in hidden[:-1]]
+
+
+def test_the_secrets_in_use_are_hidden_everywhere_a_text_is_redacted() -> None:
+    known_secrets.add("0paque-canary")
+    assert redact("bad token 0paque-canary") == "bad token ***"
+    assert redact_value("error", ValueError("0PAQUE-CANARY")) == "ValueError: ***"
+
+
+def test_a_secret_of_three_letters_does_not_take_half_of_every_sentence_with_it() -> None:
+    secrets = KnownSecrets()
+    secrets.add("hub", None, "")
+    assert secrets.hide("the hub") == "the hub"
+
+
+def test_old_secrets_are_forgotten_and_one_still_in_use_is_not() -> None:
+    secrets = KnownSecrets()
+    secrets.add("in-use")
+    for number in range(KnownSecrets.MOST_SECRETS):
+        secrets.add(f"token-{number}")
+        secrets.add("in-use")
+    assert secrets.hide("in-use") == "***"
+    assert secrets.hide("token-0 ") == "token-0 "
+
+
+def test_what_others_write_is_cut_and_no_half_of_a_secret_is_left_at_the_cut() -> None:
+    known_secrets.add("c" * 40)
+    for before in range(LONGEST_FOREIGN_TEXT - 41, LONGEST_FOREIGN_TEXT + 1):
+        shown = foreign("x" * before + "c" * 40 + "x" * 1_000_000)
+        assert len(shown) <= LONGEST_FOREIGN_TEXT
+        assert "c" not in shown

@@ -56,6 +56,8 @@ def test_the_required_keys_are_enough_and_the_rest_has_the_contract_s_defaults(t
             "ca_file": None,
             "client_certificate_file": None,
             "client_key_file": None,
+            "proxy_file": None,
+            "skip_negotiation": False,
             "allow_insecure": False,
             "connect_timeout_seconds": 15,
             "keep_alive_interval_seconds": 15,

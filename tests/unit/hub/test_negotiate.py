@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -11,6 +11,10 @@ from syncd.errors import AuthenticationRejected, ConnectionFailed
 from syncd.hub.connect_errors import status_error
 from syncd.hub.negotiate import Endpoint, checked_token, retry_after_seconds, understand
 from syncd.hub.proxy import proxy_for
+from syncd.redaction import redact
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 TRANSPORTS = [
     {"transport": "WebSockets", "transferFormats": ["Text", "Binary"]},
@@ -142,3 +146,34 @@ def test_a_proxy_that_we_cannot_use_is_named_without_its_password(no_proxies: py
     with pytest.raises(ConnectionFailed, match="HTTPS_PROXY") as refused:
         proxy_for("https://hq.example.com/h")
     assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("password", ["qz/xj", "qz#xj", "qz@xj", "qz?xj", "qz@/#?xj"])
+def test_a_proxys_password_that_breaks_its_url_is_refused_and_not_shown(monkeypatch: pytest.MonkeyPatch, password: str) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", f"http://clerk:{password}@proxy.test:3128")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    with pytest.raises(ConnectionFailed) as failure:
+        proxy_for("https://hub.test/h")
+    assert "HTTPS_PROXY names no HTTP proxy (http://***@proxy.test:3128)" in str(failure.value)
+    assert "%40" in str(failure.value)
+    assert not [part for part in ("qz", "xj", "clerk") if part in str(failure.value)]
+
+
+def test_the_proxy_of_the_file_wins_over_that_of_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://other.test:1")
+    monkeypatch.setenv("NO_PROXY", "near.test")
+    (file := tmp_path / "proxy").write_text("http://clerk:p%40ssw0rd@proxy.test:3128\n")
+    assert proxy_for("https://hub.test/h", file) == "http://clerk:p%40ssw0rd@proxy.test:3128"
+    assert proxy_for("https://near.test/h", file) is None
+    assert proxy_for("https://127.0.0.1/h", file) is None
+    assert redact("407 for clerk with p@ssw0rd and p%40ssw0rd") == "407 for *** with *** and ***"
+    for content in (b"", b"ftp://x", b"\xff"):
+        file.write_bytes(content)
+        with pytest.raises(ConnectionFailed, match=r"hub\.proxy_file"):
+            proxy_for("https://hub.test/h", file)
+
+
+def test_an_error_of_any_length_is_cut() -> None:
+    with pytest.raises(ConnectionFailed) as failure:
+        understand(json.dumps({"error": "x" * 900_000}).encode(), "negotiate with hub.test:443")
+    assert len(str(failure.value)) < 500
