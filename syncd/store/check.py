@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from syncd.errors import StorageError
 from syncd.store.database import require_writable, translate
-from syncd.store.migrate import applied_version, require_known
+from syncd.store.migrate import plan
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +19,7 @@ def inspect(settings: Settings) -> str:
     """What there is, in plain words.
 
     Raises:
-        ConfigurationError: a file is newer than this program.
+        ConfigurationError: a file is newer than this program, or has tables of another make; all that `syncd run` would refuse.
         PermissionDeniedError: a file or its folder may not be written.
         StorageError: a file is damaged, or no database.
     """
@@ -39,17 +39,15 @@ def _file(path: Path, components: tuple[str, ...], name: str) -> str:
         connection = open_read_only(path)
         try:
             trouble = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-            versions = {component: applied_version(connection, component) for component in components}
-            waiting = _pending(connection) if versions.get("outbox") else None
+            if trouble != "ok":
+                raise StorageError(f"{path} is damaged: {trouble}")
+            plans = {component: plan(connection, path, component) for component in components}
+            waiting = _pending(connection) if "outbox" in plans and plans["outbox"].recorded else None
         finally:
             connection.close()
     except sqlite3.Error as error:
         raise translate(error, path) from error
-    if trouble != "ok":
-        raise StorageError(f"{path} is damaged: {trouble}")
-    for component, version in versions.items():
-        require_known(path, component, version)
-    if not all(versions.values()):
+    if not all(plan.recorded for plan in plans.values()):
         return f"{name} can be used; `syncd run` adds its tables"
     return f"{name} can be used" + (f", {waiting:,} rows marked pending in it" if waiting is not None else "")
 

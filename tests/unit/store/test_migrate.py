@@ -9,15 +9,32 @@ import pytest
 
 from syncd.errors import ConfigurationError
 from syncd.store import migrate as module
+from syncd.store.catalog import ENTITY_TYPES, PRODUCT
 from syncd.store.database import Database
-from syncd.store.migrate import REQUIRED_COLUMNS, migrate, migrations, statements
+from syncd.store.migrate import Migration, migrate, migrations, schema_at
+from syncd.store.schema import statements
 from tests.support.clock import FakeClock
 from tests.support.storefiles import execute, opened, write_rows
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from syncd.store.catalog import EntityType
+
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+
+
+STORE_AND_ONE_MORE = [(number,) for number in range(1, len(migrations("store")) + 2)]
+
+
+def with_steps(monkeypatch: pytest.MonkeyPatch, **scripts: list[str]) -> None:
+    """A program of a later release: more steps for these components."""
+
+    def more(component: str) -> list[Migration]:
+        known = migrations(component)
+        return known + [Migration(known[-1].version + n, "step", script) for n, script in enumerate(scripts.get(component, []), 1)]
+
+    monkeypatch.setattr(module, "migrations", more)
 
 
 @pytest.fixture
@@ -30,15 +47,16 @@ async def test_a_new_store_has_every_table_and_a_record_of_each_migration(tmp_pa
         tables = {name for (name,) in execute(path, "SELECT name FROM sqlite_schema WHERE type = 'table'")}
         assert {"sync_outbox", "products", "prices", "inventory", "transactions", "sync_inbox", "sync_cursor", "sync_quarantine"} <= tables
         assert "outcome" not in tables, "what is ours lives in our own file"
-        assert execute(path, "SELECT component, version FROM sync_schema ORDER BY component") == [("outbox", 1), ("store", 1)]
+        recorded = [(component, step.version) for component in ("outbox", "store") for step in migrations(component)]
+        assert execute(path, "SELECT component, version FROM sync_schema ORDER BY component, version") == recorded
         assert execute(path, "PRAGMA journal_mode") == [("wal",)]
 
 
-async def test_the_required_columns_are_those_that_the_migrations_make(tmp_path: Path, path: Path) -> None:
-    async with opened(tmp_path):
-        for tables in REQUIRED_COLUMNS.values():
-            for table, required in tables.items():
-                assert {row[1] for row in execute(path, f"PRAGMA table_info({table})")} == required
+@pytest.mark.parametrize("kind", ENTITY_TYPES, ids=lambda kind: kind.table)
+def test_the_catalog_writes_the_columns_and_the_key_that_the_migrations_make(kind: EntityType) -> None:
+    columns = schema_at("store", migrations("store")[-1].version)[kind.table].columns
+    assert {column.name for column in columns} == set(kind.columns)
+    assert [column.name for column in sorted(columns, key=lambda column: column.key) if column.key] == list(kind.keys)
 
 
 async def test_opening_again_changes_nothing(tmp_path: Path, path: Path) -> None:
@@ -46,27 +64,103 @@ async def test_opening_again_changes_nothing(tmp_path: Path, path: Path) -> None
         before = execute(path, "SELECT sql FROM sqlite_schema ORDER BY name")
     async with opened(tmp_path):
         assert execute(path, "SELECT sql FROM sqlite_schema ORDER BY name") == before
-        assert len(execute(path, "SELECT * FROM sync_schema")) == 2
 
 
-async def test_a_step_that_fails_leaves_neither_tables_nor_record(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    good = migrations("journal")
-    bad = (2, "broken", "CREATE TABLE half (a);\nINSERT INTO nowhere VALUES (1);\n")
-    monkeypatch.setattr(module, "migrations", lambda _: [*good, bad])
+async def test_a_step_that_fails_leaves_neither_tables_nor_record_and_is_named(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     database = await Database.open(path)
     try:
-        with pytest.raises(Exception, match="nowhere"):
+        await migrate(database, "journal", FakeClock())
+        execute(path, "INSERT INTO total VALUES ('extra', 1)")
+        with_steps(monkeypatch, journal=["CREATE TABLE half (a);\nINSERT INTO total VALUES ('extra', 2);\n"])
+        with pytest.raises(ConfigurationError, match=r"step \d+_step of its journal tables cannot be made, and nothing of it was: UNIQUE"):
             await migrate(database, "journal", FakeClock())
     finally:
         await database.close()
-    assert execute(path, "SELECT version FROM sync_schema") == [(1,)], "the step before it stays"
+    assert execute(path, "SELECT max(version) FROM sync_schema") == [(len(migrations("journal")),)], "those before it stay"
     assert execute(path, "SELECT 1 FROM sqlite_schema WHERE name = 'half'") == []
+
+
+async def test_a_step_adds_a_column_to_a_new_file_and_to_an_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.mkdir()
+    new.mkdir()
+    async with opened(old):
+        execute(old / "store.db", "INSERT INTO products (product_id, name) VALUES (1, 'kept')")
+    with_steps(monkeypatch, store=["ALTER TABLE products ADD COLUMN tax_code TEXT;\n"])
+    for folder in (old, new):
+        async with opened(folder):
+            assert execute(folder / "store.db", "SELECT name FROM pragma_table_info('products')")[-1] == ("tax_code",)
+            assert execute(folder / "store.db", "SELECT version FROM sync_schema WHERE component = 'store'") == STORE_AND_ONE_MORE
+    assert execute(old / "store.db", "SELECT product_id, name, tax_code FROM products") == [(1, "kept", None)]
+
+
+async def test_what_a_later_step_drops_stays_dropped(tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with opened(tmp_path):
+        pass
+    with_steps(monkeypatch, store=["DROP VIEW active_products;\n"], outbox=["DROP INDEX sync_outbox_failed;\n"])
+    gone = "SELECT name FROM sqlite_schema WHERE name IN ('active_products', 'sync_outbox_failed')"
+    for _ in range(2):
+        async with opened(tmp_path):
+            assert execute(path, gone) == []
+
+
+async def test_what_somebody_dropped_is_there_again_before_the_next_step(
+    tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(tmp_path):
+        pass
+    execute(path, "DROP INDEX sync_outbox_failed")
+    execute(path, "DROP TABLE sync_outbox_generation")
+    with_steps(monkeypatch, outbox=["DROP INDEX sync_outbox_failed;\nUPDATE sync_outbox_generation SET generation = 7;\n"])
+    async with opened(tmp_path):
+        assert execute(path, "SELECT generation FROM sync_outbox_generation") == [(7,)]
+
+
+async def test_an_index_of_ours_that_says_something_else_is_made_anew(tmp_path: Path, path: Path) -> None:
+    async with opened(tmp_path):
+        ((before,),) = execute(path, "SELECT sql FROM sqlite_schema WHERE name = 'sync_outbox_by_priority'")
+    execute(path, "DROP INDEX sync_outbox_by_priority")
+    execute(path, "CREATE INDEX sync_outbox_by_priority ON sync_outbox (priority)")
+    async with opened(tmp_path):
+        assert execute(path, "SELECT sql FROM sqlite_schema WHERE name = 'sync_outbox_by_priority'") == [(before,)]
+
+
+async def test_tables_that_a_pos_made_like_a_later_step_are_taken_as_they_are(
+    tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_steps(monkeypatch, store=["ALTER TABLE products ADD COLUMN tax_code TEXT;\n"])
+    columns = ", ".join(column for column in PRODUCT.columns if column != "product_id")
+    execute(path, f"CREATE TABLE Products (product_id INTEGER PRIMARY KEY, {columns}, tax_code)")
+    async with opened(tmp_path):
+        assert execute(path, "SELECT version FROM sync_schema WHERE component = 'store'") == STORE_AND_ONE_MORE
+
+
+async def test_a_table_in_the_way_of_a_later_step_is_refused_before_any_step(
+    tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(tmp_path):
+        pass
+    before = execute(path, "SELECT * FROM sync_schema")
+    execute(path, "CREATE TABLE promotions (id INTEGER PRIMARY KEY)")
+    with_steps(monkeypatch, store=["ALTER TABLE products ADD COLUMN a;\n", "CREATE TABLE IF NOT EXISTS promotions (code PRIMARY KEY);\n"])
+    with pytest.raises(ConfigurationError, match="a table promotions already, and it has no column code"):
+        async with opened(tmp_path):
+            pytest.fail("it opened")
+    assert execute(path, "SELECT * FROM sync_schema") == before
+
+
+@pytest.mark.parametrize("name", ["prices", "sync_outbox", "sync_cursor", "sync_schema"])
+async def test_a_view_with_the_name_of_a_table_of_ours_is_refused(tmp_path: Path, path: Path, name: str) -> None:
+    execute(path, f"CREATE VIEW {name} AS SELECT 1 AS one")
+    with pytest.raises(ConfigurationError, match=f"there is a view {name} already, where syncd's table of that name goes"):
+        async with opened(tmp_path):
+            pytest.fail("it opened")
 
 
 async def test_a_file_of_a_newer_program_is_refused_and_left_alone(tmp_path: Path, path: Path) -> None:
     async with opened(tmp_path):
         execute(path, "INSERT INTO sync_schema VALUES ('outbox', 99, 'future', '')")
-    with pytest.raises(ConfigurationError, match=r"version 99, and this program knows them up to 1: install a syncd") as caught:
+    with pytest.raises(ConfigurationError, match=r"version 99, and this program knows them up to \d+: install a syncd") as caught:
         async with opened(tmp_path):
             pytest.fail("it opened")
     assert caught.value.exit_code == 78
@@ -85,7 +179,7 @@ async def test_a_table_of_another_make_is_named_with_what_it_lacks(tmp_path: Pat
 
 @pytest.mark.parametrize("mode", ["wal", "delete"])
 async def test_a_file_that_the_pos_made_first_is_taken_over_with_its_rows(tmp_path: Path, path: Path, mode: str) -> None:
-    ((_, _, outbox),) = migrations("outbox")
+    outbox = migrations("outbox")[0].script
     with closing(sqlite3.connect(path)) as pos:
         pos.execute(f"PRAGMA journal_mode = {mode}")
         pos.execute("CREATE TABLE receipts (id INTEGER PRIMARY KEY)")
@@ -156,8 +250,8 @@ async def test_the_same_correlation_id_twice_fails_in_the_pos(tmp_path: Path, pa
 async def test_outbox_and_store_may_be_two_files(tmp_path: Path, path: Path) -> None:
     pos = tmp_path / "pos.db"
     async with opened(tmp_path, outbox_path=pos):
-        assert execute(pos, "SELECT component FROM sync_schema") == [("outbox",)]
-        assert execute(path, "SELECT component FROM sync_schema") == [("store",)]
+        assert execute(pos, "SELECT DISTINCT component FROM sync_schema") == [("outbox",)]
+        assert execute(path, "SELECT DISTINCT component FROM sync_schema") == [("store",)]
         assert (tmp_path / "store.db.syncd").exists()
 
 
