@@ -5,6 +5,9 @@ SyncdError                      70  a bug, unless a branch says otherwise
 ├── AnotherInstanceError        75  another syncd holds the store (names its pid)
 ├── PermissionDeniedError       77  a file or folder that may not be read or written
 ├── StorageError                74  the disk or a database cannot be used
+│   ├── StorageBusy                 another process held the lock for too long: try again
+│   ├── StorageDamaged              the file is no database, or a broken one
+│   └── StatementError              SQLite refused one statement (a constraint, a trigger, a missing table); the database is well
 └── HubError                    69  whatever the line or HQ does; never ends the daemon
     ├── ConnectionFailed            no connection came to be (refused, DNS, TLS, HTTP status, time-out)
     │   └── AuthenticationRejected  401 or 403 on negotiate or upgrade
@@ -19,7 +22,10 @@ SyncdError                      70  a bug, unless a branch says otherwise
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class ExitCode(IntEnum):
@@ -60,9 +66,29 @@ class PermissionDeniedError(SyncdError):
 
 
 class StorageError(SyncdError):
-    """A database or the disk below it cannot be used."""
+    """A database or the disk below it cannot be used.
+
+    Attributes:
+        path: the database file, where it is one's.
+    """
 
     exit_code = ExitCode.IO
+
+    def __init__(self, message: str, *, path: Path | str | None = None) -> None:
+        super().__init__(message)
+        self.path = path
+
+
+class StorageBusy(StorageError):
+    """Another process held the lock for longer than SQLite's busy timeout; it is worth trying again."""
+
+
+class StorageDamaged(StorageError):
+    """The file is no database, or a broken one; trying again cannot mend it."""
+
+
+class StatementError(StorageError):
+    """SQLite refused one statement: a constraint, a trigger's RAISE, a missing table, a type. The database itself is well."""
 
 
 class HubError(SyncdError):

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from syncd.errors import StorageError
-from syncd.store.database import BUSY_TIMEOUT_SECONDS, require_writable, translate
+from syncd.store.database import BUSY_TIMEOUT_SECONDS, require_writable
 from syncd.store.outbox import as_sent
+from syncd.store.sqlite_errors import translate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

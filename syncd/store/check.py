@@ -6,8 +6,9 @@ import sqlite3
 from typing import TYPE_CHECKING
 
 from syncd.errors import StorageError
-from syncd.store.database import require_writable, translate
+from syncd.store.database import require_writable
 from syncd.store.migrate import plan
+from syncd.store.sqlite_errors import translate
 
 if TYPE_CHECKING:
     from pathlib import Path

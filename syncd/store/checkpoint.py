@@ -11,6 +11,7 @@ import sqlite3
 from typing import TYPE_CHECKING
 
 from syncd.errors import StorageError
+from syncd.store.sqlite_errors import is_locked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +34,7 @@ async def checkpoint(database: Database) -> None:
         try:
             connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         except sqlite3.OperationalError as error:
-            if "locked" not in str(error):
+            if not is_locked(error):
                 raise
 
     await database.run(passive)

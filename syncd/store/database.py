@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import aiosqlite
 
 from syncd.errors import PermissionDeniedError, StorageError
+from syncd.store.sqlite_errors import primary_code, translate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +28,6 @@ T = TypeVar("T")
 
 BUSY_TIMEOUT_SECONDS = 5.0  # how long a statement of ours waits for the till's lock before it says so
 CACHE_KIBIBYTES = 8192  # SQLite's own cache, a connection: flat memory whatever the file's size
-_FATAL = ("malformed", "not a database", "disk I/O error", "readonly", "unable to open", "disk is full", "attempt to write")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +43,6 @@ class _Connection(aiosqlite.Connection):
         """Run a whole piece of work on the connection's own thread."""
         result: T = await self._execute(lambda: work(self._conn))  # type: ignore[no-untyped-call]
         return result
-
-
-def translate(error: sqlite3.Error, path: Path | str) -> StorageError:
-    """SQLite's error in words that name the file.
-
-    Returns:
-        A `StorageBusy` for a lock that did not come free, a `PermissionDeniedError`'s sibling for the rest.
-    """
-    text = str(error)
-    if "locked" in text or "busy" in text:
-        return StorageBusy(f"{path}: the database is locked by another process ({text})")
-    return StorageError(f"{path}: {text}")
 
 
 def is_text(value: object) -> bool:
@@ -80,17 +68,13 @@ def any_text(connection: sqlite3.Connection, read: Callable[[], T]) -> T:
     try:
         return read()
     except sqlite3.OperationalError as error:
-        if "UTF-8" not in str(error):
+        if primary_code(error) is not None:  # SQLite's; the driver's own, which has no code, is that it could not decode a text
             raise
     connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
     try:
         return read()
     finally:
         connection.text_factory = str
-
-
-class StorageBusy(StorageError):
-    """Somebody else held the lock for longer than `BUSY_TIMEOUT_SECONDS`; it is worth trying again."""
 
 
 class Database:
@@ -195,7 +179,7 @@ class Database:
         try:
             await self._connection.run(fdatasync)
         except OSError as error:
-            raise StorageError(f"{self.path}-wal: {error.strerror}") from error
+            raise StorageError(f"{self.path}-wal: {error.strerror}", path=self.path) from error
 
     async def close(self) -> None:
         """Close the connection and end its thread."""

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from filelock import FileLock, Timeout
 
 from syncd.clock import iso_ms
-from syncd.errors import AnotherInstanceError, PermissionDeniedError, StorageError
-from syncd.store.database import Database, StorageBusy, require_writable
+from syncd.errors import AnotherInstanceError, PermissionDeniedError, StatementError, StorageDamaged, StorageError
+from syncd.store.database import Database, require_writable
 from syncd.store.migrate import migrate
 from syncd.store.write_budget import PacedWriter
 
@@ -147,11 +147,7 @@ async def _open_journal(path: Path, clock: Clock, log: FilteringBoundLogger) -> 
         except BaseException:
             await database.close()
             raise
-    except (PermissionDeniedError, StorageBusy):
-        raise
-    except StorageError as error:
-        if not any(sign in str(error) for sign in ("malformed", "not a database", "no such table")):
-            raise
+    except (StorageDamaged, StatementError) as error:  # broken, or a table of ours is missing
         log.error("journal_damaged", path=str(path), moved_to=str(_put_aside(path, clock)), error=str(error))
         database = await Database.open(path, synchronous="FULL")
         await migrate(database, "journal", clock)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from syncd.errors import PermissionDeniedError, StorageError
+from syncd.errors import PermissionDeniedError, StorageBusy, StorageError
 from syncd.store import database as module
-from syncd.store.database import Database, StorageBusy, require_writable
+from syncd.store.database import Database, require_writable
 from tests.support.storefiles import execute
 
 if TYPE_CHECKING:

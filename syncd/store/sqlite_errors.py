@@ -1,0 +1,54 @@
+"""SQLite's errors by their codes, never by their words: the database's trouble, or one statement's."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING
+
+from syncd.errors import StatementError, StorageBusy, StorageDamaged, StorageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_LOCK = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
+_DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_DISK = {
+    sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_NOMEM,
+}  # fmt: skip
+
+
+def primary_code(error: sqlite3.Error) -> int | None:
+    """The code without its extension (`SQLITE_IOERR_WRITE` is `SQLITE_IOERR`); None for the driver's own errors, such as bad UTF-8."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return None if code is None else code & 0xFF
+
+
+def is_locked(error: sqlite3.Error) -> bool:
+    """Another connection has the lock that this needs."""
+    return primary_code(error) in _LOCK
+
+
+def is_of_the_database(error: sqlite3.Error) -> bool:
+    """The lock, the disk or the file is the trouble: worth trying again. Whatever else SQLite says is about this one statement.
+
+    A damaged virtual table (`SQLITE_CORRUPT_VTAB`, a POS's search index) is the statement's: the file around it is well.
+    """
+    if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_CORRUPT_VTAB:
+        return False
+    return primary_code(error) in _LOCK | _DAMAGE | _DISK
+
+
+def translate(error: sqlite3.Error, path: Path | str) -> StorageError:
+    """SQLite's error in words that name the file.
+
+    Returns:
+        A `StorageBusy` for a lock that did not come free, a `StorageDamaged` for a file that is no database or a broken one, a
+        `StatementError` where the database is well, a plain `StorageError` for the disk's troubles.
+    """
+    if not is_of_the_database(error):
+        return StatementError(f"{path}: {error}", path=path)
+    if is_locked(error):
+        return StorageBusy(f"{path}: the database is locked by another process ({error})", path=path)
+    kind = StorageDamaged if primary_code(error) in _DAMAGE else StorageError
+    return kind(f"{path}: {error}", path=path)
