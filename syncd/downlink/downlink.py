@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from syncd.downlink.acknowledgements import Acknowledgements
 from syncd.downlink.catch_up import CatchUp
-from syncd.downlink.receive import REQUEST, correlation_id_of, messages_of, raw_text, update_of_item
+from syncd.downlink.receive import RECEIVE_ITEM, REQUEST, correlation_id_of, messages_of, update_of_item
 from syncd.errors import StorageError
-from syncd.store.catalog import ENTITY_TYPES, MalformedError, Update, read_update
+from syncd.store.catalog import ENTITY_TYPES, MalformedError, Update, raw_text, read_update
 from syncd.store.inbox import Quarantined
 from syncd.wire.messages import sync_ack
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from syncd.config.settings import Settings
     from syncd.hub.supervisor import Hub
     from syncd.store.catalog import EntityType
-    from syncd.store.inbox import Inbox
+    from syncd.store.inbox import Applied, Inbox
 
 RETRY_SECONDS = 1.0  # a database that cannot be written is tried again this often
 
@@ -83,7 +83,7 @@ class Downlink:
         self.applied_pieces = 0  # a sign of life
         for entity_type in ENTITY_TYPES:
             hub.on(entity_type.method, self._receiver(entity_type))
-        hub.on("ReceiveSyncItem", self._receive_item)
+        hub.on(RECEIVE_ITEM, self._receive_item)
 
     async def run(self) -> None:
         """Apply, catch up and acknowledge; for ever."""
@@ -114,7 +114,7 @@ class Downlink:
 
     async def _receive_item(self, arguments: list[Any], wants_result: bool) -> object:
         messages, many = messages_of(arguments)
-        items = [self._read("ReceiveSyncItem", message, update_of_item) for message in messages]
+        items = [self._read(RECEIVE_ITEM, message, update_of_item) for message in messages]
         return await self._accept(items, messages, many=many, wants_result=wants_result)
 
     def _read(self, method: str, message: object, read: Callable[[object], Update]) -> Update | Quarantined:
@@ -132,7 +132,7 @@ class Downlink:
         return _result(done, many=many, wants_result=wants_result)
 
     def _page(self, items: list[Any], cursor: str | None) -> asyncio.Future[list[dict[str, object]]]:
-        updates = [self._read(REQUEST, item, update_of_item) for item in items]
+        updates = [self._read(REQUEST, item, lambda item: update_of_item(item, REQUEST)) for item in items]
         return self._enqueue(updates, [correlation_id_of(item) for item in items], "catchup", cursor=cursor)
 
     def _enqueue(
@@ -161,28 +161,30 @@ class Downlink:
                 self._finish(finished)
 
     async def _apply_some(self) -> list[_Delivery]:
-        """Apply one piece, cut from the head of the queue; returns the deliveries that are complete by it."""
+        """Apply one chunk, cut from the head of the queue; returns the deliveries that are complete by it."""
         room = self._inbox.room()
-        piece: list[Update | Quarantined] = []
+        chunk: list[Update | Quarantined] = []
         parts: list[tuple[_Delivery, int, int]] = []
         cursor = None
         source = self._queue[0].source
         for delivery in self._queue:
-            if delivery.source != source or len(piece) >= room:
+            if delivery.source != source or len(chunk) >= room or cursor is not None:
                 break
-            taken = delivery.items[delivery.position : delivery.position + room - len(piece)]
-            parts.append((delivery, len(piece), len(taken)))
-            piece += taken
+            taken = delivery.items[delivery.position : delivery.position + room - len(chunk)]
+            parts.append((delivery, len(chunk), len(taken)))
+            chunk += taken
             if delivery.position + len(taken) == len(delivery.items) and delivery.cursor is not None:
                 cursor = delivery.cursor
-        applied = await self._until_it_works(lambda: self._inbox.apply(piece, source, cursor))
-        if cursor is not None:
+        applied: Applied = await self._until_it_works(lambda: self._inbox.apply(chunk, source, cursor))
+        if cursor is not None and applied.whole:
             self.catch_up.cursor = cursor
         finished = []
         for delivery, start, length in parts:
-            for offset in range(length):
-                self._count(delivery, delivery.position + offset, applied.stale[start + offset], applied.failures.get(start + offset))
-            delivery.position += length
+            if start >= len(applied.stale) and not applied.whole:
+                break
+            for index in range(start, min(start + length, len(applied.stale))):
+                self._count(delivery, delivery.position, applied.stale[index], applied.refused.get(index))
+                delivery.position += 1
             if delivery.position == len(delivery.items):
                 finished.append(delivery)
                 self._queue.popleft()

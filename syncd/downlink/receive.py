@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from syncd.store.catalog import MalformedError, Update, entity_type_of, json_text, read_update
+from syncd.store.catalog import Envelope, MalformedError, Update, entity_type_of, read_update
 from syncd.store.database import storable
 from syncd.store.times import sortable
 from syncd.wire.json import parse_json
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from syncd.store.catalog import EntityType
 
 REQUEST = "RequestBatchSync"
+RECEIVE_ITEM = "ReceiveSyncItem"
 
 
 class UnreadableResponseError(ValueError):
@@ -50,8 +51,11 @@ def read_page(answer: object) -> FeedPage:
     return FeedPage(items or [], names.get("hasmore") is True, None if cursor is None else storable(str(cursor)))
 
 
-def update_of_item(item: object) -> Update:
+def update_of_item(item: object, method: str = RECEIVE_ITEM) -> Update:
     """The update in a `SyncItem`, whose payload is one of the four messages as JSON text.
+
+    Args:
+        method: by which it came.
 
     Raises:
         MalformedError: says what is wrong with it.
@@ -71,7 +75,7 @@ def update_of_item(item: object) -> Update:
         payload = {}
     if isinstance(payload, dict):
         payload = _with_what_the_item_says(entity_type, payload, names, delete=delete)
-    return read_update(entity_type, payload, delete=delete)
+    return read_update(entity_type, payload, delete=delete, envelope=Envelope(method, item))
 
 
 def _with_what_the_item_says(entity_type: EntityType, payload: dict[str, Any], names: dict[str, Any], *, delete: bool) -> dict[str, Any]:
@@ -100,11 +104,3 @@ def correlation_id_of(message: object) -> str | None:
     """The message's correlation id; None where it has none."""
     identifier = any_case(message).get("correlationid") if isinstance(message, dict) else None
     return storable(identifier) if isinstance(identifier, str) and identifier else None
-
-
-def raw_text(message: object) -> str:
-    """The message as it is kept in the quarantine."""
-    try:
-        return json_text(message)
-    except MalformedError:  # half a surrogate pair, or nested without end: as Python shows it
-        return ascii(message)

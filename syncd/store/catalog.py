@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from dataclasses import field as attribute
 from functools import cached_property
 from typing import Any
 
@@ -163,6 +164,8 @@ class Update:
         values: of `EntityType.columns`, without `applied_at`.
         deleted: the row becomes (or stays) a tombstone.
         key_only: a delete that says no more than which row: what the row said stays.
+        method: by which it came.
+        message: as it came, for the quarantine.
     """
 
     entity_type: EntityType
@@ -173,13 +176,24 @@ class Update:
     correlation_id: str | None
     deleted: bool
     key_only: bool
+    method: str = attribute(compare=False)
+    message: object = attribute(compare=False, repr=False)
 
 
-def read_update(entity_type: EntityType, message: object, *, delete: bool = False) -> Update:
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What carried a message: for a `SyncItem` the payload is the message, and the quarantine keeps the whole item."""
+
+    method: str
+    content: object
+
+
+def read_update(entity_type: EntityType, message: object, *, delete: bool = False, envelope: Envelope | None = None) -> Update:
     """Make an update of a message.
 
     Args:
         delete: it came as a `Delete`, so all but the key may be missing.
+        envelope: what it came in, where that is not the type's own method.
 
     Raises:
         MalformedError: says which field is missing or wrong.
@@ -214,6 +228,8 @@ def read_update(entity_type: EntityType, message: object, *, delete: bool = Fals
         correlation_id=values["correlation_id"],  # type: ignore[arg-type]
         deleted=deleted,
         key_only=deleted and any(field.required and values[field.column] is None for field in entity_type.fields),
+        method=entity_type.method if envelope is None else envelope.method,
+        message=message if envelope is None else envelope.content,
     )
 
 
@@ -233,6 +249,14 @@ def json_text(value: object) -> str:
         return orjson.dumps(_exact(value)).decode()
     except (TypeError, RecursionError) as error:
         raise MalformedError(f"it holds what no JSON text can say: {error}") from None
+
+
+def raw_text(message: object) -> str:
+    """The message as it is kept in the quarantine."""
+    try:
+        return json_text(message)
+    except MalformedError:  # half a surrogate pair, or nested without end: as Python shows it
+        return ascii(message)
 
 
 def _exact(value: object) -> object:

@@ -8,9 +8,9 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from syncd.clock import iso_ms
-from syncd.store.catalog import EntityType, Update, is_newer, json_text
+from syncd.store.catalog import Update, is_newer, raw_text
 from syncd.store.database import storable
-from syncd.store.write_budget import Cost
+from syncd.store.write_budget import MAX_ROWS, Cost
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +24,18 @@ INSERT INTO sync_inbox (entity_type, entity_key, operation, version, updated_at,
 VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 """
 MAX_RAW_CHARACTERS = 64 * 1024
+
+
+# What SQLite says about the file, the disk or the lock. Everything else it says is about the update: a constraint, a trigger of the
+# POS's, a table that the trigger misses. SQLITE_CORRUPT_VTAB is a damaged search index of the POS's, not a damaged file.
+_ABOUT_THE_DATABASE = frozenset(
+    (
+        sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_PROTOCOL,
+        sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_MISUSE, sqlite3.SQLITE_PERM, sqlite3.SQLITE_INTERNAL,
+    )
+)  # fmt: skip
+_PRIMARY_CODE = 0xFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +54,60 @@ class Quarantined:
 
 @dataclass(slots=True)
 class Applied:
-    """What became of a piece.
+    """What became of the first updates of a chunk; those after them are to be given again.
 
     Attributes:
-        stale: for each item of the piece, whether what the table had was newer, or the same.
-        failures: for each item that a constraint of the table refused, why.
+        stale: for each of the updates, whether what the table had was newer, or the same.
+        refused: for each update that SQLite refused, why; it is in the quarantine.
+        whole: nothing of the chunk is left, and the cursor has moved.
     """
 
     stale: list[bool]
-    failures: dict[int, str]
+    refused: dict[int, str]
+    whole: bool
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """One transaction for a chunk.
+
+    Attributes:
+        refusal: why nothing of it was applied; one of the updates is at fault.
+    """
+
+    stale: list[bool]
+    refusal: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What goes into one transaction."""
+
+    news: list[Update | Quarantined]
+    source: str
+    stamp: str
+    cursor: str | None
+
+    def write(self, connection: sqlite3.Connection) -> str | None:
+        """Write it all, or nothing; returns why SQLite refused one of the updates."""
+        try:
+            _write(connection, [item for item in self.news if isinstance(item, Update)], self.source, self.stamp)
+        except sqlite3.Error as error:
+            if is_about_the_database(error):
+                raise
+            if connection.in_transaction:  # RAISE(ROLLBACK) has ended it already
+                connection.execute("ROLLBACK")
+            connection.execute("BEGIN")  # an empty one, which takes no lock, for the writer to commit
+            return str(error)
+        for item in self.news:
+            if isinstance(item, Quarantined):
+                _quarantine(connection, item, self.stamp)
+        if self.cursor is not None:
+            connection.execute(
+                "INSERT OR REPLACE INTO sync_cursor (name, cursor, updated_at) VALUES (?, ?, ?)",
+                (CURSOR, storable(self.cursor), self.stamp),
+            )
+        return None
 
 
 class Inbox:
@@ -60,39 +117,48 @@ class Inbox:
         self.till = till
         self._clock = clock
         self._cost = Cost()
+        self._most = MAX_ROWS
 
     def room(self) -> int:
-        """How many updates one piece may hold now."""
-        return self.till.room(self._cost, urgent=True)
+        """How many updates one chunk may hold now."""
+        return min(self._most, self.till.room(self._cost, urgent=True))
 
-    async def apply(self, piece: Sequence[Update | Quarantined], source: str, cursor: str | None = None) -> Applied:
-        """Apply a piece in its order, in one transaction.
+    async def apply(self, chunk: Sequence[Update | Quarantined], source: str, cursor: str | None = None) -> Applied:
+        """Apply a chunk in its order, in one transaction; where SQLite refuses that, as much of its beginning as it takes.
+
+        An update that is refused when it is the only news goes into the quarantine. What it claimed to be the newest of its row
+        counts for nothing: those after it are compared with what the table has.
 
         Args:
             source: `live` or `catchup`.
-            cursor: where the catch-up stands once this piece is in.
+            cursor: where the catch-up stands once the whole chunk is in.
 
         Raises:
             StorageError: nothing of it was applied.
         """
-        stamp = iso_ms(self._clock.now())
+        items, refused = list(chunk), dict[int, str]()
+        while True:
+            whole = len(items) == len(chunk)
+            attempt = await self._attempt(items, source, cursor if whole else None)
+            if attempt.refusal is None:
+                self._most = min(MAX_ROWS, 2 * (self._most if whole and not refused else len(items)))
+                return Applied(attempt.stale, refused, whole)
+            suspects = [index for index, item in enumerate(items) if isinstance(item, Update) and not attempt.stale[index]]
+            if len(suspects) > 1:
+                del items[suspects[len(suspects) // 2] :]
+                continue
+            (index,) = suspects
+            refused[index] = attempt.refusal
+            items[index] = _as_quarantined(items[index], attempt.refusal)
+
+    async def _attempt(self, items: Sequence[Update | Quarantined], source: str, cursor: str | None) -> _Attempt:
         # Which of them are news can be told without the lock: nothing else writes these tables.
-        stale = await self.till.database.run(lambda connection: _stale(connection, piece))
-        news = [(index, item) for index, item in enumerate(piece) if not stale[index]]
-        failures: dict[int, str] = {}
-        if not news and cursor is None:
-            return Applied(stale, failures)
-
-        def work(connection: sqlite3.Connection) -> None:
-            failures.clear()
-            _write(connection, news, source, stamp, failures)
-            if cursor is not None:
-                connection.execute(
-                    "INSERT OR REPLACE INTO sync_cursor (name, cursor, updated_at) VALUES (?, ?, ?)", (CURSOR, storable(cursor), stamp)
-                )
-
-        await self.till.write(work, rows=max(1, len(news)), cost=self._cost, urgent=True)
-        return Applied(stale, failures)
+        attempt = await self.till.database.run(lambda connection: _judge(connection, items))
+        news = [item for item, stale in zip(items, attempt.stale, strict=True) if not stale]
+        if attempt.refusal is None and (news or cursor is not None):
+            work = _Work(news, source, iso_ms(self._clock.now()), cursor)
+            attempt.refusal = (await self.till.write(work.write, rows=max(1, len(news)), cost=self._cost, urgent=True)).result
+        return attempt
 
     async def sync(self) -> None:
         """Make what was applied durable: only then may HQ be told.
@@ -116,10 +182,27 @@ class Inbox:
         return await self.till.database.run(lambda c: int(c.execute("SELECT count(*) FROM sync_quarantine").fetchone()[0]))
 
 
-def _stale(connection: sqlite3.Connection, piece: Sequence[Update | Quarantined]) -> list[bool]:
+def is_about_the_database(error: sqlite3.Error) -> bool:
+    """Whether the file, the disk or the lock is at fault, and not what was to be written."""
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is None:  # the driver's own word: a bug of ours, or a connection that is being closed
+        return True
+    return code & _PRIMARY_CODE in _ABOUT_THE_DATABASE and code != sqlite3.SQLITE_CORRUPT_VTAB
+
+
+def _judge(connection: sqlite3.Connection, items: Sequence[Update | Quarantined]) -> _Attempt:
+    try:
+        return _Attempt(_stale(connection, items))
+    except sqlite3.Error as error:  # the POS has put something else in a table's place
+        if is_about_the_database(error):
+            raise
+        return _Attempt([False] * len(items), str(error))
+
+
+def _stale(connection: sqlite3.Connection, chunk: Sequence[Update | Quarantined]) -> list[bool]:
     known: dict[tuple[str, tuple[object, ...]], tuple[object, object]] = {}
     stale = []
-    for item in piece:
+    for item in chunk:
         if isinstance(item, Quarantined):
             stale.append(False)
             continue
@@ -132,58 +215,29 @@ def _stale(connection: sqlite3.Connection, piece: Sequence[Update | Quarantined]
         news = old is None or is_newer(item, *old)
         stale.append(not news)
         if news:
-            had = old or (None, None)
-            known[at] = (
-                item.version if item.version is not None else had[0],
-                item.updated_at if item.updated_at is not None else had[1],
-            )
+            known[at] = _dates_after(item, old)
     return stale
 
 
-def _write(
-    connection: sqlite3.Connection, news: Sequence[tuple[int, Update | Quarantined]], source: str, stamp: str, failures: dict[int, str]
-) -> None:
+def _dates_after(update: Update, old: tuple[object, object] | None) -> tuple[object, object]:
+    """Version and time that the row has once the update is in."""
+    if old is None or not update.key_only:
+        return update.version, update.updated_at
+    return (
+        old[0] if update.version is None else update.version,
+        old[1] if update.updated_at is None else update.updated_at,
+    )
+
+
+def _write(connection: sqlite3.Connection, updates: list[Update], source: str, stamp: str) -> None:
     """Within the write lock, so as few statements as possible: neighbours of one kind go in together."""
-    records = []
-    for kind, group in groupby(news, key=lambda entry: _kind(entry[1])):
-        entries = list(group)
+    for kind, group in groupby(updates, key=lambda update: None if update.key_only else update.entity_type):
         if kind is None:
-            for index, item in entries:
-                _one_by_one(connection, index, item, stamp, failures)
+            for update in group:
+                _put_tombstone(connection, update, stamp)
         else:
-            _together(connection, kind, entries, stamp, failures)
-        records += [_record(item, source, stamp) for index, item in entries if isinstance(item, Update) and index not in failures]
-    connection.executemany(_INBOX, records)
-
-
-def _kind(item: Update | Quarantined) -> EntityType | None:
-    """The table that takes it as it is; None for what needs a look of its own."""
-    return None if isinstance(item, Quarantined) or item.key_only else item.entity_type
-
-
-def _together(
-    connection: sqlite3.Connection, kind: EntityType, entries: list[tuple[int, Update | Quarantined]], stamp: str, failures: dict[int, str]
-) -> None:
-    connection.execute("SAVEPOINT together")
-    try:
-        connection.executemany(kind.upsert_sql, [(*item.values, stamp) for _, item in entries if isinstance(item, Update)])
-    except sqlite3.IntegrityError:  # a constraint that the POS has put on the table: which one is it?
-        connection.execute("ROLLBACK TO together")
-        for index, item in entries:
-            _one_by_one(connection, index, item, stamp, failures)
-    connection.execute("RELEASE together")
-
-
-def _one_by_one(connection: sqlite3.Connection, index: int, item: Update | Quarantined, stamp: str, failures: dict[int, str]) -> None:
-    if isinstance(item, Quarantined):
-        _quarantine(connection, item, stamp)
-        return
-    try:
-        _put(connection, item, stamp)
-    except sqlite3.IntegrityError as error:
-        failures[index] = str(error)
-        raw = json_text(dict(zip(item.entity_type.columns, item.values, strict=False)))
-        _quarantine(connection, Quarantined(item.entity_type.method, item.correlation_id, str(error), raw), stamp)
+            connection.executemany(kind.upsert_sql, [(*update.values, stamp) for update in group])
+    connection.executemany(_INBOX, [_record(update, source, stamp) for update in updates])
 
 
 def _record(item: Update, source: str, stamp: str) -> tuple[object, ...]:
@@ -192,14 +246,18 @@ def _record(item: Update, source: str, stamp: str) -> tuple[object, ...]:
     return (item.entity_type.name, key, operation, item.version, item.updated_at, item.correlation_id, source, stamp)
 
 
-def _put(connection: sqlite3.Connection, update: Update, stamp: str) -> None:
-    if update.key_only:
-        cursor = connection.execute(
-            update.entity_type.tombstone_sql, (update.version, update.updated_at, update.correlation_id, stamp, *update.key)
-        )
-        if cursor.rowcount:
-            return
-    connection.execute(update.entity_type.upsert_sql, (*update.values, stamp))
+def _put_tombstone(connection: sqlite3.Connection, update: Update, stamp: str) -> None:
+    """A delete that names its row and no more: what the row said stays readable."""
+    cursor = connection.execute(
+        update.entity_type.tombstone_sql, (update.version, update.updated_at, update.correlation_id, stamp, *update.key)
+    )
+    if not cursor.rowcount:
+        connection.execute(update.entity_type.upsert_sql, (*update.values, stamp))
+
+
+def _as_quarantined(item: Update | Quarantined, reason: str) -> Quarantined:
+    assert isinstance(item, Update)
+    return Quarantined(item.method, item.correlation_id, reason, raw_text(item.message))
 
 
 def _quarantine(connection: sqlite3.Connection, item: Quarantined, stamp: str) -> None:

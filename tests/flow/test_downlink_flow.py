@@ -211,6 +211,39 @@ async def test_a_constraint_that_the_till_put_on_its_table_refuses_its_own_row_a
             assert store.query("SELECT correlation_id, reason FROM sync_quarantine") == [("c13", "unlucky")]
 
 
+@pytest.mark.parametrize("action", ["ABORT", "ROLLBACK"])
+@pytest.mark.parametrize("way", ["one list", "one by one", "catch-up"])
+async def test_a_correction_of_what_a_trigger_refused_is_applied_and_only_the_refused_one_is_a_failure(
+    tmp_path: Path, hub: FlowHub, way: str, action: str
+) -> None:
+    store = await make_store(tmp_path, hub.url())
+    for event in ("INSERT", "UPDATE"):
+        store.query(
+            f"CREATE TRIGGER no_negative_{event} BEFORE {event} ON prices WHEN new.price LIKE '-%' "
+            f"BEGIN SELECT RAISE({action}, 'negative'); END"
+        )
+    prices = [
+        a_price(price=price, version=version, correlationId=f"f{n}") for n, (price, version) in enumerate([(5, 1), (-7, 3), (6, 3), (4, 2)])
+    ]
+    if way == "catch-up":
+        await hub.control("POST", "feed", [an_item(n, payload=json.dumps(price)) for n, price in enumerate(prices)])
+    async with store.running():
+        await online(store, hub)
+        if way == "one list":
+            await push(hub, "ReceivePriceUpdate", json.dumps(prices))
+        elif way == "one by one":
+            for price in prices:
+                await push(hub, "ReceivePriceUpdate", price)
+        state = await acknowledged(hub, ok=3, failed=1)
+        assert [(ack["correlationId"], ack["errorMessage"]) for ack in state["failedAcks"]] == [("f1", "negative")]
+        assert store.query("SELECT price, version FROM prices") == [("6", 3)]
+        ((raw,),) = store.query("SELECT raw FROM sync_quarantine")
+        kept = json.loads(raw)
+        assert json.loads(kept["payload"]) if way == "catch-up" else kept == prices[1]
+        status = await until(lambda: store.status()["inbound"]["quarantined"] == 1 and store.status(), "it is counted")
+        assert (status["health"], status["inbound"]["stale"]) == ("warning", 1)
+
+
 async def test_a_hub_that_waits_for_a_result_gets_the_sync_ack_after_the_commit(tmp_path: Path, hub: FlowHub) -> None:
     store = await make_store(tmp_path, hub.url())
     async with store.running():

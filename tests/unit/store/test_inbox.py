@@ -1,0 +1,308 @@
+"""What becomes of updates in real tables: newer wins, twice is once, and one that SQLite refuses stops no other."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from syncd.errors import StorageError
+from syncd.store.catalog import ENTITY_TYPES, PRICE, PRODUCT, Update, read_update
+from syncd.store.inbox import Inbox, Quarantined
+from syncd.wire.json import parse_json
+from tests.support.clock import FakeClock
+from tests.support.storefiles import AT, execute, opened
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from syncd.store.opening import StoreFiles
+
+WHEN = "2026-11-23T10:00:00Z"
+A_PRODUCT = {"productId": 1, "sku": "A-1", "name": "Apple", "isActive": True, "updatedAt": WHEN}
+
+
+def price(**fields: Any) -> Update:
+    return read_update(PRICE, {"productId": 1, "price": 2, "currency": "EUR", "updatedAt": WHEN} | fields)
+
+
+def an_inbox(files: StoreFiles) -> Inbox:
+    return Inbox(files.store, FakeClock())
+
+
+async def apply_all(inbox: Inbox, updates: Sequence[Update | Quarantined], source: str = "live", cursor: str | None = None) -> list[str]:
+    """Give the inbox what is left until nothing is; what became of each."""
+    became: list[str] = []
+    while True:
+        rest = updates[len(became) :]
+        applied = await inbox.apply(rest, source, cursor)
+        became += [applied.refused.get(index) or ("stale" if stale else "applied") for index, stale in enumerate(applied.stale)]
+        if applied.whole:
+            return became
+
+
+async def test_an_update_its_record_and_the_cursor_go_in_together(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    async with opened(tmp_path) as files:
+        inbox = an_inbox(files)
+        assert await inbox.cursor() is None
+        applied = await inbox.apply([price(price=parse_json("12.50"), correlationId="c1")], "catchup", "page-2")
+        assert (applied.stale, applied.refused) == ([False], {})
+        assert execute(path, "SELECT price, typeof(price), is_deleted, applied_at FROM prices") == [("12.50", "text", 0, AT)]
+        assert execute(path, "SELECT entity_type, entity_key, operation, source, correlation_id FROM sync_inbox") == [
+            ("Price", "1/default", "Update", "catchup", "c1")
+        ]
+        assert await inbox.cursor() == "page-2"
+
+
+async def test_twice_is_once_and_older_is_dropped(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    async with opened(tmp_path) as files:
+        inbox = an_inbox(files)
+        piece = [price(version=2, price=20), price(version=1, price=10), price(version=2, price=99), price(version=3, price=30)]
+        assert (await inbox.apply(piece, "live")).stale == [False, True, True, False]
+        assert (await inbox.apply(piece, "live")).stale == [True] * 4
+        assert execute(path, "SELECT price, version FROM prices") == [("30", 3)]
+        assert execute(path, "SELECT count(*) FROM sync_inbox") == [(2,)]
+
+
+async def test_a_delete_leaves_a_tombstone_that_an_older_update_cannot_raise(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    async with opened(tmp_path) as files:
+        inbox = an_inbox(files)
+        delete = read_update(PRICE, {"productId": 1, "version": 5}, delete=True)
+        assert delete.key_only
+        await inbox.apply([price(version=1, price=parse_json("7.00")), delete, price(version=4, price=8)], "live")
+        assert execute(path, "SELECT is_deleted, version, price FROM prices") == [(1, 5, "7.00")], "what it said stays readable"
+        await inbox.apply([price(version=6, price=9)], "live")
+        assert execute(path, "SELECT is_deleted, version, price FROM prices") == [(0, 6, "9")]
+
+
+async def test_a_delete_of_what_was_never_there_is_kept_as_a_tombstone(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    async with opened(tmp_path) as files:
+        inbox = an_inbox(files)
+        updates = [read_update(kind, {kind.fields[0].wire: "gone", "version": 5, "isDeleted": True}) for kind in ENTITY_TYPES]
+        assert (await inbox.apply(updates, "live")).refused == {}
+        for kind in ENTITY_TYPES:
+            assert execute(path, f"SELECT is_deleted, version FROM {kind.table}") == [(1, 5)]
+        assert execute(path, "SELECT count(*) FROM active_products") == [(0,)]
+
+
+async def test_a_constraint_of_the_poss_own_refuses_its_row_and_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    async with opened(tmp_path) as files:
+        execute(path, "CREATE UNIQUE INDEX one_sku ON products (sku)")
+        inbox = an_inbox(files)
+        chunk = [read_update(PRODUCT, A_PRODUCT | {"productId": n, "sku": sku}) for n, sku in enumerate(["a", "b", "a", "c"])]
+        assert await apply_all(inbox, chunk, "live", "cursor-1") == [
+            "applied", "applied", "UNIQUE constraint failed: products.sku", "applied",
+        ]  # fmt: skip
+        assert execute(path, "SELECT product_id FROM products") == [(0,), (1,), (3,)]
+        ((method, reason, raw),) = execute(path, "SELECT method, reason, raw FROM sync_quarantine")
+        assert (method, "sku" in reason, json.loads(raw)["productId"]) == ("ReceiveProductUpdate", True, 2)
+        assert await inbox.cursor() == "cursor-1"
+        assert await inbox.quarantined() == 1
+
+
+@pytest.mark.parametrize("text", ["half \ud83d", "\udcff", "x" * 100_000, "a\u0000b"])
+async def test_no_text_of_hqs_can_stop_the_chunk_it_came_in(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "store.db"
+    async with opened(tmp_path) as files:
+        inbox = an_inbox(files)
+        bad = Quarantined("ReceivePriceUpdate", text, text, text)
+        await inbox.apply([bad, price()], "catchup", text[:1000])
+        assert execute(path, "SELECT count(*) FROM prices") == [(1,)]
+        assert execute(path, "SELECT count(*), max(length(raw)) < 70000 FROM sync_quarantine") == [(1, 1)]
+        cursor = await inbox.cursor()
+        assert cursor is not None
+        if text.isascii():
+            assert cursor == text[:1000]
+
+
+async def test_a_chunk_that_the_disk_refuses_leaves_nothing_and_can_be_given_again(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    async with opened(tmp_path) as files:
+        inbox = an_inbox(files)
+        execute(path, "CREATE TRIGGER no BEFORE INSERT ON sync_cursor BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END")
+        with pytest.raises(Exception, match="disk is full"):
+            await inbox.apply([price()], "catchup", "x")
+        assert execute(path, "SELECT count(*) FROM prices") == execute(path, "SELECT count(*) FROM sync_inbox") == [(0,)]
+        execute(path, "DROP TRIGGER no")
+        assert (await inbox.apply([price()], "catchup", "x")).stale == [False]
+
+
+MESSAGES = st.fixed_dictionaries(
+    {"productId": st.sampled_from([1, 2, "1"]), "price": st.integers(0, 99), "currency": st.just("EUR")},
+    optional={"priceList": st.sampled_from(["default", "b"]), "isDeleted": st.booleans()},
+)
+STAMPS = st.one_of(
+    st.fixed_dictionaries({"version": st.integers(1, 4), "updatedAt": st.just(WHEN)}),
+    st.fixed_dictionaries({"version": st.integers(1, 4), "updatedAt": st.integers(1, 4).map(lambda n: f"2026-11-0{n}T00:00:00Z")}),
+)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.lists(st.tuples(MESSAGES, STAMPS, st.booleans()), max_size=8), max_size=5))
+async def test_whatever_comes_in_whatever_chunks_the_newest_version_of_each_row_stands(
+    tmp_path_factory: pytest.TempPathFactory, pieces: list[list[tuple[dict[str, Any], dict[str, Any], bool]]]
+) -> None:
+    folder = tmp_path_factory.mktemp("model")
+    model: dict[tuple[object, object], tuple[int, bool, str]] = {}
+    news = 0
+    async with opened(folder) as files:
+        inbox = an_inbox(files)
+        for piece in pieces:
+            updates = [read_update(PRICE, message | stamp, delete=delete) for message, stamp, delete in piece]
+            applied = await inbox.apply(updates, "live")
+            assert applied.refused == {}
+            for (message, stamp, delete), stale in zip(piece, applied.stale, strict=True):
+                key = (message["productId"], message.get("priceList", "default"))
+                newest = stamp["version"] > model.get(key, (0, False, ""))[0]
+                assert stale is not newest
+                if newest:
+                    model[key] = (stamp["version"], delete or message.get("isDeleted", False), str(message["price"]))
+                    news += 1
+        table = execute(folder / "store.db", "SELECT product_id, price_list, version, is_deleted, price FROM prices")
+        assert {(row[0], row[1]): (row[2], bool(row[3]), row[4]) for row in table} == model
+        assert execute(folder / "store.db", "SELECT count(*) FROM sync_inbox") == [(news,)]
+
+
+# ── what SQLite refuses ─────────────────────────────────────────────────────────────────────────────────────────────
+
+NO_NEGATIVE = "CREATE TRIGGER no_negative BEFORE {} ON prices WHEN new.price LIKE '-%' BEGIN SELECT RAISE(ABORT, 'negative'); END"
+
+
+async def test_a_correction_of_a_refused_update_is_applied_though_its_version_is_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    async with opened(tmp_path) as files:
+        for event in ("INSERT", "UPDATE"):
+            execute(path, NO_NEGATIVE.format(event).replace("no_negative", f"no_negative_{event}"))
+        chunk = [price(version=1, price=5), price(version=3, price=-7), price(version=3, price=6), price(version=2, price=4)]
+        assert await apply_all(an_inbox(files), chunk) == ["applied", "negative", "applied", "stale"]
+        assert execute(path, "SELECT price, version FROM prices") == [("6", 3)]
+
+
+REFUSALS = {
+    "RAISE(ROLLBACK)": "CREATE TRIGGER no BEFORE INSERT ON prices WHEN new.price = '13' BEGIN SELECT RAISE(ROLLBACK, 'unlucky'); END",
+    "RAISE(FAIL)": "CREATE TRIGGER no AFTER INSERT ON prices WHEN new.price = '13' BEGIN SELECT RAISE(FAIL, 'unlucky'); END",
+    "no JSON": "CREATE TRIGGER no AFTER INSERT ON prices WHEN new.price = '13' BEGIN SELECT json_extract('{', '$.a'); END",
+}
+
+
+@pytest.mark.parametrize("trigger", REFUSALS.values(), ids=REFUSALS)
+async def test_whatever_a_trigger_of_the_poss_does_it_refuses_its_own_update_alone(tmp_path: Path, trigger: str) -> None:
+    path = tmp_path / "store.db"
+    async with opened(tmp_path) as files:
+        execute(path, trigger)
+        inbox = an_inbox(files)
+        chunk = [price(productId=n, price=13 if n in (4, 17) else 100) for n in range(40)]
+        became = await apply_all(inbox, chunk, "catchup", "cursor-1")
+        assert [n for n, what in enumerate(became) if what != "applied"] == [4, 17]
+        assert execute(path, "SELECT product_id FROM prices") == [(n,) for n in range(40) if n not in (4, 17)]
+        assert await inbox.quarantined() == 2
+        assert await inbox.cursor() == "cursor-1"
+        assert await apply_all(inbox, [price(productId=99)]) == ["applied"]
+
+
+async def test_a_trigger_that_writes_into_a_missing_table_refuses_updates_of_its_table_and_no_others(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    async with opened(tmp_path) as files:
+        execute(path, "CREATE TRIGGER no AFTER INSERT ON prices BEGIN INSERT INTO price_history VALUES (new.product_id); END")
+        inbox = an_inbox(files)
+        became = await apply_all(inbox, [price(), read_update(PRODUCT, A_PRODUCT), price(productId=2)], "catchup", "cursor-1")
+        assert became == ["no such table: main.price_history", "applied", "no such table: main.price_history"]
+        assert execute(path, "SELECT count(*) FROM products") == [(1,)]
+        assert await inbox.cursor() == "cursor-1"
+        execute(path, "DROP TRIGGER no")
+        assert await apply_all(inbox, [price()]) == ["applied"]
+
+
+async def test_another_thing_in_the_place_of_a_table_refuses_its_updates_and_no_others(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    async with opened(tmp_path) as files:
+        inbox = an_inbox(files)
+        execute(path, "ALTER TABLE prices RENAME TO old_prices")
+        execute(path, "CREATE VIEW prices AS SELECT product_id, price FROM old_prices")
+        became = await apply_all(inbox, [price(), read_update(PRODUCT, A_PRODUCT)])
+        assert (len(became), became[1]) == (2, "applied")
+        assert "no such column" in became[0]
+
+
+async def test_a_refused_update_is_kept_as_it_came(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    text = '{"ProductID":1,"Price":13,"currency":"EUR","updatedAt":"2026-11-23T11:00:00+01:00","margin":0.10,"correlationId":"c1"}'
+    async with opened(tmp_path) as files:
+        execute(path, REFUSALS["RAISE(FAIL)"])
+        await apply_all(an_inbox(files), [read_update(PRICE, parse_json(text))])
+        assert execute(path, "SELECT method, correlation_id, reason, raw FROM sync_quarantine") == [
+            ("ReceivePriceUpdate", "c1", "unlucky", text)
+        ]
+
+
+async def test_a_lock_is_the_databases_trouble_and_refuses_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    async with opened(tmp_path) as files:
+        inbox = an_inbox(files)
+        await files.store.database.run(lambda connection: connection.execute("PRAGMA busy_timeout = 0"))
+        with closing(sqlite3.connect(path, isolation_level=None)) as till:
+            till.execute("BEGIN IMMEDIATE")
+            with pytest.raises(StorageError, match="locked"):
+                await inbox.apply([price()], "live")
+            till.execute("ROLLBACK")
+        assert await apply_all(inbox, [price()]) == ["applied"]
+        assert await inbox.quarantined() == 0
+
+
+TRIGGERS = tuple(
+    f"CREATE TRIGGER no_{name}_{event} {when} {event} ON prices WHEN new.price = '{number}' BEGIN SELECT {what}; END"
+    for event in ("INSERT", "UPDATE")
+    for name, when, number, what in (
+        ("abort", "BEFORE", 11, "RAISE(ABORT, 'abort')"),
+        ("rollback", "BEFORE", 12, "RAISE(ROLLBACK, 'rollback')"),
+        ("fail", "AFTER", 13, "RAISE(FAIL, 'fail')"),
+        ("json", "AFTER", 14, "json_extract('{', '$.a')"),
+    )
+)
+WHICH = st.fixed_dictionaries({"productId": st.integers(1, 3)})
+DATES = st.fixed_dictionaries({"version": st.integers(1, 4)}, optional={"updatedAt": st.sampled_from([WHEN, "2026-11-24T10:00:00Z"])}) | (
+    st.fixed_dictionaries({"updatedAt": st.sampled_from([WHEN, "2026-11-24T10:00:00Z"])})
+)
+VALUES = st.fixed_dictionaries({"price": st.integers(8, 14), "currency": st.just("EUR"), "updatedAt": st.just(WHEN)})
+UPDATES = st.lists(
+    st.builds(lambda which, values, dates, delete: read_update(PRICE, values | which | dates, delete=delete),
+              WHICH, VALUES, DATES, st.booleans())
+    | st.builds(lambda which, dates: read_update(PRICE, which | dates, delete=True), WHICH, DATES),
+    max_size=24,
+)  # fmt: skip
+
+
+@settings(max_examples=30, deadline=None)
+@given(UPDATES, st.lists(st.integers(0, 24), max_size=4))
+async def test_one_list_several_pages_and_one_by_one_give_the_same_store_and_the_same_acknowledgements(
+    tmp_path_factory: pytest.TempPathFactory, updates: list[Update], cuts: list[int]
+) -> None:
+    pages = [updates[start:end] for start, end in pairwise([0, *sorted(cuts), len(updates)])]
+    seen = []
+    for way in ([updates], pages, [[update] for update in updates]):
+        folder = tmp_path_factory.mktemp("way")
+        async with opened(folder) as files:
+            for trigger in TRIGGERS:
+                execute(folder / "store.db", trigger)
+            inbox = an_inbox(files)
+            became = [what for chunk in way for what in await apply_all(inbox, chunk)]
+            seen.append(
+                (
+                    became,
+                    execute(folder / "store.db", "SELECT * FROM prices ORDER BY product_id"),
+                    execute(folder / "store.db", "SELECT reason, raw FROM sync_quarantine ORDER BY id"),
+                )
+            )
+    assert seen[0] == seen[1] == seen[2]
