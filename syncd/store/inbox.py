@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from syncd.clock import iso_ms
 from syncd.store.catalog import Update, is_newer, raw_text
 from syncd.store.database import storable
+from syncd.store.sqlite_errors import is_of_the_database
 from syncd.store.write_budget import MAX_ROWS, Cost
 
 if TYPE_CHECKING:
@@ -24,18 +25,6 @@ INSERT INTO sync_inbox (entity_type, entity_key, operation, version, updated_at,
 VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 """
 MAX_RAW_CHARACTERS = 64 * 1024
-
-
-# What SQLite says about the file, the disk or the lock. Everything else it says is about the update: a constraint, a trigger of the
-# POS's, a table that the trigger misses. SQLITE_CORRUPT_VTAB is a damaged search index of the POS's, not a damaged file.
-_ABOUT_THE_DATABASE = frozenset(
-    (
-        sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR,
-        sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_PROTOCOL,
-        sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_MISUSE, sqlite3.SQLITE_PERM, sqlite3.SQLITE_INTERNAL,
-    )
-)  # fmt: skip
-_PRIMARY_CODE = 0xFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +82,7 @@ class _Work:
         try:
             _write(connection, [item for item in self.news if isinstance(item, Update)], self.source, self.stamp)
         except sqlite3.Error as error:
-            if is_about_the_database(error):
+            if is_of_the_database(error):
                 raise
             if connection.in_transaction:  # RAISE(ROLLBACK) has ended it already
                 connection.execute("ROLLBACK")
@@ -182,19 +171,11 @@ class Inbox:
         return await self.till.database.run(lambda c: int(c.execute("SELECT count(*) FROM sync_quarantine").fetchone()[0]))
 
 
-def is_about_the_database(error: sqlite3.Error) -> bool:
-    """Whether the file, the disk or the lock is at fault, and not what was to be written."""
-    code = getattr(error, "sqlite_errorcode", None)
-    if code is None:  # the driver's own word: a bug of ours, or a connection that is being closed
-        return True
-    return code & _PRIMARY_CODE in _ABOUT_THE_DATABASE and code != sqlite3.SQLITE_CORRUPT_VTAB
-
-
 def _judge(connection: sqlite3.Connection, items: Sequence[Update | Quarantined]) -> _Attempt:
     try:
         return _Attempt(_stale(connection, items))
     except sqlite3.Error as error:  # the POS has put something else in a table's place
-        if is_about_the_database(error):
+        if is_of_the_database(error):
             raise
         return _Attempt([False] * len(items), str(error))
 
