@@ -72,4 +72,4 @@ def test_the_unit_says_what_the_program_means() -> None:
     assert unit_values("RestartPreventExitStatus") == [" ".join(str(int(code)) for code in sorted(final))]
     assert float(unit_values("TimeoutStopSec")[0].removesuffix("s")) > DRAIN_SECONDS
     assert [Path("/run", name) for name in unit_values("RuntimeDirectory")] == [StatusSettings().path.parent]
-    assert unit_values("LoadCredential")[0].partition(":")[0] in CREDENTIALS
+    assert unit_values("LoadCredential")[0].partition(":")[0] in CREDENTIALS["access_token_file"]
