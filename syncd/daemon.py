@@ -20,7 +20,7 @@ from syncd.clock import SystemClock
 from syncd.config.settings import load_settings
 from syncd.downlink.downlink import Downlink
 from syncd.downlink.notifications import Notifications
-from syncd.errors import ExitCode, StorageError, SyncdError
+from syncd.errors import ExitCode, SyncdError
 from syncd.heartbeat import HeartbeatLoop
 from syncd.hub.supervisor import Hub
 from syncd.log import set_up_logging
@@ -34,13 +34,14 @@ from syncd.store.opening import StoreFiles, StoreLock, open_store
 from syncd.store.outbox import OutboxReader
 from syncd.store.retention import Retention
 from syncd.store.status_marks import StatusMarks
+from syncd.store.troubles import Troubles
 from syncd.systemd import Notifier
 from syncd.uplink.uplink import Uplink
 from syncd.watchdog import Watchdog
 from syncd.wire.messages import encode_item
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Coroutine
     from pathlib import Path
     from typing import Any
 
@@ -112,7 +113,6 @@ class Daemon:
         self._clock = clock
         self._random = chance
         self._notifier = notifier
-        self._troubles: dict[str, str] = {}
         self.next_settings: Settings | None = None
         self.report = Report(store_id=settings.store.id, hub_url=settings.hub.url, started_at=clock.now())
 
@@ -135,17 +135,18 @@ class Daemon:
 
     async def _live(self, files: StoreFiles, stop: StopSignals, config_file: Path | None) -> None:
         settings, clock, log = self.settings, self._clock, self.log
+        troubles = Troubles(files.each_once, clock, log, self.report.touch)
         hub = Hub(settings.hub, store_id=settings.store.id, clock=clock, random=self._random, log=log)
         reader = OutboxReader(files.reader, clock.now, lambda row: encode_item(row, settings.store.id))
-        journal = Journal(files.journal, clock, self._trouble("journal"))
+        journal = Journal(files.journal, clock, troubles.part("journal"))
         inbox = Inbox(files.store, clock)
         touch = self.report.touch
         uplink = Uplink(
             hub=hub, reader=reader, journal=journal, settings=settings, clock=clock, random=self._random, log=log,
-            on_trouble=self._trouble("outbox"), on_change=touch,
+            on_trouble=troubles.part("outbox"), on_change=touch,
         )  # fmt: skip
         downlink = Downlink(
-            hub=hub, inbox=inbox, settings=settings, clock=clock, log=log, on_trouble=self._trouble("store"), on_change=touch
+            hub=hub, inbox=inbox, settings=settings, clock=clock, log=log, on_trouble=troubles.part("store"), on_change=touch
         )
         heartbeat = HeartbeatLoop(
             hub=hub, store_id=settings.store.id, interval_seconds=settings.heartbeat.interval_seconds, clock=clock, log=log,
@@ -164,19 +165,20 @@ class Daemon:
         hub.on_connected(greet)
         hub.status.on_change.append(touch)
         watch = Watchdog(
-            self.report, hub, uplink, downlink, heartbeat, journal, files, self._notifier, clock, log, self._troubles,
+            self.report, hub, uplink, downlink, heartbeat, journal, files, self._notifier, clock, log, troubles,
             settings.hub.invocation_timeout_seconds,
         )  # fmt: skip
         status = StatusWriter(self.report, settings, clock, log, watch.collect)
-        marker = StatusMarks(files.outbox, journal, clock, self._trouble("outbox marks"))
-        retention = Retention(files.outbox, files.store, settings.sync.retention_days, clock, self._trouble("retention"))
-        change = CommitSignal(files.reader, clock, uplink.changed)
+        marker = StatusMarks(files.outbox, journal, clock, troubles.part("outbox marks"))
+        retention = Retention(files.outbox, files.store, settings.sync.retention_days, clock, troubles.part("retention"))
+        change = CommitSignal(files.reader, clock, uplink.changed, troubles.part("change"))
         loops: dict[str, Coroutine[Any, Any, object]] = {
             "journal": journal.run(), "marker": marker.run(), "retention": retention.run(), "change": change.run(), "uplink": uplink.run(),
             "downlink": downlink.run(), "heartbeat": heartbeat.run(), "hub": hub.run(), "status": status.run(), "watch": watch.run(),
+            "troubles": troubles.run(),
         }  # fmt: skip
-        for number, database in enumerate(files.checkpointers):
-            loops[f"checkpoint.{number}"] = keep_checkpointed(database, clock, self._trouble(f"checkpoint.{number}"))
+        for number, database in enumerate(files.maintenance):
+            loops[f"checkpoint.{number}"] = keep_checkpointed(database, clock, troubles.part(f"checkpoint.{number}"))
         log.info(
             "started", version=__version__, database=str(settings.database.path), hub=hub.status.hub_url,
             event_loop=type(asyncio.get_running_loop()).__module__,
@@ -228,23 +230,6 @@ class Daemon:
         await asyncio.wait((drain, hurry), return_when=asyncio.FIRST_COMPLETED)
         for task in (drain, hurry, *tasks):
             task.cancel()
-
-    def _trouble(self, where: str) -> Callable[[StorageError | None], None]:
-        """A place that says when its database cannot be used, and when it can again."""
-
-        def tell(error: StorageError | None) -> None:
-            before = self._troubles.get(where)
-            if error is None:
-                if self._troubles.pop(where, None) is not None:
-                    self.log.info("database_usable_again", part=where)
-                    self.report.touch()
-                return
-            self._troubles[where] = str(error)
-            if before != str(error):
-                self.log.error("database_unusable", part=where, error=str(error), hint="tried again until it works; nothing is lost")
-                self.report.touch()
-
-        return tell
 
 
 def first_of(errors: BaseExceptionGroup[SyncdError]) -> SyncdError:

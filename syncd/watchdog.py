@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from syncd.errors import StorageError
@@ -20,9 +21,10 @@ if TYPE_CHECKING:
     from syncd.downlink.downlink import Downlink
     from syncd.heartbeat import HeartbeatLoop
     from syncd.hub.supervisor import Hub
-    from syncd.status.report import Report, State
+    from syncd.status.report import DatabaseFiles, Report, State
     from syncd.store.journal import Journal
     from syncd.store.opening import StoreFiles
+    from syncd.store.troubles import Troubles
     from syncd.systemd import Notifier
     from syncd.uplink.uplink import Uplink
 
@@ -68,7 +70,7 @@ class Watchdog:
         notifier: Notifier,
         clock: Clock,
         log: FilteringBoundLogger,
-        troubles: dict[str, str],
+        troubles: Troubles,
         invocation_timeout_seconds: float,
     ) -> None:
         self._report = report
@@ -87,7 +89,6 @@ class Watchdog:
             _Pulse("uplink", lambda: uplink.should_move and not troubles, lambda: uplink.answers, patience),
             _Pulse("downlink", lambda: not downlink.idle and not troubles, lambda: downlink.applied_pieces, patience),
         ]
-        self._inode = files.reader.path.stat().st_ino
         self._state: State | None = None
         self._recounted_at = clock.monotonic()
         self.stopped = False
@@ -96,12 +97,13 @@ class Watchdog:
         """Look at every loop, every few seconds; for ever.
 
         Raises:
-            StorageError: the store's database was replaced under us.
+            StorageError: a database was replaced under us.
         """
         watchdog = watchdog_interval()
         interval = min(INTERVAL_SECONDS, watchdog / 2) if watchdog else INTERVAL_SECONDS
         while True:
-            self._require_same_file()
+            for database in self._files.each_once:
+                database.file.require_same()
             now = self._clock.monotonic()
             stalled = [pulse.name for pulse in self._pulses if pulse.stalled(now)]
             if not await self._databases_answer():
@@ -137,15 +139,6 @@ class Watchdog:
             return False
         return True
 
-    def _require_same_file(self) -> None:
-        path = self._files.reader.path
-        try:
-            inode = path.stat().st_ino
-        except OSError as error:
-            raise StorageError(f"{path}: the store's database has gone ({error.strerror})") from error
-        if inode != self._inode:
-            raise StorageError(f"{path}: the store's database was replaced by another file; starting anew with that one")
-
     # ── the report ────────────────────────────────────────────────────────────────────────────────────────────────
     def collect(self) -> None:
         """Bring the report up to date with what the loops know."""
@@ -179,13 +172,24 @@ class Watchdog:
         report.heartbeat.last_sent_at = self._heartbeat.last_sent_at
         report.heartbeat.last_response_at = self._heartbeat.last_response_at
         report.heartbeat.round_trip_ms = self._heartbeat.round_trip_milliseconds
-        report.storage_error = next(iter(self._troubles.values()), None)
+        error = self._troubles.error
+        report.storage_error = None if error is None else str(error)
+        self._describe_files(report.database)
         if not self.stopped and report.state != "stopping":
             report.state = self._live_state()
         if report.state != self._state:
             self._state = report.state
             self._log.info("state", state=report.state, health=assess(report)[0], pending=uplink.total_pending)
         self._notifier.status(self._sentence())
+
+    def _describe_files(self, shown: DatabaseFiles) -> None:
+        lock = self._troubles.held_lock
+        shown.lock_file, shown.lock_holder = (lock.file, lock.holder) if lock else (None, None)
+        shown.lock_held_seconds = lock.seconds if lock else 0.0
+        shown.lock_held_since = self._clock.now() - timedelta(seconds=lock.seconds) if lock else None
+        largest = max((database.file for database in self._files.each_once), key=lambda file: (bool(file.wal_large_since), file.wal_bytes))
+        shown.wal_file, shown.wal_bytes = str(largest.path), largest.wal_bytes
+        shown.wal_large_since, shown.wal_readers = largest.wal_large_since, largest.wal_readers
 
     def _live_state(self) -> State:
         match self._hub.status.state:

@@ -12,9 +12,10 @@ from syncd.clock import iso_ms
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from syncd.status.report import Report
+    from syncd.status.report import DatabaseFiles, Report
 
 Health = Literal["healthy", "warning", "degraded", "critical"]
+LOCK_CRITICAL_SECONDS = 60.0  # no sale takes so long: a till hangs in its transaction, or a tool was left open
 WORST_FIRST: tuple[Health, ...] = ("critical", "degraded", "warning", "healthy")
 
 
@@ -27,6 +28,7 @@ def assess(report: Report) -> tuple[Health, list[str]]:
 def _findings(report: Report) -> Iterator[tuple[Health, str]]:
     if report.storage_error:
         yield "critical", f"the database cannot be used: {report.storage_error}"
+    yield from _database(report.database)
     for loop in report.stalled_loops:
         yield "critical", f"the {loop} loop is stalled: it makes no progress"
     yield from _connection(report)
@@ -38,6 +40,20 @@ def _findings(report: Report) -> Iterator[tuple[Health, str]]:
         yield "warning", f"{updates} from HQ could not be applied: kept in the table sync_quarantine with the reason"
     if report.configuration_error:
         yield "warning", f"the new configuration was refused, the one before it is in use: {report.configuration_error}"
+
+
+def _database(files: DatabaseFiles) -> Iterator[tuple[Health, str]]:
+    if files.lock_held_seconds:
+        who = f": {files.lock_holder}" if files.lock_holder else ""
+        yield (
+            "critical" if files.lock_held_seconds >= LOCK_CRITICAL_SECONDS else "warning",
+            f"{files.lock_file}: another process has held the write lock for {files.lock_held_seconds:.0f} s{who}",
+        )
+    if files.wal_large_since is not None:
+        who = f" ({', '.join(files.wal_readers)})" if files.wal_readers else ""
+        grown = f"has grown to {files.wal_bytes / 2**20:.0f} MiB since {iso_ms(files.wal_large_since)}"
+        why = f"a program that keeps a read transaction open{who} does not let it begin anew"
+        yield "warning", f"the write-ahead log of {files.wal_file} {grown}: {why}"
 
 
 def _connection(report: Report) -> Iterator[tuple[Health, str]]:

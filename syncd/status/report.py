@@ -127,6 +127,27 @@ class Heartbeat:
     round_trip_ms: float | None = None
 
 
+@dataclass(slots=True)
+class DatabaseFiles:
+    """The files of the store: the one of them that has most to tell.
+
+    Attributes:
+        lock_held_seconds: for how long another process has kept a write lock from us; 0 where that is not worth telling.
+        lock_holder: the process, as `name (pid 123)`, where it can be told.
+        wal_large_since: since when more of the write-ahead log has been in use than is good.
+        wal_readers: the processes that keep it so, where they can be told.
+    """
+
+    lock_file: str | None = None
+    lock_held_seconds: float = 0.0
+    lock_held_since: datetime | None = None
+    lock_holder: str | None = None
+    wal_file: str | None = None
+    wal_bytes: int = 0
+    wal_large_since: datetime | None = None
+    wal_readers: list[str] = field(default_factory=list)
+
+
 @dataclass(frozen=True, slots=True)
 class SyncCompletion:
     """HQ's word that a synchronisation is complete."""
@@ -161,6 +182,7 @@ class Report:
     inbound: Inbound = field(default_factory=Inbound)
     heartbeat: Heartbeat = field(default_factory=Heartbeat)
     last_sync_complete: SyncCompletion | None = None
+    database: DatabaseFiles = field(default_factory=DatabaseFiles)
     storage_error: str | None = None
     stalled_loops: list[str] = field(default_factory=list)
     configuration_error: str | None = None
@@ -224,6 +246,12 @@ def snapshot(report: Report, settings: Settings, now: datetime) -> dict[str, Any
             "lastSentAt": _moment(heartbeat.last_sent_at),
             "lastResponseAt": _moment(heartbeat.last_response_at),
             "roundTripMs": None if heartbeat.round_trip_ms is None else round(heartbeat.round_trip_ms, 1),
+        },
+        "database": {
+            "writeLockHeldSince": _moment(report.database.lock_held_since),
+            "writeLockHolder": _text(report.database.lock_holder),
+            "walBytes": report.database.wal_bytes,
+            "walLargeSince": _moment(report.database.wal_large_since),
         },
         "lastSyncComplete": complete
         and {

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 from asyncinotify import Inotify, Mask
 
+from syncd.errors import StorageError
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
@@ -19,22 +21,30 @@ if TYPE_CHECKING:
     from syncd.store.database import Database
 
 SLOW_LOOK_SECONDS = 1.0
+RETRY_SECONDS = 1.0  # a file that cannot be read is read again this often
 POLL_SECONDS = 0.05  # where the file system cannot tell
 LOOK_AGAIN_SECONDS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064)
 
 
 class CommitSignal:
-    """Calls back after every commit that some other connection made to a file."""
+    """Calls back after every commit that some other connection made to a file.
 
-    def __init__(self, database: Database, clock: Clock, changed: Callable[[], Awaitable[None]]) -> None:
+    Args:
+        on_trouble: told of a file that cannot be read, and None once it can.
+    """
+
+    def __init__(
+        self, database: Database, clock: Clock, changed: Callable[[], Awaitable[None]], on_trouble: Callable[[StorageError | None], None]
+    ) -> None:
         self._database = database
         self._clock = clock
         self._changed = changed
+        self._on_trouble = on_trouble
         self._touched = asyncio.Event()
         self._version: int | None = None
 
     async def run(self) -> None:
-        """Watchdog for ever."""
+        """Watch for ever."""
         try:
             with Inotify() as inotify:
                 inotify.add_watch(f"{self._database.path}-wal", Mask.MODIFY)
@@ -57,14 +67,23 @@ class CommitSignal:
             except TimeoutError:
                 steps = ()
             self._touched.clear()
+            try:
+                await self._look_once(steps)
+            except StorageError as error:
+                self._on_trouble(error)
+                self._version = None  # whatever happened meanwhile is news
+                await self._clock.sleep(RETRY_SECONDS)
+                self._touched.set()
+            else:
+                self._on_trouble(None)
+
+    async def _look_once(self, steps: tuple[float, ...]) -> None:
+        for seconds in (0.0, *steps):
+            if seconds:
+                await self._clock.sleep(seconds)
             if await self._is_new():
                 await self._changed()
-                continue
-            for seconds in steps:
-                await self._clock.sleep(seconds)
-                if await self._is_new():
-                    await self._changed()
-                    break
+                return
 
     async def _is_new(self) -> bool:
         version = await self._database.run(lambda c: int(c.execute("PRAGMA data_version").fetchone()[0]))

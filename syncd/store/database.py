@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 import aiosqlite
 
-from syncd.errors import PermissionDeniedError, StorageError
-from syncd.store.sqlite_errors import primary_code, translate
+from syncd.clock import SystemClock
+from syncd.errors import PermissionDeniedError, StorageBusy, StorageError
+from syncd.store.database_file import DatabaseFile
+from syncd.store.sqlite_errors import is_locked, primary_code, translate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,18 +82,26 @@ def any_text(connection: sqlite3.Connection, read: Callable[[], T]) -> T:
 class Database:
     """A connection to one file.
 
-    Args:
-        path: the file; made where there is none.
-        synchronous: `NORMAL` for the till's file (no disk sync inside its lock), `FULL` for our own.
+    Attributes:
+        file: what all connections to that file share.
     """
 
-    def __init__(self, path: Path, connection: _Connection) -> None:
-        self.path = path
+    def __init__(self, file: DatabaseFile, connection: _Connection) -> None:
+        self.path = file.path
+        self.file = file
         self._connection = connection
 
     @classmethod
-    async def open(cls, path: Path, *, synchronous: str = "NORMAL", attach: Path | None = None) -> Database:
+    async def open(
+        cls, path: Path, *, synchronous: str = "NORMAL", attach: Path | None = None, file: DatabaseFile | None = None
+    ) -> Database:
         """Open the file in WAL mode.
+
+        Args:
+            path: the file; made where there is none.
+            synchronous: `NORMAL` for the till's file (no disk sync inside its lock), `FULL` for our own.
+            attach: another database, to be read as `journal`.
+            file: what the connections to this file share, where there are others.
 
         Raises:
             PermissionDeniedError: the file or its folder may not be written.
@@ -120,7 +130,7 @@ class Database:
             # Its thread ends by itself, with one more word for the loop, which must not be closed by then.
             await asyncio.to_thread(connection._thread.join)  # noqa: SLF001
             raise translate(error, path) from error
-        return cls(path, connection)
+        return cls(file or DatabaseFile(path, SystemClock()), connection)
 
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run reads (or one single statement) on the connection's thread.
@@ -129,10 +139,14 @@ class Database:
             StorageBusy: the lock did not come free in time.
             StorageError: anything else that SQLite says.
         """
+        began = self.file.clock.monotonic()
         try:
             return await self._connection.run(work)
         except sqlite3.Error as error:
-            raise translate(error, self.path) from error
+            translated = translate(error, self.path)
+            if isinstance(translated, StorageBusy):
+                self.file.lock_refused(began)
+            raise translated from error
 
     async def write(self, work: Callable[[sqlite3.Connection], T]) -> Held[T]:
         """Run one whole write transaction (`BEGIN IMMEDIATE` … `COMMIT`), rolled back where it fails.
@@ -143,11 +157,14 @@ class Database:
         """
 
         def transaction(connection: sqlite3.Connection) -> Held[T]:
+            self.file.lock_wanted()
             connection.execute("BEGIN IMMEDIATE")
+            self.file.lock_taken()
             began = time.perf_counter()
             try:
                 result = work(connection)
                 connection.execute("COMMIT")
+                self.file.written()
             except BaseException:
                 with suppress(sqlite3.Error):  # the error that brought us here says more
                     connection.execute("ROLLBACK")
@@ -155,6 +172,29 @@ class Database:
             return Held(result, time.perf_counter() - began)
 
         return await self.run(transaction)
+
+    async def try_lock(self) -> bool:
+        """Whether the write lock can be had at this moment; it is given back at once, and nothing waits for it.
+
+        Raises:
+            StorageError: anything else that SQLite says.
+        """
+
+        def attempt(connection: sqlite3.Connection) -> bool:
+            (patience,) = connection.execute("PRAGMA busy_timeout").fetchone()
+            connection.execute("PRAGMA busy_timeout = 0")
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                connection.execute("ROLLBACK")
+            except sqlite3.Error as error:
+                if is_locked(error):
+                    return False
+                raise
+            finally:
+                connection.execute(f"PRAGMA busy_timeout = {int(patience)}")
+            return True
+
+        return await self.run(attempt)
 
     async def sync(self) -> None:
         """Make everything committed so far durable, outside the write lock.

@@ -12,6 +12,7 @@ from filelock import FileLock, Timeout
 from syncd.clock import iso_ms
 from syncd.errors import AnotherInstanceError, PermissionDeniedError, StatementError, StorageDamaged, StorageError
 from syncd.store.database import Database, require_writable
+from syncd.store.database_file import DatabaseFile
 from syncd.store.migrate import migrate
 from syncd.store.write_budget import PacedWriter
 
@@ -81,19 +82,26 @@ class StoreFiles:
         outbox: writes into the outbox' file; the journal is attached.
         store: writes HQ's tables; the same as `outbox` where both are one file.
         journal: our own file.
-        checkpointers: one more connection for each of the till's files.
+        maintenance: one more connection for each of the till's files: checkpoints, long scans, looks at the lock.
+        journal_maintenance: the same for our own.
     """
 
     reader: Database
     outbox: PacedWriter
     store: PacedWriter
     journal: Database
-    checkpointers: list[Database]
+    maintenance: list[Database]
+    journal_maintenance: Database
+
+    @property
+    def each_once(self) -> list[Database]:
+        """One connection to each file, on which nothing urgent waits."""
+        return [*self.maintenance, self.journal_maintenance]
 
     async def close(self) -> None:
         """Close them all; the journal last."""
         writers = {id(writer): writer.database for writer in (self.outbox, self.store)}
-        for database in (*self.checkpointers, self.reader, *writers.values(), self.journal):
+        for database in (*self.each_once, self.reader, *writers.values(), self.journal):
             await database.close()
 
 
@@ -106,41 +114,49 @@ async def open_store(paths: DatabaseSettings, clock: Clock, log: FilteringBoundL
         StorageError: a file cannot be used.
     """
     opened: list[Database] = []
+    files: dict[Path, DatabaseFile] = {}
 
     async def connect(path: Path, *, synchronous: str = "NORMAL", attach: Path | None = None) -> Database:
-        database = await Database.open(path, synchronous=synchronous, attach=attach)
+        file = DatabaseFile.at(path, clock)
+        file = files.setdefault(file.path, file)
+        database = await Database.open(path, synchronous=synchronous, attach=attach, file=file)
         opened.append(database)
         return database
 
     try:
         journal = await _open_journal(paths.state_path, clock, log)
         opened.append(journal)
+        files[journal.path] = journal.file
+        journal_maintenance = await connect(paths.state_path, synchronous="FULL")
         outbox_written, store_written = _last_written(paths.outbox_path, clock), _last_written(paths.path, clock)
         writer = await connect(paths.outbox_path, attach=paths.state_path)
         await migrate(writer, "outbox", clock)
         outbox = store = PacedWriter(writer, clock, last_written=outbox_written)
-        checkpointers = [await connect(paths.outbox_path)]
+        maintenance = [await connect(paths.outbox_path)]
         if paths.path.resolve() == paths.outbox_path.resolve():
             await migrate(writer, "store", clock)
         else:
             other = await connect(paths.path)
             await migrate(other, "store", clock)
             store = PacedWriter(other, clock, last_written=store_written)
-            checkpointers.append(await connect(paths.path))
+            maintenance.append(await connect(paths.path))
         reader = await connect(paths.outbox_path, attach=paths.state_path)
         for till in {id(outbox): outbox, id(store): store}.values():
             await till.look()
+        for file in files.values():
+            file.require_same()  # remembers which one it is
     except BaseException:
         for database in opened:
             await database.close()
         raise
-    return StoreFiles(reader, outbox, store, journal, checkpointers)
+    return StoreFiles(reader, outbox, store, journal, maintenance, journal_maintenance)
 
 
 async def _open_journal(path: Path, clock: Clock, log: FilteringBoundLogger) -> Database:
     """Our own file; one that cannot be read is put aside: its rows go out again, and HQ drops what it knows (contract, sending law 5)."""
+    file = DatabaseFile.at(path, clock)
     try:
-        database = await Database.open(path, synchronous="FULL")
+        database = await Database.open(path, synchronous="FULL", file=file)
         try:
             await migrate(database, "journal", clock)
             await database.run(lambda c: c.execute("SELECT count(*) FROM outcome").fetchone())
@@ -149,7 +165,7 @@ async def _open_journal(path: Path, clock: Clock, log: FilteringBoundLogger) -> 
             raise
     except (StorageDamaged, StatementError) as error:  # broken, or a table of ours is missing
         log.error("journal_damaged", path=str(path), moved_to=str(_put_aside(path, clock)), error=str(error))
-        database = await Database.open(path, synchronous="FULL")
+        database = await Database.open(path, synchronous="FULL", file=file)
         await migrate(database, "journal", clock)
     return database
 

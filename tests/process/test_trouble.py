@@ -6,16 +6,15 @@ import os
 import sqlite3
 import time
 from contextlib import closing
-from typing import TYPE_CHECKING
+from pathlib import Path
+
+import pytest
 
 from syncd.store.admin import OutboxAdmin
 from tests.support.disks import fill, small_disk
 from tests.support.program import of_process
 from tests.support.refhub import RefHub
 from tests.support.store import Daemon, Store, until
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 NOBODY = "http://127.0.0.1:9/hubs/sync"
 
@@ -36,6 +35,10 @@ def health(store: Store, word: str, reason: str = "") -> bool:
     return status["health"] == word and (not reason or any(reason in text for text in status["reasons"]))
 
 
+def own_name() -> str:
+    return f"{Path('/proc/self/comm').read_text().strip()} (pid {os.getpid()})"
+
+
 async def test_a_till_that_holds_its_file_for_eight_seconds_delays_the_marks_and_nothing_else(tmp_path: Path) -> None:
     async with RefHub() as hub:
         store = Store(tmp_path, hub.url())
@@ -48,14 +51,18 @@ async def test_a_till_that_holds_its_file_for_eight_seconds_delays_the_marks_and
             async with store.running():
                 await all_arrived(hub, 200)
                 assert time.monotonic() - began < 8, "sending does not wait for the lock"
-                await until(lambda: health(store, "critical", "locked by another process"), "the status says why")
+                await until(lambda: health(store, "warning", f"held the write lock for 5 s: {own_name()}"), "the status says whose it is")
+                assert store.status()["database"]["writeLockHolder"] == own_name()
                 await until(lambda: time.monotonic() - began > 8, "eight seconds are over")
                 assert store.count("sent") == 0
                 till.execute("COMMIT")
+                await until(lambda: store.status()["database"]["writeLockHeldSince"] is None, "the lock is free")
+                assert store.status()["health"] == "healthy"
                 await all_arrived(hub, 201)
                 await until(lambda: store.count("sent") == 201, "the marks follow")
-                await until(lambda: health(store, "healthy"), "the trouble is over")
-                assert store.events("database_usable_again")
+                assert [event["holder"] for event in store.events("write_lock_held")] == [own_name()]
+                assert store.events("write_lock_free")
+                assert not store.events("database_unusable")
         assert (await hub.state())["duplicates"] == 0
 
 
@@ -151,6 +158,18 @@ async def test_a_database_that_is_taken_away_ends_the_daemon_with_a_clear_word(t
     assert await daemon.wait() == 74
     text = store.log_path.read_text(encoding="utf-8")
     assert "has gone" in text
+    assert "Traceback" not in text
+
+
+@pytest.mark.parametrize("name", ["store.db.syncd", "store.db.syncd-wal", "store.db-wal"])
+async def test_a_file_of_the_store_that_is_deleted_under_the_daemon_ends_it_with_a_clear_word(tmp_path: Path, name: str) -> None:
+    store = Store(tmp_path, NOBODY)
+    daemon = Daemon(store)
+    await daemon.start()
+    (tmp_path / name).unlink()
+    assert await daemon.wait() == 74
+    text = store.log_path.read_text(encoding="utf-8")
+    assert f"{name} has gone while it was in use" in text
     assert "Traceback" not in text
 
 

@@ -50,6 +50,8 @@ def full_report() -> Report:
     report.inbound.last_applied_at = BEGINNING
     report.heartbeat.last_sent_at = report.heartbeat.last_response_at = BEGINNING
     report.heartbeat.round_trip_ms = 12.3456
+    report.database.lock_held_since = report.database.wal_large_since = BEGINNING
+    report.database.lock_holder = "till (pid 12)"
     report.last_sync_complete = SyncCompletion("17", 3, 2, 1, BEGINNING)
     return report
 
@@ -68,7 +70,7 @@ def test_the_schema_is_strict_at_every_level() -> None:
             [node] if isinstance(node, dict) and node.get("type") == "object" else []
         )
 
-    assert len(objects(SCHEMA)) == 10
+    assert len(objects(SCHEMA)) == 11
     for node in objects(SCHEMA):
         assert node["additionalProperties"] is False
         assert set(node["required"]) == set(node["properties"])

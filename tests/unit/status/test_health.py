@@ -79,6 +79,23 @@ def test_a_database_that_cannot_be_used_is_critical(report: Report) -> None:
     assert assess(report) == ("critical", ["the database cannot be used: database or disk is full"])
 
 
+def test_a_lock_that_another_process_holds_is_a_warning_that_names_it_and_critical_after_a_minute(report: Report) -> None:
+    report.database.lock_file, report.database.lock_holder, report.database.lock_held_seconds = "/data/store.db", "till (pid 12)", 5.4
+    assert assess(report) == ("warning", ["/data/store.db: another process has held the write lock for 5 s: till (pid 12)"])
+    report.database.lock_holder, report.database.lock_held_seconds = None, 60.0
+    assert assess(report) == ("critical", ["/data/store.db: another process has held the write lock for 60 s"])
+
+
+def test_a_log_that_a_reader_keeps_from_beginning_anew_is_a_warning_with_its_size(report: Report) -> None:
+    report.database.wal_file, report.database.wal_bytes, report.database.wal_readers = "/data/store.db", 67 * 2**20, ["report (pid 5)"]
+    assert assess(report)[0] == "healthy"
+    report.database.wal_large_since = BEGINNING
+    health, (reason,) = assess(report)
+    assert health == "warning"
+    assert "/data/store.db has grown to 67 MiB since 2026-11-23T10:00:00.000Z" in reason
+    assert "report (pid 5)" in reason
+
+
 def test_a_stalled_loop_is_critical(report: Report) -> None:
     report.stalled_loops = ["uplink"]
     assert assess(report) == ("critical", ["the uplink loop is stalled: it makes no progress"])

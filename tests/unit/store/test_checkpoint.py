@@ -27,7 +27,7 @@ async def test_a_log_that_has_grown_is_copied_into_the_file_and_begins_anew(tmp_
     async with opened(tmp_path) as files:
         with closing(sqlite3.connect(path)) as till:  # open all the while, as a till is: closing would checkpoint
             till.execute("PRAGMA wal_autocheckpoint = 0")
-            task = asyncio.create_task(keep_checkpointed(files.checkpointers[0], FakeClock(), heard.append))
+            task = asyncio.create_task(keep_checkpointed(files.maintenance[0], FakeClock(), heard.append))
             write_rows(path, *[("R", f"marker-{n}" * 20, 3) for n in range(500)])
             assert (tmp_path / "store.db-wal").stat().st_size > MIN_LOG_BYTES
             await until(lambda: b"marker-499" in copied(path), "it is in the file")
@@ -45,12 +45,12 @@ async def test_it_takes_no_write_lock_and_waits_for_nobody(tmp_path: Path) -> No
         write_rows(path, ("R", 1, 3))
         with closing(sqlite3.connect(path, isolation_level=None)) as till:
             till.execute("BEGIN IMMEDIATE")
-            await asyncio.wait_for(checkpoint(files.checkpointers[0]), 1)
+            await asyncio.wait_for(checkpoint(files.maintenance[0]), 1)
             till.execute("ROLLBACK")
             till.execute("BEGIN")
             till.execute("SELECT * FROM sync_outbox").fetchall()
             write_rows(path, ("R", 2, 3))
-            await asyncio.wait_for(checkpoint(files.checkpointers[0]), 1)
+            await asyncio.wait_for(checkpoint(files.maintenance[0]), 1)
             till.execute("COMMIT")
         assert execute(path, "PRAGMA integrity_check") == [("ok",)]
 
@@ -59,7 +59,7 @@ async def test_a_log_that_is_gone_is_no_trouble(tmp_path: Path) -> None:
     clock = FakeClock()
     heard: list[StorageError | None] = []
     async with opened(tmp_path) as files:
-        database = files.checkpointers[0]
+        database = files.maintenance[0]
         database.path = tmp_path / "elsewhere.db"
         task = asyncio.create_task(keep_checkpointed(database, clock, heard.append))
         await until(lambda: clock.seconds > 5, "it looks again and again")

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from syncd.errors import StorageError
     from syncd.store.opening import StoreFiles
 
 SOON_SECONDS = 0.1
@@ -29,6 +30,7 @@ class Heard:
 
     def __init__(self) -> None:
         self.times: list[float] = []
+        self.troubles: list[StorageError | None] = []
 
     async def __call__(self) -> None:
         self.times.append(time.perf_counter())
@@ -37,7 +39,7 @@ class Heard:
 @asynccontextmanager
 async def watching(files: StoreFiles) -> AsyncIterator[Heard]:
     heard = Heard()
-    task = asyncio.create_task(CommitSignal(files.reader, SystemClock(), heard).run())
+    task = asyncio.create_task(CommitSignal(files.reader, SystemClock(), heard, heard.troubles.append).run())
     await until(lambda: heard.times, "the first look")
     try:
         yield heard
@@ -100,6 +102,17 @@ async def test_a_transaction_that_is_rolled_back_is_no_change(tmp_path: Path) ->
         write_rows(tmp_path / "store.db", ("R", 1, 3))
         await until(lambda: len(heard.times) > count, "the commit is seen", 5)
         assert len(heard.times) == count + 1
+
+
+async def test_a_file_that_cannot_be_read_for_a_while_is_reported_and_what_was_committed_meanwhile_is_seen(tmp_path: Path) -> None:
+    async with opened(tmp_path, SystemClock()) as files, watching(files) as heard:
+        await files.reader.run(lambda c: c.set_authorizer(lambda *_: sqlite3.SQLITE_DENY))
+        write_rows(tmp_path / "store.db", ("R", 1, 3))
+        await until(lambda: heard.troubles[-1] is not None, "the trouble is told", 5)
+        count = len(heard.times)
+        await files.reader.run(lambda c: c.set_authorizer(None))
+        await until(lambda: len(heard.times) > count, "the commit is seen", 5)
+        await until(lambda: heard.troubles[-1] is None, "the trouble is over", 5)
 
 
 async def test_an_idle_store_costs_next_to_no_processor_time(tmp_path: Path) -> None:

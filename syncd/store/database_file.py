@@ -1,0 +1,100 @@
+"""One file of the store, as all our connections to it meet it: its write lock, its log, and whether it is still the same file.
+
+A till's transaction may well last some seconds, and that is no trouble of the database. What tells is how long a write of ours has been
+waiting for the lock, whoever of us it is that waits; and the first write that goes in, whoever's, says that the file is well.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from syncd.errors import StorageError
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+
+    from syncd.clock import Clock
+
+WORTH_TELLING_SECONDS = 1.0  # a lock that is held for less is a till at work
+
+
+@dataclass(slots=True)
+class DatabaseFile:
+    """What is known of it.
+
+    Attributes:
+        path: the file itself, not a link to it.
+        writes: transactions of ours that were committed.
+        lock_wanted_at: monotonic moment since which a write of ours has been waiting, over all its attempts; None while none has.
+        wal_bytes: size of the `-wal` file when it was last looked at.
+        wal_large_since: since when more of the log has been in use than is good.
+        wal_readers: the processes that keep it so, where they can be told.
+    """
+
+    path: Path
+    clock: Clock
+    writes: int = 0
+    lock_wanted_at: float | None = None
+    wal_bytes: int = 0
+    wal_large_since: datetime | None = None
+    wal_readers: list[str] = field(default_factory=list)
+    _identity: dict[Path, tuple[int, int]] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def at(cls, path: Path, clock: Clock) -> DatabaseFile:
+        """The file that this path leads to, over links."""
+        return cls(path.resolve(), clock)
+
+    # The next four are called on the connections' threads too; each is one assignment.
+    def lock_wanted(self) -> None:
+        """A write of ours begins to wait."""
+        if self.lock_wanted_at is None:
+            self.lock_wanted_at = self.clock.monotonic()
+
+    def lock_taken(self) -> None:
+        """A write of ours has the lock, or could have had it."""
+        self.lock_wanted_at = None
+
+    def lock_refused(self, since: float) -> None:
+        """A lock did not come free within the busy timeout, which began then."""
+        if self.lock_wanted_at is None:
+            self.lock_wanted_at = since
+
+    def written(self) -> None:
+        """A transaction of ours was committed."""
+        self.writes += 1
+
+    def lock_held_seconds(self) -> float:
+        """For how long somebody else has kept the lock from us; 0 where that is not worth telling."""
+        wanted_at = self.lock_wanted_at
+        seconds = 0.0 if wanted_at is None else self.clock.monotonic() - wanted_at
+        return seconds if seconds >= WORTH_TELLING_SECONDS else 0.0
+
+    @property
+    def wal_path(self) -> Path:
+        """The write-ahead log."""
+        return self.path.with_name(f"{self.path.name}-wal")
+
+    @property
+    def shm_path(self) -> Path:
+        """The log's index, on whose bytes SQLite's locks lie."""
+        return self.path.with_name(f"{self.path.name}-shm")
+
+    def require_same(self) -> None:
+        """Refuse to go on where the file, or its log, is not the one that was opened: what we write would go nowhere.
+
+        Raises:
+            StorageError: it has gone, or another one is in its place.
+        """
+        for path in (self.path, self.wal_path):
+            try:
+                stat = path.stat()
+            except OSError as error:
+                if path not in self._identity and path != self.path:
+                    continue  # there was no log yet
+                raise StorageError(f"{path} has gone while it was in use ({error.strerror})", path=self.path) from error
+            found = (stat.st_dev, stat.st_ino)
+            if self._identity.setdefault(path, found) != found:
+                raise StorageError(f"{path} was replaced by another file; starting anew with that one", path=self.path)

@@ -1,0 +1,138 @@
+"""What keeps the databases from being used, said by whoever meets it; a trouble ends with the first success of anybody on that file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from syncd.errors import StorageBusy, StorageError
+from syncd.store.lock_holders import WRITE_LOCK, holders
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from structlog.typing import FilteringBoundLogger
+
+    from syncd.clock import Clock
+    from syncd.store.database import Database
+    from syncd.store.database_file import DatabaseFile
+
+LOOK_SECONDS = 1.0
+LOOK_WHILE_HELD_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class HeldLock:
+    """A write lock that another process keeps from us.
+
+    Attributes:
+        seconds: for how long a write of ours has been waiting.
+        holder: the process, where it can be told.
+    """
+
+    file: str
+    seconds: float
+    holder: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Trouble:
+    error: StorageError
+    file: DatabaseFile | None
+    writes: int  # to that file, when the error came
+
+    @property
+    def over(self) -> bool:
+        """It was the disk's, and a write has gone in since; damage may be elsewhere in the file, and a refused statement stays so."""
+        return type(self.error) is StorageError and self.file is not None and self.file.writes > self.writes
+
+
+class Troubles:
+    """Collects them, and watches the locks.
+
+    Args:
+        databases: one connection to each file, for a look at its lock.
+        on_change: told when a trouble begins, goes on or ends.
+    """
+
+    def __init__(
+        self, databases: Sequence[Database], clock: Clock, log: FilteringBoundLogger, on_change: Callable[[], None] = lambda: None
+    ) -> None:
+        self._databases = {str(database.path): database for database in databases}
+        self._clock = clock
+        self._log = log
+        self._on_change = on_change
+        self._found: dict[str, _Trouble] = {}
+        self.held_lock: HeldLock | None = None
+
+    def __bool__(self) -> bool:
+        return self.held_lock is not None or self.error is not None
+
+    @property
+    def error(self) -> StorageError | None:
+        """The oldest trouble that is not a lock, and not over."""
+        self._end()
+        return next((trouble.error for trouble in self._found.values()), None)
+
+    def part(self, name: str) -> Callable[[StorageError | None], None]:
+        """Where one part of the program says why its database cannot be used, and None once it can."""
+
+        def tell(error: StorageError | None) -> None:
+            if isinstance(error, StorageBusy):  # the file knows since when
+                return
+            if error is None:
+                if self._found.pop(name, None) is not None:
+                    self._over(name)
+                return
+            before = self._found.get(name)
+            database = self._databases.get(str(error.path))
+            self._found[name] = _Trouble(error, database.file if database else None, database.file.writes if database else 0)
+            if before is None or str(before.error) != str(error):
+                self._log.error("database_unusable", part=name, error=str(error), hint="tried again until it works; nothing is lost")
+                self._on_change()
+
+        return tell
+
+    def _end(self) -> None:
+        for name in [name for name, trouble in self._found.items() if trouble.over]:
+            del self._found[name]
+            self._over(name)
+
+    def _over(self, name: str) -> None:
+        self._log.info("database_usable_again", part=name)
+        self._on_change()
+
+    async def run(self) -> None:
+        """Watch the locks; for ever."""
+        while True:
+            await self._look()
+            await self._clock.sleep(LOOK_WHILE_HELD_SECONDS if self.held_lock else LOOK_SECONDS)
+
+    async def _look(self) -> None:
+        self._end()
+        held = [database for database in self._databases.values() if database.file.lock_held_seconds() and not await _is_free(database)]
+        longest = max(held, key=lambda database: database.file.lock_held_seconds(), default=None)
+        seconds = longest.file.lock_held_seconds() if longest else 0.0
+        before = self.held_lock
+        if longest is None or not seconds:
+            self.held_lock = None
+            if before is not None:
+                self._log.info("write_lock_free", path=before.file, held_seconds=round(before.seconds, 1), holder=before.holder)
+                self._on_change()
+            return
+        names = holders(longest.file.shm_path, WRITE_LOCK)
+        self.held_lock = HeldLock(str(longest.path), seconds, names[0] if names else before.holder if before else None)
+        if before is None:
+            self._log.warning("write_lock_held", path=str(longest.path), held_seconds=round(seconds, 1), holder=self.held_lock.holder)
+        self._on_change()
+
+
+async def _is_free(database: Database) -> bool:
+    """Nobody of ours may be trying just now, so that nobody would notice."""
+    try:
+        free = await database.try_lock()
+    except StorageError:  # it is not the lock: whoever needs the file says what it is
+        free = True
+    if free:
+        database.file.lock_taken()
+    return free
