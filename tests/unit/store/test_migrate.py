@@ -239,6 +239,19 @@ async def test_a_bad_row_fails_in_the_pos_with_a_message_that_names_the_column(
             execute(path, f"INSERT INTO sync_outbox ({', '.join(row)}) VALUES ({', '.join(row.values())})")
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+async def test_an_id_that_would_leave_no_number_for_the_next_sale_fails_in_the_pos(tmp_path: Path, path: Path, sign: int) -> None:
+    sale = "INSERT INTO sync_outbox (id, entity_type, entity_id, operation, payload) VALUES (?, 'Receipt', 1, 'Create', '{}')"
+    async with opened(tmp_path):
+        with pytest.raises(sqlite3.IntegrityError, match=r"sync_outbox\.id must be between"):
+            execute(path, sale, sign * (2**63 - 1))
+        execute(path, sale, 1_830_000_000_000_000_000)  # a snowflake
+        with pytest.raises(sqlite3.IntegrityError, match=r"sync_outbox\.id must be between"):
+            execute(path, "UPDATE sync_outbox SET id = ?", sign * (2**63 - 1))
+        write_rows(path, ("Receipt", 2, 3))
+        assert execute(path, "SELECT id FROM sync_outbox ORDER BY id DESC LIMIT 1") == [(1_830_000_000_000_000_001,)]
+
+
 async def test_the_same_correlation_id_twice_fails_in_the_pos(tmp_path: Path, path: Path) -> None:
     async with opened(tmp_path):
         sql = "INSERT INTO sync_outbox (entity_type, entity_id, operation, payload, correlation_id) VALUES ('R', 1, 'Create', '{}', 'same')"
