@@ -170,7 +170,7 @@ class Daemon:
         )  # fmt: skip
         status = StatusWriter(self.report, settings, clock, log, watch.collect)
         marker = StatusMarks(files.outbox, journal, clock, troubles.part("outbox marks"))
-        retention = Retention(files.outbox, files.store, settings.sync.retention_days, clock, troubles.part("retention"))
+        retention = Retention(files, settings.sync.retention_days, clock, troubles.part("retention"))
         change = CommitSignal(files.reader, clock, uplink.changed, troubles.part("change"))
         loops: dict[str, Coroutine[Any, Any, object]] = {
             "journal": journal.run(), "marker": marker.run(), "retention": retention.run(), "change": change.run(), "uplink": uplink.run(),

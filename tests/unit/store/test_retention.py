@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from contextlib import closing
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
@@ -27,7 +28,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def a_retention(files: StoreFiles, days: float = 30, heard: list[StorageError | None] | None = None) -> Retention:
-    return Retention(files.outbox, files.store, days, FakeClock(), (heard if heard is not None else []).append)
+    return Retention(files, days, FakeClock(), (heard if heard is not None else []).append)
 
 
 def fill(path: Path, rows: list[tuple[str, str, str | None]]) -> None:
@@ -52,6 +53,52 @@ async def test_old_sent_and_cancelled_rows_leave_and_nobodys_sale_does(tmp_path:
         )  # fmt: skip
         assert await a_retention(files).purge() == 3
         assert execute(path, "SELECT id FROM sync_outbox ORDER BY id") == [(2,), (3,), (5,), (7,), (8,), (9,)]
+
+
+async def test_a_row_that_was_sent_late_or_stamped_by_a_wrong_clock_keeps_no_other_row(tmp_path: Path, path: Path) -> None:
+    future = "2099-01-01T00:00:00.000Z"
+    async with opened(tmp_path) as files:
+        fill(path, [("sent", OLD, YOUNG), ("sent", OLD, future), ("sent", future, None), *[("sent", OLD, OLD)] * 600])
+        assert await a_retention(files).purge() == 600
+        assert execute(path, "SELECT id FROM sync_outbox ORDER BY id") == [(1,), (2,), (3,)]
+
+
+async def test_a_quarantined_update_leaves_for_its_own_age_whatever_stands_around_it(tmp_path: Path, path: Path) -> None:
+    async with opened(tmp_path) as files:
+        for at in [YOUNG, *[OLD, YOUNG] * 25, OLD]:
+            execute(path, "INSERT INTO sync_quarantine VALUES (NULL, 'ReceivePriceUpdate', NULL, 'bad', '{}', ?)", at)
+        assert await a_retention(files).purge() == 26
+        assert execute(path, "SELECT DISTINCT received_at, count(*) FROM sync_quarantine") == [(YOUNG, 26)]
+
+
+async def test_a_backlog_is_walked_in_bounded_pages_and_never_on_the_writers_connection(tmp_path: Path, path: Path) -> None:
+    async with opened(tmp_path) as files:
+        fill(path, [("pending", OLD, None)] * 3000)
+        before = files.outbox.held_seconds_total
+        await files.outbox.database.run(lambda c: c.set_authorizer(lambda *_: sqlite3.SQLITE_DENY))
+        steps: list[int] = []
+        ticks = [0]
+
+        def tick() -> int:
+            ticks[0] += 1
+            return 0
+
+        await files.maintenance[0].run(lambda c: c.set_progress_handler(tick, 1000))
+        await files.maintenance[0].run(lambda c: c.set_trace_callback(lambda _: steps.append(ticks[0])))
+        assert await a_retention(files).purge() == 0
+        assert files.outbox.held_seconds_total == before
+        longest = max(b - a for a, b in pairwise(steps))
+        assert len(steps) >= 6
+        assert longest <= 20, "thousand instructions of SQLite's a page"
+
+
+async def test_a_moment_that_is_no_text_or_no_utf8_keeps_its_row_and_nothing_else(tmp_path: Path, path: Path) -> None:
+    async with opened(tmp_path) as files:
+        fill(path, [("sent", OLD, OLD)] * 3)
+        execute(path, "UPDATE sync_outbox SET sent_at = CAST(x'80FF' AS TEXT) WHERE id = 1")
+        execute(path, "UPDATE sync_outbox SET sent_at = x'00' WHERE id = 2")
+        assert await a_retention(files).purge() == 1
+        assert execute(path, "SELECT id FROM sync_outbox ORDER BY id") == [(1,), (2,)]
 
 
 async def test_ids_are_never_used_again(tmp_path: Path, path: Path) -> None:
