@@ -60,6 +60,7 @@ class CatchUp:
         self._deliver = deliver
         self._on_change = on_change
         self._pull = asyncio.Event()
+        self._waiting: deque[asyncio.Future[list[dict[str, object]]]] = deque()
         self.cursor: str | None = None
         self.caught_up = False
         self.active = False
@@ -109,10 +110,10 @@ class CatchUp:
         """Page by page until HQ has no more; a page is fetched while the one before is applied."""
         if session.lacks(REQUEST):
             return
+        await self._until_applied()  # the pages of one that was cut short: a line that flaps must not pile them up
         cursor, first = self.cursor, True
         stored = cursor
         items = pages = 0
-        waiting: deque[asyncio.Future[list[dict[str, object]]]] = deque()
         while True:
             request = batch_sync_request(
                 self._store_id, cursor, self._since(cursor, first), list(self._sync.entity_types), self._sync.pull_batch_size
@@ -120,21 +121,24 @@ class CatchUp:
             page = read_page(await session.invoke(REQUEST, request))
             moved = page.next_cursor if page.next_cursor is not None and page.next_cursor != stored else None
             if page.items or moved is not None:
-                waiting.append(self._deliver(page.items, moved))
+                self._waiting.append(self._deliver(page.items, moved))
                 stored = moved or stored
             items, pages = items + len(page.items), pages + 1
-            if len(waiting) > PAGES_AHEAD:
-                await waiting.popleft()
+            await self._until_applied(all_but=PAGES_AHEAD)
             if not page.has_more:
                 break
             if page.next_cursor is None or (page.next_cursor == cursor and not first):
                 raise UnreadableResponseError("the hub says that there is more, and gives no new cursor")
             cursor, first = page.next_cursor, False
-        for done in waiting:
-            await done
+        await self._until_applied()
         self.caught_up = True
         if items:
             self._log.info("caught_up", items=items, pages=pages)
+
+    async def _until_applied(self, all_but: int = 0) -> None:
+        while len(self._waiting) > all_but:
+            await self._waiting[0]
+            self._waiting.popleft()
 
     def _since(self, cursor: str | None, first: bool) -> str | None:
         """The cursor once more as a time, where it reads as one; earlier on the first page, since rows may share an instant."""

@@ -6,12 +6,12 @@ Live updates and the catch-up may cross in any order: newer wins. All that has c
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, deque
-from dataclasses import dataclass, field
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from syncd.downlink.acknowledgements import Acknowledgements
 from syncd.downlink.catch_up import CatchUp
+from syncd.downlink.queue import Delivery, UpdateQueue
 from syncd.downlink.receive import RECEIVE_ITEM, REQUEST, correlation_id_of, messages_of, update_of_item
 from syncd.errors import StorageError
 from syncd.store.catalog import ENTITY_TYPES, MalformedError, Update, raw_text, read_update
@@ -26,25 +26,12 @@ if TYPE_CHECKING:
 
     from syncd.clock import Clock
     from syncd.config.settings import Settings
+    from syncd.downlink.queue import Chunk
     from syncd.hub.supervisor import Hub
     from syncd.store.catalog import EntityType
     from syncd.store.inbox import Applied, Inbox
 
 RETRY_SECONDS = 1.0  # a database that cannot be written is tried again this often
-
-
-@dataclass(slots=True, eq=False)
-class _Delivery:
-    """Some updates that came together, and who waits for them."""
-
-    items: list[Update | Quarantined]
-    correlation_ids: list[str | None]
-    source: str
-    done: asyncio.Future[list[dict[str, object]]]
-    cursor: str | None = None
-    acknowledge: bool = True
-    position: int = 0
-    errors: dict[int, str] = field(default_factory=dict)
 
 
 class Downlink:
@@ -71,8 +58,7 @@ class Downlink:
         self._log = log
         self._on_trouble = on_trouble
         self._on_change = on_change
-        self._queue: deque[_Delivery] = deque()
-        self._work = asyncio.Event()
+        self._queue = UpdateQueue()
         self._acknowledgements = Acknowledgements(hub, log)
         self.catch_up = CatchUp(hub=hub, settings=settings, log=log, clock=clock, deliver=self._page, on_change=on_change)
         # What the status file shows:
@@ -99,23 +85,33 @@ class Downlink:
         self.quarantined = await self._inbox.quarantined()
 
     @property
+    def waiting(self) -> int:
+        """Updates that are taken in and not applied yet."""
+        return len(self._queue)
+
+    @property
     def idle(self) -> bool:
         """Nothing waits to be applied."""
-        return not self._queue
+        return self._queue.is_empty
 
     # ── receiving ─────────────────────────────────────────────────────────────────────────────────────────────────
     def _receiver(self, entity_type: EntityType) -> Callable[[list[Any], bool], Any]:
         async def receive(arguments: list[Any], wants_result: bool) -> object:
-            messages, many = messages_of(arguments)
-            items = [self._read(entity_type.method, message, lambda m: read_update(entity_type, m)) for message in messages]
-            return await self._accept(items, messages, many=many, wants_result=wants_result)
+            return await self._receive(entity_type.method, arguments, lambda m: read_update(entity_type, m), wants_result=wants_result)
 
         return receive
 
     async def _receive_item(self, arguments: list[Any], wants_result: bool) -> object:
+        return await self._receive(RECEIVE_ITEM, arguments, update_of_item, wants_result=wants_result)
+
+    async def _receive(self, method: str, arguments: list[Any], read: Callable[[object], Update], *, wants_result: bool) -> object:
+        await self._queue.room()
         messages, many = messages_of(arguments)
-        items = [self._read(RECEIVE_ITEM, message, update_of_item) for message in messages]
-        return await self._accept(items, messages, many=many, wants_result=wants_result)
+        items = [self._read(method, message, read) for message in messages]
+        acks = await self._enqueue(items, [correlation_id_of(message) for message in messages], "live", acknowledge=not wants_result)
+        if not wants_result:
+            return None
+        return acks if many else acks[0]
 
     def _read(self, method: str, message: object, read: Callable[[object], Update]) -> Update | Quarantined:
         try:
@@ -123,13 +119,6 @@ class Downlink:
         except MalformedError as error:
             self._log.warning("update_malformed", method=method, correlation_id=correlation_id_of(message), reason=str(error))
             return Quarantined(method, correlation_id_of(message), str(error), raw_text(message))
-
-    def _accept(
-        self, items: list[Update | Quarantined], messages: list[Any], *, many: bool, wants_result: bool
-    ) -> asyncio.Future[list[dict[str, object]]] | Any:
-        ids = [correlation_id_of(message) for message in messages]
-        done = self._enqueue(items, ids, "live", acknowledge=not wants_result)
-        return _result(done, many=many, wants_result=wants_result)
 
     def _page(self, items: list[Any], cursor: str | None) -> asyncio.Future[list[dict[str, object]]]:
         updates = [self._read(REQUEST, item, lambda item: update_of_item(item, REQUEST)) for item in items]
@@ -145,66 +134,44 @@ class Downlink:
         acknowledge: bool = True,
     ) -> asyncio.Future[list[dict[str, object]]]:
         done: asyncio.Future[list[dict[str, object]]] = asyncio.get_running_loop().create_future()
-        self._queue.append(_Delivery(items, ids, source, done, cursor, acknowledge))
-        self._work.set()
+        self._queue.put(Delivery(items, ids, source, done, cursor, acknowledge))
         return done
 
     # ── applying ──────────────────────────────────────────────────────────────────────────────────────────────────
     async def _apply_all(self) -> None:
         while True:
-            if not self._queue:
-                self._work.clear()
-                await self._work.wait()
+            await self._queue.filled()
             finished = await self._apply_some()
             if finished:
                 await self._until_it_works(self._inbox.sync)
                 self._finish(finished)
 
-    async def _apply_some(self) -> list[_Delivery]:
+    async def _apply_some(self) -> list[Delivery]:
         """Apply one chunk, cut from the head of the queue; returns the deliveries that are complete by it."""
-        room = self._inbox.room()
-        chunk: list[Update | Quarantined] = []
-        parts: list[tuple[_Delivery, int, int]] = []
-        cursor = None
-        source = self._queue[0].source
-        for delivery in self._queue:
-            if delivery.source != source or len(chunk) >= room or cursor is not None:
-                break
-            taken = delivery.items[delivery.position : delivery.position + room - len(chunk)]
-            parts.append((delivery, len(chunk), len(taken)))
-            chunk += taken
-            if delivery.position + len(taken) == len(delivery.items) and delivery.cursor is not None:
-                cursor = delivery.cursor
-        applied: Applied = await self._until_it_works(lambda: self._inbox.apply(chunk, source, cursor))
-        if cursor is not None and applied.whole:
-            self.catch_up.cursor = cursor
-        finished = []
-        for delivery, start, length in parts:
-            if start >= len(applied.stale) and not applied.whole:
-                break
-            for index in range(start, min(start + length, len(applied.stale))):
-                self._count(delivery, delivery.position, applied.stale[index], applied.refused.get(index))
-                delivery.position += 1
-            if delivery.position == len(delivery.items):
-                finished.append(delivery)
-                self._queue.popleft()
+        chunk = self._queue.chunk(self._inbox.room())
+        applied: Applied = await self._until_it_works(lambda: self._inbox.apply(chunk.items, chunk.source, chunk.cursor))
+        if chunk.cursor is not None and applied.whole:
+            self.catch_up.cursor = chunk.cursor
+        self._count(chunk, applied)
+        finished = self._queue.applied(chunk, len(applied.stale))
         self.applied_pieces += 1
         if not all(applied.stale):
             self.last_applied_at = self._clock.now()
         self._on_change()
         return finished
 
-    def _count(self, delivery: _Delivery, index: int, stale: bool, failure: str | None) -> None:
-        item = delivery.items[index]
-        if isinstance(item, Quarantined):
-            failure = item.reason
-        if failure is not None:
-            delivery.errors[index] = failure
-            self.quarantined += 1
-        elif stale:
-            self.stale += 1
-        elif isinstance(item, Update):
-            self.applied_total[item.entity_type.name] += 1
+    def _count(self, chunk: Chunk, applied: Applied) -> None:
+        places = ((delivery, delivery.position + offset) for delivery, length in chunk.parts for offset in range(length))
+        for number, (stale, (delivery, index)) in enumerate(zip(applied.stale, places, strict=False)):
+            item = chunk.items[number]
+            failure = item.reason if isinstance(item, Quarantined) else applied.refused.get(number)
+            if failure is not None:
+                delivery.errors[index] = failure
+                self.quarantined += 1
+            elif stale:
+                self.stale += 1
+            elif isinstance(item, Update):
+                self.applied_total[item.entity_type.name] += 1
 
     async def _until_it_works(self, work: Callable[[], Any]) -> Any:
         """A database that is locked, full or read-only is tried until it can be written: nothing is lost, and nothing acknowledged."""
@@ -218,7 +185,7 @@ class Downlink:
                 self._on_trouble(None)
                 return result
 
-    def _finish(self, deliveries: list[_Delivery]) -> None:
+    def _finish(self, deliveries: list[Delivery]) -> None:
         now = self._clock.now()
         for delivery in deliveries:
             acks = [sync_ack(identifier, delivery.errors.get(index), now) for index, identifier in enumerate(delivery.correlation_ids)]
@@ -226,10 +193,3 @@ class Downlink:
                 delivery.done.set_result(acks)
             if delivery.acknowledge:
                 self._acknowledgements.add(acks)
-
-
-async def _result(done: asyncio.Future[list[dict[str, object]]], *, many: bool, wants_result: bool) -> object:
-    acks = await done
-    if not wants_result:
-        return None
-    return acks if many else acks[0]

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import structlog
 
+from syncd.downlink.downlink import Downlink
+from syncd.downlink.queue import MAX_UPDATES
+from syncd.store.inbox import Inbox
 from tests.support.flow import BOTH, FlowHub, close_shop, counted, flow_hub, make_store
+from tests.support.hub_rig import Options, eventually, make_rig, running
 from tests.support.refhub import RefHub
+from tests.support.settings import make_settings
 from tests.support.store import Store, until
+from tests.support.storefiles import opened
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -240,8 +249,8 @@ async def test_a_correction_of_what_a_trigger_refused_is_applied_and_only_the_re
         ((raw,),) = store.query("SELECT raw FROM sync_quarantine")
         kept = json.loads(raw)
         assert json.loads(kept["payload"]) if way == "catch-up" else kept == prices[1]
-        status = await until(lambda: store.status()["inbound"]["quarantined"] == 1 and store.status(), "it is counted")
-        assert (status["health"], status["inbound"]["stale"]) == ("warning", 1)
+        await until(lambda: {"quarantined": 1, "stale": 1}.items() <= store.status()["inbound"].items(), "both are counted")
+        assert store.status()["health"] == "warning"
 
 
 async def test_a_hub_that_waits_for_a_result_gets_the_sync_ack_after_the_commit(tmp_path: Path, hub: FlowHub) -> None:
@@ -359,3 +368,39 @@ async def test_a_line_that_is_cut_while_updates_come_in_is_made_good_by_the_next
             return bool((await counted(hub))["acksOkDistinct"] == 300)
 
         await until(all_known, "HQ knows that all are applied")
+
+
+async def test_a_line_that_flaps_before_a_stuck_database_leaves_no_more_than_the_queue_holds(tmp_path: Path) -> None:
+    store = await make_store(tmp_path, "http://127.0.0.1:1/hubs/sync")
+    async with RefHub() as hub, opened(tmp_path) as files:
+        await files.store.database.run(lambda connection: connection.execute("PRAGMA busy_timeout = 10"))
+        await hub.control("POST", "feed", [an_item(n) for n in range(3000)])
+        rig = make_rig(Options(hub.url(), reconnect_delay_seconds=0.1))
+        troubles: list[object] = []
+        downlink = Downlink(
+            hub=rig.hub, inbox=Inbox(files.store, rig.clock), settings=make_settings(tmp_path), clock=rig.clock,
+            log=structlog.get_logger(), on_trouble=troubles.append, on_change=lambda: None,
+        )  # fmt: skip
+
+        async def greet(_: object) -> None:
+            downlink.catch_up.connected()
+
+        rig.hub.on_connected(greet)
+        task = asyncio.create_task(downlink.run())
+        with closing(store.till()) as till:
+            till.execute("BEGIN IMMEDIATE")
+            async with running(rig):
+                template = TEMPLATES["ReceivePriceUpdate"].replace("%s", AT)
+                for turn in range(1, 6):
+                    session = await rig.hub.session()
+                    body = {"method": "ReceivePriceUpdate", "template": template, "from": 10_000 * turn, "count": 5000, "perMessage": 500}
+                    await hub.control("POST", "push-many", body)
+                    await eventually(lambda: downlink.waiting >= MAX_UPDATES and troubles and troubles[-1] is not None)
+                    await hub.control("POST", "cut")
+                    await session.lost.wait()
+                assert downlink.waiting <= MAX_UPDATES + 500 + 3 * 500, "the bound, one list, and the pages of one catch-up"
+                till.execute("ROLLBACK")
+                await until(lambda: store.query("SELECT count(*) FROM prices WHERE product_id < 3000") == [(3000,)], "HQ's feed is applied")
+                await eventually(lambda: downlink.idle)
+        task.cancel()
+        assert isinstance(await asyncio.wait_for(asyncio.gather(task, return_exceptions=True), 10), list)

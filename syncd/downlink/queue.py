@@ -1,0 +1,143 @@
+"""What has come from HQ and is not applied yet: in order, and bounded, however long the database cannot be written.
+
+What is live waits outside until there is room, in its handler: an update that is lost there with its connection was never acknowledged,
+and comes again by the catch-up. So neither a flood nor a line that flaps before a stuck database makes the queue any longer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from syncd.store.catalog import Update
+
+if TYPE_CHECKING:
+    from syncd.store.inbox import Quarantined
+
+MAX_UPDATES = 4_000
+"""Live updates are taken in below this number: two full transactions, so that the writer never waits for the next."""
+MAX_CHARACTERS = 8 * 1024 * 1024
+"""And below this much text in them. One list above it is taken in when nothing else waits."""
+_COST_CHARACTERS = 200  # an update's own, beside its text
+
+
+@dataclass(slots=True, eq=False)
+class Delivery:
+    """Some updates that came together, and who waits for them.
+
+    Attributes:
+        cursor: where the catch-up stands behind them.
+        acknowledge: HQ is told by `Acknowledge`; otherwise by the result of its call.
+        position: how many of them are applied.
+        errors: why some were not.
+    """
+
+    items: list[Update | Quarantined]
+    correlation_ids: list[str | None]
+    source: str
+    done: asyncio.Future[list[dict[str, object]]]
+    cursor: str | None = None
+    acknowledge: bool = True
+    position: int = 0
+    errors: dict[int, str] = field(default_factory=dict)
+    characters: int = 0
+
+
+@dataclass(slots=True)
+class Chunk:
+    """What goes into one transaction: neighbours of the queue's head, of one source.
+
+    Attributes:
+        parts: whose they are, and how many.
+        cursor: where the catch-up stands behind them; the chunk ends there.
+    """
+
+    source: str
+    items: list[Update | Quarantined] = field(default_factory=list)
+    parts: list[tuple[Delivery, int]] = field(default_factory=list)
+    cursor: str | None = None
+
+
+class UpdateQueue:
+    """Deliveries in the order in which they came."""
+
+    def __init__(self) -> None:
+        self._deliveries: deque[Delivery] = deque()
+        self._updates = 0
+        self._characters = 0
+        self._filled = asyncio.Event()
+        self._emptied = asyncio.Event()
+        self._turn = asyncio.Lock()
+
+    def __len__(self) -> int:
+        """Updates that wait."""
+        return self._updates
+
+    @property
+    def is_full(self) -> bool:
+        """Nothing live is taken in now."""
+        return self._updates >= MAX_UPDATES or self._characters >= MAX_CHARACTERS
+
+    async def room(self) -> None:
+        """Wait until something live may be put in; first come, first served."""
+        async with self._turn:
+            while self.is_full:
+                self._emptied.clear()
+                await self._emptied.wait()
+
+    def put(self, delivery: Delivery) -> None:
+        """Take it in, whether there is room or not."""
+        delivery.characters = sum(_characters(item) for item in delivery.items)
+        self._deliveries.append(delivery)
+        self._updates += len(delivery.items)
+        self._characters += delivery.characters
+        self._filled.set()
+
+    async def filled(self) -> None:
+        """Wait until there is something in it."""
+        while not self._deliveries:
+            self._filled.clear()
+            await self._filled.wait()
+
+    @property
+    def is_empty(self) -> bool:
+        """Nothing waits to be applied."""
+        return not self._deliveries
+
+    def chunk(self, size: int) -> Chunk:
+        """The next updates, at most so many; they stay in the queue until they are `applied`."""
+        chunk = Chunk(self._deliveries[0].source)
+        for delivery in self._deliveries:
+            if delivery.source != chunk.source or len(chunk.items) >= size or chunk.cursor is not None:
+                break
+            taken = delivery.items[delivery.position : delivery.position + size - len(chunk.items)]
+            chunk.parts.append((delivery, len(taken)))
+            chunk.items += taken
+            if delivery.position + len(taken) == len(delivery.items):
+                chunk.cursor = delivery.cursor
+        return chunk
+
+    def applied(self, chunk: Chunk, count: int) -> list[Delivery]:
+        """The first so many updates of the chunk are applied; returns the deliveries that are complete by that."""
+        finished = []
+        is_whole = count == len(chunk.items)
+        for delivery, length in chunk.parts:
+            if count == 0 and not is_whole:
+                break
+            taken = min(count, length)
+            count -= taken
+            delivery.position += taken
+            self._updates -= taken
+            if delivery.position == len(delivery.items):
+                finished.append(self._deliveries.popleft())
+                self._characters -= delivery.characters
+        self._emptied.set()
+        return finished
+
+
+def _characters(item: Update | Quarantined) -> int:
+    if not isinstance(item, Update):
+        return _COST_CHARACTERS + len(item.raw)
+    return _COST_CHARACTERS + sum(len(value) for value in item.values if isinstance(value, str))
