@@ -38,7 +38,6 @@ from syncd.store.troubles import Troubles
 from syncd.systemd import Notifier
 from syncd.uplink.uplink import Uplink
 from syncd.watchdog import Watchdog
-from syncd.wire.messages import encode_item
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -137,7 +136,7 @@ class Daemon:
         settings, clock, log = self.settings, self._clock, self.log
         troubles = Troubles(files.each_once, clock, log, self.report.touch)
         hub = Hub(settings.hub, store_id=settings.store.id, clock=clock, random=self._random, log=log)
-        reader = OutboxReader(files.reader, clock.now, lambda row: encode_item(row, settings.store.id))
+        reader = OutboxReader(files.reader, clock.now, settings.store.id)
         journal = Journal(files.journal, clock, troubles.part("journal"))
         inbox = Inbox(files.store, clock)
         touch = self.report.touch

@@ -6,16 +6,21 @@ retry), so every page is read against the journal, which is attached to this con
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from syncd.clock import iso_ms
+from syncd.store import item_sql
 from syncd.store.database import any_text, is_text
 from syncd.store.times import for_the_wire, parse_time
+from syncd.wire.messages import UnencodableError, encode_item
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
     from syncd.store.database import Database
@@ -24,28 +29,40 @@ Entity = tuple[str, str]  # type, and id as text: the number 5 and the text "5" 
 
 MAX_PAGE_BYTES = 4 * 1024 * 1024  # of payload a page, so that big rows cannot fill the memory
 PRIORITIES = (1, 2, 3, 4)
+MAX_ATTEMPTS = 2**31  # as many as anybody can mean
 LOOKAHEAD_ROWS = 200  # earlier rows of an entity that one page brings along
 
-_COLUMNS = """
-SELECT o.id, o.entity_type, o.entity_id, o.operation, o.payload, o.priority, o.correlation_id, o.created_at,
-       CASE WHEN j.id IS NULL THEN o.attempts ELSE j.attempts END,
-       CASE WHEN j.id IS NULL THEN o.next_attempt_at ELSE j.next_attempt_at END,
-       f.seen_at
+_ATTEMPTS = "CASE WHEN j.id IS NULL THEN o.attempts ELSE j.attempts END"
+_ATTEMPT = f"CASE typeof({_ATTEMPTS}) WHEN 'integer' THEN min(max({_ATTEMPTS}, 0), {MAX_ATTEMPTS}) ELSE 0 END"
+# An earlier row of the same entity with another priority; as number or text, since one till writes 5 and another one '5'. HQ may have it
+# already: this only saves looking for those of an entity that has none.
+_HAS_EARLIER = """
+EXISTS (SELECT 1 FROM sync_outbox AS e INDEXED BY sync_outbox_by_entity
+        WHERE e.status = 'pending' AND e.entity_type = o.entity_type AND e.id < o.id AND e.priority <> o.priority
+          AND e.entity_id IN (
+              o.entity_id, CAST(o.entity_id AS INTEGER),
+              CAST(CASE typeof(o.entity_id) WHEN 'real' THEN CAST(o.entity_id AS INTEGER) ELSE o.entity_id END AS TEXT)))
 """
+_COLUMNS = f"""
+SELECT o.id, o.entity_type, o.entity_id, o.priority, o.correlation_id, o.created_at, {_ATTEMPT},
+       CASE WHEN j.id IS NULL THEN o.next_attempt_at ELSE j.next_attempt_at END,
+       f.seen_at, {item_sql.HEAD}, {item_sql.tail(":store_id", _ATTEMPT)}
+"""
+_WHOLE = "SELECT operation, payload FROM sync_outbox WHERE id = ?"
 _JOURNAL = """
 LEFT JOIN journal.outcome AS j ON j.id = o.id AND j.correlation_id = o.correlation_id
 LEFT JOIN journal.first_seen AS f ON f.id = o.id AND f.correlation_id = o.correlation_id
 """
 _LANE = f"""
-{_COLUMNS} FROM sync_outbox AS o INDEXED BY sync_outbox_by_priority {_JOURNAL}
-WHERE o.status = 'pending' AND o.priority = ? AND o.id > ? AND (j.id IS NULL OR j.status = 'pending')
-ORDER BY o.id LIMIT ?
+{_COLUMNS}, {_HAS_EARLIER} FROM sync_outbox AS o INDEXED BY sync_outbox_by_priority {_JOURNAL}
+WHERE o.status = 'pending' AND o.priority = :priority AND o.id > :after_id AND (j.id IS NULL OR j.status = 'pending')
+ORDER BY o.id LIMIT :limit
 """
 _ENTITY = f"""
-{_COLUMNS} FROM sync_outbox AS o INDEXED BY sync_outbox_by_entity {_JOURNAL}
-WHERE o.status = 'pending' AND o.entity_type = ? AND o.entity_id = ? AND o.id > ? AND o.id < ? AND o.priority <> ?
-  AND (j.id IS NULL OR j.status = 'pending')
-ORDER BY o.id LIMIT ?
+{_COLUMNS}, 0 FROM sync_outbox AS o INDEXED BY sync_outbox_by_entity {_JOURNAL}
+WHERE o.status = 'pending' AND o.entity_type = :entity_type AND o.entity_id = :entity_id AND o.id > :after_id AND o.id < :before_id
+  AND o.priority <> :other_than AND (j.id IS NULL OR j.status = 'pending')
+ORDER BY o.id LIMIT :limit
 """
 _COUNT = """
 SELECT count(*), max(o.id) FROM sync_outbox AS o INDEXED BY sync_outbox_by_priority
@@ -67,7 +84,6 @@ SELECT o.entity_type, o.entity_id FROM journal.outcome AS j
 JOIN sync_outbox AS o ON o.id = j.id AND o.correlation_id = j.correlation_id WHERE j.status = 'failed' AND o.status = 'pending'
 """
 MIN_ID, MAX_ID = -(2**63), 2**63 - 1
-MAX_ATTEMPTS = 2**31  # as many as anybody can mean
 
 
 @dataclass(slots=True, eq=False)
@@ -80,14 +96,13 @@ class OutboxRow:
         retry_at: not to be sent before; None where it may go at once.
         unreadable_time: `created_at` was of no use.
         problem: why this row can never be sent, where that is so.
-        encoded: the item as JSON, ready for the wire; made once.
+        encoded: the item as JSON, ready for the wire; empty where there is a problem.
+        has_earlier: there may be earlier rows of its entity with another priority.
     """
 
     id: int
     entity_type: str
     entity_id: int | str
-    operation: str
-    payload: str
     priority: int
     correlation_id: str
     timestamp: str
@@ -97,6 +112,7 @@ class OutboxRow:
     unreadable_time: bool = False
     problem: str | None = None
     encoded: bytes = b""
+    has_earlier: bool = False
     entity: Entity = field(init=False)
 
     def __post_init__(self) -> None:
@@ -140,13 +156,14 @@ class OutboxReader:
     Args:
         database: a connection with the journal attached as `journal`.
         now: the wall clock, in UTC.
-        finish: called for each row on the connection's thread: encodes it.
+        store_id: who we are, in every item.
     """
 
-    def __init__(self, database: Database, now: Callable[[], datetime], finish: Callable[[OutboxRow], None]) -> None:
+    def __init__(self, database: Database, now: Callable[[], datetime], store_id: int | str) -> None:
         self.database = database
         self._now = now
-        self._finish = finish
+        self._store_id = store_id
+        self._store_id_json = orjson.dumps(store_id).decode()
 
     async def page(self, priority: int, after_id: int, limit: int, done_up_to: Callable[[Entity], int]) -> Page:
         """The next rows of one priority, with the earlier rows of their entities.
@@ -156,10 +173,11 @@ class OutboxReader:
         """
 
         def read(connection: sqlite3.Connection) -> Page:
-            rows, complete = self._rows(connection, _LANE, (priority, after_id, limit), limit)
-            page = Page(rows, rows[-1].id if rows else after_id, complete)
-            self._add_earlier(connection, page, priority, done_up_to)
-            return page
+            with snapshot(connection):
+                rows, complete = self._rows(connection, _LANE, {"priority": priority, "after_id": after_id, "limit": limit})
+                page = Page(rows, rows[-1].id if rows else after_id, complete)
+                self._add_earlier(connection, page, priority, done_up_to)
+                return page
 
         return await self.database.run(read)
 
@@ -167,7 +185,8 @@ class OutboxReader:
         """The next rows of one entity, whatever their priorities."""
 
         def read(connection: sqlite3.Connection) -> Page:
-            rows, complete = self._entity_rows(connection, entity, after_id, MAX_ID, 0, limit)
+            with snapshot(connection):
+                rows, complete = self._entity_rows(connection, entity, after_id, MAX_ID, 0, limit)
             return Page(rows, rows[-1].id if rows else after_id, complete)
 
         return await self.database.run(read)
@@ -179,10 +198,7 @@ class OutboxReader:
             generation = int(connection.execute("SELECT coalesce((SELECT generation FROM sync_outbox_generation), 0)").fetchone()[0])
             fresh = known is None or known.generation != generation
             counts = Counts(dict.fromkeys(PRIORITIES, 0), dict.fromkeys(PRIORITIES, MIN_ID), generation)
-            connection.execute("BEGIN")  # one snapshot for all of it
-            try:
-                # Of our file first: what is marked in the till's file and leaves ours in between is then counted in neither.
-                connection.execute("SELECT 1 FROM journal.outcome LIMIT 1").fetchone()
+            with snapshot(connection):
                 decided = dict(connection.execute(_DECIDED).fetchall()) if fresh else {}
                 for priority in PRIORITIES:
                     since = MIN_ID if fresh or known is None else known.newest_id[priority]
@@ -190,8 +206,6 @@ class OutboxReader:
                     number -= decided.get(priority, 0)
                     counts.pending[priority] = number
                     counts.newest_id[priority] = since if newest is None else newest
-            finally:
-                connection.execute("COMMIT")
             return counts
 
         return await self.database.run(read)
@@ -209,39 +223,56 @@ class OutboxReader:
         return await self.database.run(lambda connection: any_text(connection, lambda: read(connection)))
 
     # ── on the connection's thread ────────────────────────────────────────────────────────────────────────────────
-    def _rows(self, connection: sqlite3.Connection, sql: str, parameters: tuple[Any, ...], limit: int) -> tuple[list[OutboxRow], bool]:
-        return any_text(connection, lambda: self._fetch(connection, sql, parameters, limit))
+    def _rows(self, connection: sqlite3.Connection, sql: str, parameters: dict[str, Any]) -> tuple[list[OutboxRow], bool]:
+        return any_text(connection, lambda: self._fetch(connection, sql, parameters))
 
-    def _fetch(self, connection: sqlite3.Connection, sql: str, parameters: tuple[Any, ...], limit: int) -> tuple[list[OutboxRow], bool]:
+    def _fetch(self, connection: sqlite3.Connection, sql: str, parameters: dict[str, Any]) -> tuple[list[OutboxRow], bool]:
         rows: list[OutboxRow] = []
         size = 0
-        cursor = connection.execute(sql, parameters)
+        cursor = connection.execute(sql, parameters | {"store_id": self._store_id_json})
         try:
             for raw in cursor:
-                row = self._row(raw)
-                self._finish(row)
+                row = self._row(connection, raw)
                 rows.append(row)
                 size += len(row.encoded)
                 if size >= MAX_PAGE_BYTES:
                     return rows, False
         finally:
             cursor.close()
-        return rows, len(rows) < limit
+        return rows, len(rows) < parameters["limit"]
 
-    def _row(self, raw: tuple[Any, ...]) -> OutboxRow:
-        identifier, kind, entity_id, operation, payload, priority, correlation_id, created_at, attempts, retry_at, seen_at = raw
+    def _row(self, connection: sqlite3.Connection, raw: tuple[Any, ...]) -> OutboxRow:
+        identifier, kind, entity_id, priority, correlation_id, created_at, attempts, retry_at, seen_at, head, tail, has_earlier = raw
         written = parse_time(created_at) if isinstance(created_at, str) else None
         timestamp = for_the_wire(created_at) if written else seen_at
         if timestamp is None:
             timestamp = iso_ms(self._now())
         moment = written or parse_time(timestamp)
         retry = parse_time(retry_at) if isinstance(retry_at, str) else None
-        return OutboxRow(
-            id=identifier, entity_type=kind, entity_id=as_sent(entity_id), operation=operation, payload=payload, priority=priority,
+        row = OutboxRow(
+            id=identifier, entity_type=kind, entity_id=as_sent(entity_id), priority=priority,
             correlation_id=correlation_id, timestamp=timestamp, created=moment[0] if moment else self._now(),
-            attempts=min(max(attempts, 0), MAX_ATTEMPTS) if isinstance(attempts, int) else 0, retry_at=retry[0] if retry else None,
-            unreadable_time=written is None and seen_at is None,
+            attempts=attempts, retry_at=retry[0] if retry else None, unreadable_time=written is None and seen_at is None,
+            has_earlier=bool(has_earlier),
         )  # fmt: skip
+        encoded = None if head is None else head + timestamp.encode() + tail
+        if encoded is not None and item_sql.is_utf8(encoded):
+            row.encoded = encoded
+        else:
+            self._encode(connection, row)
+        return row
+
+    def _encode(self, connection: sqlite3.Connection, row: OutboxRow) -> None:
+        """In Python, where SQLite leaves it to us."""
+        operation, payload = any_text(connection, lambda: connection.execute(_WHOLE, (row.id,)).fetchone())
+        try:
+            row.encoded = encode_item(
+                entity_type=row.entity_type, entity_id=row.entity_id, operation=operation, payload=payload, timestamp=row.timestamp,
+                store_id=self._store_id, correlation_id=row.correlation_id, sequence=row.id, priority=row.priority,
+                attempt=row.attempts + 1,
+            )  # fmt: skip
+        except UnencodableError as error:
+            row.problem = str(error)
 
     def _entity_rows(
         self, connection: sqlite3.Connection, entity: Entity, after_id: int, before_id: int, other_than: int, limit: int
@@ -252,7 +283,14 @@ class OutboxReader:
         rows: list[OutboxRow] = []
         complete = True
         for identifier in _spellings(text):
-            found, whole = self._rows(connection, _ENTITY, (kind, identifier, after_id, before_id, other_than, limit), limit)
+            found, whole = self._rows(
+                connection,
+                _ENTITY,
+                {
+                    "entity_type": kind, "entity_id": identifier, "after_id": after_id, "before_id": before_id, "other_than": other_than,
+                    "limit": limit,
+                },
+            )  # fmt: skip
             rows += found
             complete = complete and whole
         rows.sort(key=lambda row: row.id)
@@ -261,11 +299,26 @@ class OutboxReader:
         return rows, complete
 
     def _add_earlier(self, connection: sqlite3.Connection, page: Page, priority: int, done_up_to: Callable[[Entity], int]) -> None:
-        for entity, newest in _newest_of_each(page.rows):
+        for entity, newest in _newest_of_each(row for row in page.rows if row.has_earlier):
             rows, complete = self._entity_rows(connection, entity, done_up_to(entity), newest, priority, LOOKAHEAD_ROWS)
             page.earlier += rows
             if not complete:
                 page.cut_entities.add(entity)
+
+
+@contextmanager
+def snapshot(connection: sqlite3.Connection) -> Iterator[None]:
+    """One moment of both files, ours a little earlier.
+
+    An outcome is marked in the till's file first and leaves ours after that, so a row that is marked in between is read as decided
+    twice, never as pending.
+    """
+    connection.execute("BEGIN")
+    try:
+        connection.execute("SELECT 1 FROM journal.outcome LIMIT 1").fetchone()
+        yield
+    finally:
+        connection.execute("COMMIT")
 
 
 def _newest_of_each(rows: Iterable[OutboxRow]) -> Iterable[tuple[Entity, int]]:

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from syncd.store.outbox import OutboxRow
-
 
 class UnreadableVerdictError(ValueError):
     """The hub's answer to a batch is none that the contract knows."""
@@ -39,26 +37,45 @@ def any_case(message: dict[str, Any]) -> dict[str, Any]:
     return {name.lower(): value for name, value in message.items()}
 
 
-def encode_item(row: OutboxRow, store_id: int | str) -> None:
-    """Make the row's `SyncItem` ready for the wire; a row that can never be sent gets its `problem` instead."""
+class UnencodableError(ValueError):
+    """The row can never be written as JSON; the text says why."""
+
+
+def encode_item(
+    *,
+    entity_type: object,
+    entity_id: object,
+    operation: object,
+    payload: object,
+    timestamp: str,
+    store_id: int | str,
+    correlation_id: object,
+    sequence: int,
+    priority: object,
+    attempt: int,
+) -> bytes:
+    """A row's `SyncItem`, ready for the wire.
+
+    Raises:
+        UnencodableError: a text holds half of a surrogate pair, which is what bytes that are no UTF-8 decode to, or a column holds
+            what JSON has no word for.
+    """
+    item = {
+        "entityType": entity_type,
+        "entityId": entity_id,
+        "operation": operation,
+        "payload": payload,
+        "timestamp": timestamp,
+        "storeId": store_id,
+        "correlationId": correlation_id,
+        "sequence": sequence,
+        "priority": priority,
+        "attempt": attempt,
+    }
     try:
-        row.encoded = orjson.dumps(
-            {
-                "entityType": row.entity_type,
-                "entityId": row.entity_id,
-                "operation": row.operation,
-                "payload": row.payload,
-                "timestamp": row.timestamp,
-                "storeId": store_id,
-                "correlationId": row.correlation_id,
-                "sequence": row.id,
-                "priority": row.priority,
-                "attempt": row.attempts + 1,
-            }
-        )
-    except TypeError as error:  # orjson: text with surrogates, which is what no UTF-8 decodes to
-        row.problem = f"the row cannot be written as JSON: {error} (its text is not valid UTF-8)"
-    row.payload = ""  # it is in `encoded`; once is enough
+        return orjson.dumps(item)
+    except TypeError as error:
+        raise UnencodableError(f"the row cannot be written as JSON: {error} (its text is not valid UTF-8)") from None
 
 
 def read_verdicts(result: object) -> list[SyncAck] | None:

@@ -22,7 +22,6 @@ import structlog
 from syncd.clock import SystemClock
 from syncd.config.settings import HubSettings
 from syncd.hub.supervisor import Hub
-from syncd.store.outbox import OutboxRow
 from syncd.wire.messages import encode_item
 from tests.support.refhub import RefHub
 from tests.support.store import Store, until
@@ -37,15 +36,13 @@ WAKES = 50
 
 def encoded(rows: int, payload_bytes: int) -> list[bytes]:
     """The same rows as `Store.sell_many` writes, encoded."""
-    now = SystemClock().now()
-    made = []
-    for n in range(rows):
-        row = OutboxRow(
-            n, "Receipt", n, "Create", "ü" * (payload_bytes // 2), 3, f"limit-{n:036}", "2026-11-24T00:00:00.000Z", now, 0, None
+    return [
+        encode_item(
+            entity_type="Receipt", entity_id=n, operation="Create", payload="ü" * (payload_bytes // 2), priority=3,
+            correlation_id=f"limit-{n:036}", timestamp="2026-11-24T00:00:00.000Z", store_id=7, sequence=n, attempt=1,
         )
-        encode_item(row, 7)
-        made.append(row.encoded)
-    return made
+        for n in range(rows)
+    ]  # fmt: skip
 
 
 async def limit(hub: RefHub, rows: int, payload_bytes: int) -> float:

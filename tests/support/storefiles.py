@@ -12,7 +12,6 @@ from syncd.config.settings import DatabaseSettings
 from syncd.store.journal import Journal, Outcome
 from syncd.store.opening import StoreFiles, open_store
 from syncd.store.outbox import OutboxReader
-from syncd.wire.messages import encode_item
 from tests.support.clock import FakeClock
 
 if TYPE_CHECKING:
@@ -73,4 +72,4 @@ def a_journal(files: StoreFiles, clock: Clock, on_trouble: Callable[[StorageErro
 
 def a_reader(files: StoreFiles, clock: Clock) -> OutboxReader:
     """The outbox reader, which encodes rows for store 7."""
-    return OutboxReader(files.reader, clock.now, lambda row: encode_item(row, 7))
+    return OutboxReader(files.reader, clock.now, 7)

@@ -38,7 +38,7 @@ def part(name: str) -> str:
 MODULES = {module_name(file): imports(file) for file in PACKAGE.rglob("*.py")}
 
 MAY_IMPORT: dict[str, set[str]] = {
-    "wire": {"store"},  # the row that it encodes
+    "wire": set(),
     "hub": {"wire"},
     "store": {"config", "wire"},
     "devhub": set(),

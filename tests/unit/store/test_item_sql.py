@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
-from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -13,10 +12,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from syncd.store import item_sql
-from syncd.store.outbox import OutboxRow, as_sent
-from syncd.wire.messages import encode_item
+from syncd.store.outbox import as_sent
+from syncd.wire.messages import UnencodableError, encode_item
 
-NOW = datetime(2026, 11, 23, 10, tzinfo=UTC)
+TIME = "2026-11-23T10:00:00.000Z"
 COLUMNS = ("id", "entity_type", "entity_id", "operation", "payload", "priority", "correlation_id", "attempts")
 SELECT = f"SELECT {item_sql.HEAD}, {item_sql.tail('?', 'o.attempts')} FROM sync_outbox AS o"
 
@@ -30,17 +29,21 @@ TEXTS = st.one_of(
 IDENTIFIERS = st.one_of(st.integers(-(2**63), 2**63 - 1), TEXTS, st.floats(allow_nan=False), st.integers(-(2**60), 2**60).map(float))
 
 
-def both(row: tuple[Any, ...], store_id: int | str) -> tuple[bytes | None, bytes]:
+def both(row: tuple[Any, ...], store_id: int | str) -> tuple[bytes | None, bytes | None]:
     """The item as SQLite writes it, None where it leaves the row to Python; and as Python does."""
     with closing(sqlite3.connect(":memory:")) as connection:
         connection.execute(f"CREATE TABLE sync_outbox ({', '.join(COLUMNS)})")
         connection.execute(f"INSERT INTO sync_outbox VALUES ({', '.join('?' * len(COLUMNS))})", row)
         ((head, tail),) = connection.execute(SELECT, (orjson.dumps(store_id).decode(),))
-    fields = dict(zip(COLUMNS, row, strict=True))
-    fields["entity_id"] = as_sent(fields["entity_id"])
-    plain = OutboxRow(**fields, timestamp="2026-11-23T10:00:00.000Z", created=NOW, retry_at=None)
-    encode_item(plain, store_id)
-    return (None if head is None else head + b"2026-11-23T10:00:00.000Z" + tail), plain.encoded
+    sequence, entity_type, entity_id, operation, payload, priority, correlation_id, attempts = row
+    try:
+        by_python = encode_item(
+            entity_type=entity_type, entity_id=as_sent(entity_id), operation=operation, payload=payload, timestamp=TIME, store_id=store_id,
+            correlation_id=correlation_id, sequence=sequence, priority=priority, attempt=attempts + 1,
+        )  # fmt: skip
+    except UnencodableError:
+        by_python = None
+    return (None if head is None else head + TIME.encode() + tail), by_python
 
 
 @given(

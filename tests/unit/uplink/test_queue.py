@@ -40,7 +40,7 @@ class Model:
     def write(self, entity: str, priority: int = 3, *, age_seconds: float = 0.0, counted: bool = True) -> int:
         row_id = 1 + max([*self.rows, *self.settled, 0])
         self.rows[row_id] = OutboxRow(
-            id=row_id, entity_type="E", entity_id=entity, operation="Create", payload="", priority=priority, correlation_id=str(row_id),
+            id=row_id, entity_type="E", entity_id=entity, priority=priority, correlation_id=str(row_id),
             timestamp="", created=EPOCH + timedelta(seconds=self.now - age_seconds), attempts=0, retry_at=None,
         )  # fmt: skip
         if counted:
