@@ -26,7 +26,7 @@ from syncd.hub.supervisor import Hub
 from syncd.log import set_up_logging
 from syncd.status.file import StatusWriter
 from syncd.status.report import Report
-from syncd.store.checkpoint import keep_checkpointed
+from syncd.store.checkpoint import Checkpoints
 from syncd.store.commit_signal import CommitSignal
 from syncd.store.inbox import Inbox
 from syncd.store.journal import Journal
@@ -176,8 +176,9 @@ class Daemon:
             "downlink": downlink.run(), "heartbeat": heartbeat.run(), "hub": hub.run(), "status": status.run(), "watch": watch.run(),
             "troubles": troubles.run(),
         }  # fmt: skip
-        for number, database in enumerate(files.maintenance):
-            loops[f"checkpoint.{number}"] = keep_checkpointed(database, clock, troubles.part(f"checkpoint.{number}"))
+        for number, (database, writer) in enumerate(zip(files.maintenance, (files.outbox, files.store), strict=False)):
+            name = f"checkpoint.{number}"
+            loops[name] = Checkpoints(database, clock, writer.look, troubles.part(name)).run()
         log.info(
             "started", version=__version__, database=str(settings.database.path), hub=hub.status.hub_url,
             event_loop=type(asyncio.get_running_loop()).__module__,

@@ -11,7 +11,7 @@ import asyncio
 import os
 import sqlite3
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -23,7 +23,7 @@ from syncd.store.database_file import DatabaseFile
 from syncd.store.sqlite_errors import is_locked, primary_code, translate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 T = TypeVar("T")
@@ -77,6 +77,17 @@ def any_text(connection: sqlite3.Connection, read: Callable[[], T]) -> T:
         return read()
     finally:
         connection.text_factory = str
+
+
+@contextmanager
+def without_waiting(connection: sqlite3.Connection) -> Iterator[None]:
+    """A lock that somebody has is an error at once, and not after the busy timeout."""
+    (milliseconds,) = connection.execute("PRAGMA busy_timeout").fetchone()
+    connection.execute("PRAGMA busy_timeout = 0")
+    try:
+        yield
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {int(milliseconds)}")
 
 
 class Database:
@@ -181,17 +192,14 @@ class Database:
         """
 
         def attempt(connection: sqlite3.Connection) -> bool:
-            (patience,) = connection.execute("PRAGMA busy_timeout").fetchone()
-            connection.execute("PRAGMA busy_timeout = 0")
             try:
-                connection.execute("BEGIN IMMEDIATE")
-                connection.execute("ROLLBACK")
+                with without_waiting(connection):
+                    connection.execute("BEGIN IMMEDIATE")
+                    connection.execute("ROLLBACK")
             except sqlite3.Error as error:
                 if is_locked(error):
                     return False
                 raise
-            finally:
-                connection.execute(f"PRAGMA busy_timeout = {int(patience)}")
             return True
 
         return await self.run(attempt)

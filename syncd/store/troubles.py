@@ -10,6 +10,7 @@ from syncd.store.lock_holders import WRITE_LOCK, holders
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from structlog.typing import FilteringBoundLogger
 
@@ -48,10 +49,10 @@ class _Trouble:
 
 
 class Troubles:
-    """Collects them, and watches the locks.
+    """Collects them, and watches the locks and the logs.
 
     Args:
-        databases: one connection to each file, for a look at its lock.
+        databases: one connection to each file, on which nothing urgent waits.
         on_change: told when a trouble begins, goes on or ends.
     """
 
@@ -63,6 +64,7 @@ class Troubles:
         self._log = log
         self._on_change = on_change
         self._found: dict[str, _Trouble] = {}
+        self._large_logs: set[Path] = set()
         self.held_lock: HeldLock | None = None
 
     def __bool__(self) -> bool:
@@ -103,13 +105,30 @@ class Troubles:
         self._on_change()
 
     async def run(self) -> None:
-        """Watch the locks; for ever."""
+        """Watch the locks and logs; for ever."""
         while True:
             await self._look()
             await self._clock.sleep(LOOK_WHILE_HELD_SECONDS if self.held_lock else LOOK_SECONDS)
 
     async def _look(self) -> None:
         self._end()
+        self._tell_logs()
+        await self._look_at_locks()
+
+    def _tell_logs(self) -> None:
+        for database in self._databases.values():
+            file = database.file
+            if (file.wal_large_since is not None) == (file.path in self._large_logs):
+                continue
+            if file.wal_large_since is not None:
+                self._large_logs.add(file.path)
+                self._log.warning("wal_large", path=str(file.path), bytes=file.wal_bytes, readers=file.wal_readers)
+            else:
+                self._large_logs.discard(file.path)
+                self._log.info("wal_small_again", path=str(file.path), bytes=file.wal_bytes)
+            self._on_change()
+
+    async def _look_at_locks(self) -> None:
         held = [database for database in self._databases.values() if database.file.lock_held_seconds() and not await _is_free(database)]
         longest = max(held, key=lambda database: database.file.lock_held_seconds(), default=None)
         seconds = longest.file.lock_held_seconds() if longest else 0.0

@@ -8,13 +8,14 @@ from contextlib import asynccontextmanager, closing, contextmanager
 from typing import TYPE_CHECKING
 
 import structlog
+from structlog.testing import capture_logs
 
 from syncd.errors import StatementError, StorageBusy, StorageDamaged, StorageError
 from syncd.store import lock_holders as module
 from syncd.store.lock_holders import READ_LOCKS, WRITE_LOCK, holders
 from syncd.store.troubles import Troubles
 from syncd.store.write_budget import Cost
-from tests.support.settings import HandClock
+from tests.support.settings import BEGINNING, HandClock
 from tests.support.store import until
 from tests.support.storefiles import opened
 
@@ -137,3 +138,15 @@ def test_where_the_kernel_tells_nothing_nobody_is_named(tmp_path: Path, monkeypa
             assert holders(shm, WRITE_LOCK) == []
             (tmp_path / "locks").write_text("1: nonsense\n\n" + locks)
             assert holders(shm, WRITE_LOCK) == [f"pid {till.pid}"], "its name is hidden from us"
+
+
+async def test_a_log_that_has_grown_is_logged_once_and_once_when_it_is_small_again(tmp_path: Path) -> None:
+    clock = HandClock()
+    async with opened(tmp_path, clock) as files:
+        with capture_logs() as logs:
+            async with watched(files, clock):
+                for since in (BEGINNING, None):
+                    files.reader.file.wal_large_since = since
+                    await clock.advance(1)
+                    await clock.advance(1)
+    assert [line["event"] for line in logs] == ["wal_large", "wal_small_again"]
