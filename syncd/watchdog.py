@@ -166,6 +166,10 @@ class Watchdog:
         report.inbound.applied_total = downlink.applied_total
         report.inbound.stale = downlink.stale
         report.inbound.quarantined = downlink.quarantined
+        report.inbound.unreadable = downlink.unreadable.total
+        report.inbound.unreadable_reason = downlink.unreadable.reason()
+        report.inbound.shed = status.shed_total
+        report.inbound.is_shedding = status.is_shedding
         report.inbound.cursor = downlink.catch_up.cursor
         report.inbound.last_applied_at = downlink.last_applied_at
         report.inbound.caught_up = downlink.catch_up.caught_up

@@ -14,7 +14,7 @@ from syncd.store.times import for_the_wire, parse_time
 from syncd.wire.messages import batch_sync_request
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from structlog.typing import FilteringBoundLogger
 
@@ -49,7 +49,7 @@ class CatchUp:
         settings: Settings,
         clock: Clock,
         log: FilteringBoundLogger,
-        deliver: Callable[[list[Any], str | None], asyncio.Future[list[dict[str, object]]]],
+        deliver: Callable[[list[Any], str | None], Awaitable[asyncio.Future[list[dict[str, object]]]]],
         on_change: Callable[[], None],
     ) -> None:
         self._hub = hub
@@ -121,7 +121,7 @@ class CatchUp:
             page = read_page(await session.invoke(REQUEST, request))
             moved = page.next_cursor if page.next_cursor is not None and page.next_cursor != stored else None
             if page.items or moved is not None:
-                self._waiting.append(self._deliver(page.items, moved))
+                self._waiting.append(await self._deliver(page.items, moved))
                 stored = moved or stored
             items, pages = items + len(page.items), pages + 1
             await self._until_applied(all_but=PAGES_AHEAD)

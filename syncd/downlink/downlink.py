@@ -7,22 +7,21 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from syncd.clock import iso_ms
 from syncd.downlink.acknowledgements import Acknowledgements
 from syncd.downlink.catch_up import CatchUp
+from syncd.downlink.live import LiveUpdates
 from syncd.downlink.queue import Delivery, UpdateQueue
-from syncd.downlink.receive import RECEIVE_ITEM, REQUEST, correlation_id_of, messages_of, update_of_item
+from syncd.downlink.receive import REQUEST, MessageReader, in_pieces, update_of_item
+from syncd.downlink.unreadable import UnreadableMessages
 from syncd.errors import StorageError
-from syncd.store.catalog import ENTITY_TYPES, MalformedError, Update, raw_text, read_update
+from syncd.store.catalog import ENTITY_TYPES, Update
 from syncd.store.inbox import Quarantined
-from syncd.store.times import sortable
 from syncd.wire.messages import sync_ack
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from structlog.typing import FilteringBoundLogger
@@ -31,10 +30,8 @@ if TYPE_CHECKING:
     from syncd.config.settings import Settings
     from syncd.downlink.queue import Chunk
     from syncd.hub.supervisor import Hub
-    from syncd.store.catalog import EntityType
     from syncd.store.inbox import Applied, Inbox
 
-FUTURE = timedelta(days=1)  # by so much the clocks of HQ and store may differ before it is worth a warning
 RETRY_SECONDS = 1.0  # a database that cannot be written is tried again this often
 
 
@@ -71,9 +68,10 @@ class Downlink:
         self.quarantined = 0
         self.last_applied_at: datetime | None = None
         self.applied_pieces = 0  # a sign of life
-        for entity_type in ENTITY_TYPES:
-            hub.on(entity_type.method, self._receiver(entity_type))
-        hub.on(RECEIVE_ITEM, self._receive_item)
+        self.unreadable = UnreadableMessages(clock, self._keep, lambda: self.quarantined)
+        LiveUpdates(hub, clock, log, room=self._queue.room, deliver=self._live)
+        hub.on_unreadable(self.unreadable.take)
+        hub.on_shed(lambda _: self.catch_up.connected())
 
     async def run(self) -> None:
         """Apply, catch up and acknowledge; for ever."""
@@ -99,38 +97,26 @@ class Downlink:
         return self._queue.is_empty
 
     # ── receiving ─────────────────────────────────────────────────────────────────────────────────────────────────
-    def _receiver(self, entity_type: EntityType) -> Callable[[list[Any], bool], Any]:
-        async def receive(arguments: list[Any], wants_result: bool) -> object:
-            return await self._receive(entity_type.method, arguments, lambda m: read_update(entity_type, m), wants_result=wants_result)
+    def _live(
+        self, items: Sequence[Update | Quarantined], ids: list[str | None], *, acknowledge: bool
+    ) -> asyncio.Future[list[dict[str, object]]]:
+        return self._enqueue(items, ids, "live", acknowledge=acknowledge)
 
-        return receive
+    async def _page(self, items: list[Any], cursor: str | None) -> asyncio.Future[list[dict[str, object]]]:
+        """A page of the feed, queued in pieces; the cursor moves with the last of them, which says when all are on disk."""
+        reader = MessageReader(REQUEST, lambda item: update_of_item(item, REQUEST), self._log)
+        async for messages in in_pieces(items):
+            piece = reader.read(messages)
+            self._enqueue(piece.items, piece.correlation_ids, "catchup")
+        rest = reader.finish()
+        return self._enqueue([*rest], [None] * len(rest), "catchup", cursor=cursor)
 
-    async def _receive_item(self, arguments: list[Any], wants_result: bool) -> object:
-        return await self._receive(RECEIVE_ITEM, arguments, update_of_item, wants_result=wants_result)
-
-    async def _receive(self, method: str, arguments: list[Any], read: Callable[[object], Update], *, wants_result: bool) -> object:
-        await self._queue.room()
-        messages, many = messages_of(arguments)
-        items = [self._read(method, message, read) for message in messages]
-        acks = await self._enqueue(items, [correlation_id_of(message) for message in messages], "live", acknowledge=not wants_result)
-        if not wants_result:
-            return None
-        return acks if many else acks[0]
-
-    def _read(self, method: str, message: object, read: Callable[[object], Update]) -> Update | Quarantined:
-        try:
-            return read(message)
-        except MalformedError as error:
-            self._log.warning("update_malformed", method=method, correlation_id=correlation_id_of(message), reason=str(error))
-            return Quarantined(method, correlation_id_of(message), str(error), raw_text(message))
-
-    def _page(self, items: list[Any], cursor: str | None) -> asyncio.Future[list[dict[str, object]]]:
-        updates = [self._read(REQUEST, item, lambda item: update_of_item(item, REQUEST)) for item in items]
-        return self._enqueue(updates, [correlation_id_of(item) for item in items], "catchup", cursor=cursor)
+    def _keep(self, message: Quarantined) -> None:
+        self._enqueue([message], [None], "live", acknowledge=False)
 
     def _enqueue(
         self,
-        items: list[Update | Quarantined],
+        items: Sequence[Update | Quarantined],
         ids: list[str | None],
         source: str,
         *,
@@ -138,7 +124,7 @@ class Downlink:
         acknowledge: bool = True,
     ) -> asyncio.Future[list[dict[str, object]]]:
         done: asyncio.Future[list[dict[str, object]]] = asyncio.get_running_loop().create_future()
-        self._queue.put(Delivery(items, ids, source, done, cursor, acknowledge))
+        self._queue.put(Delivery(list(items), ids, source, done, cursor, acknowledge))
         return done
 
     # ── applying ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -176,19 +162,6 @@ class Downlink:
                 self.stale += 1
             elif isinstance(item, Update):
                 self.applied_total[item.entity_type.name] += 1
-                self._warn_of_the_future(item)
-
-    def _warn_of_the_future(self, update: Update) -> None:
-        """A time that lies far ahead is applied, since the clock that is wrong may be ours; but it beats every later correction."""
-        if update.version is not None or update.updated_at is None or update.updated_at <= self._tomorrow():
-            return
-        self._log.warning(
-            "update_from_the_future", entity_type=update.entity_type.name, entity_id="/".join(str(part) for part in update.key),
-            updated_at=update.updated_at, hint="no correction with an earlier updatedAt will be applied",
-        )  # fmt: skip
-
-    def _tomorrow(self) -> str:
-        return sortable(iso_ms(self._clock.now() + FUTURE)) or ""
 
     async def _until_it_works(self, work: Callable[[], Any]) -> Any:
         """A database that is locked, full or read-only is tried until it can be written: nothing is lost, and nothing acknowledged."""

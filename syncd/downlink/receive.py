@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from syncd.store.catalog import Envelope, MalformedError, Update, entity_type_of, read_update
+from syncd.redaction import foreign
+from syncd.store.catalog import Envelope, MalformedError, Update, entity_type_of, raw_text, read_update
 from syncd.store.database import storable
+from syncd.store.inbox import Quarantined
 from syncd.store.times import sortable
 from syncd.wire.json import parse_json
+from syncd.wire.large import Broken, LargeList
 from syncd.wire.messages import any_case
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from structlog.typing import FilteringBoundLogger
+
     from syncd.store.catalog import EntityType
 
 REQUEST = "RequestBatchSync"
 RECEIVE_ITEM = "ReceiveSyncItem"
+PIECE_MESSAGES = 250
+"""Read before anything else gets its turn, some milliseconds of work."""
+MAX_KEPT_SINGLY = 20
+MAX_LUMPED_EXAMPLES = 10
 
 
 class UnreadableResponseError(ValueError):
@@ -93,11 +105,113 @@ def _with_what_the_item_says(entity_type: EntityType, payload: dict[str, Any], n
     return {**payload, **added} if added else payload
 
 
-def messages_of(arguments: list[Any]) -> tuple[list[Any], bool]:
-    """One message or a list of them; several arguments are taken as a list, too."""
-    if len(arguments) == 1 and isinstance(arguments[0], list):
-        return arguments[0], True
-    return arguments, len(arguments) != 1
+def is_list(arguments: list[Any]) -> bool:
+    """Whether a call brings a list of messages, not one; several arguments are taken as a list, too."""
+    return len(arguments) != 1 or isinstance(arguments[0], list | LargeList)
+
+
+async def pieces_of(arguments: list[Any]) -> AsyncIterator[list[Any]]:
+    """The messages that a call brings, some at a time; the loop gets its turn between them."""
+    first = arguments[0] if len(arguments) == 1 else None
+    if isinstance(first, LargeList):
+        async for piece in first.pieces():
+            yield piece
+        return
+    async for piece in in_pieces(first if isinstance(first, list) else arguments):
+        yield piece
+
+
+async def in_pieces(messages: list[Any]) -> AsyncIterator[list[Any]]:
+    """The list, some messages at a time; the loop gets its turn between them. An empty list is one empty piece."""
+    yield messages[:PIECE_MESSAGES]
+    for start in range(PIECE_MESSAGES, len(messages), PIECE_MESSAGES):
+        await asyncio.sleep(0)
+        yield messages[start : start + PIECE_MESSAGES]
+
+
+@dataclass(slots=True)
+class Piece:
+    """Some messages, read.
+
+    Attributes:
+        items: what is to be applied or kept.
+        correlation_ids: theirs.
+        unreadable: for each message None where it is among the items, else what is wrong with it.
+    """
+
+    items: list[Update | Quarantined]
+    correlation_ids: list[str | None]
+    unreadable: list[str | None]
+
+
+class MessageReader:
+    """Reads the messages of one call or page.
+
+    A malformed message that says its correlation id is kept by itself, and so are the first few others that are objects. All the rest of
+    one list, numbers where objects belong or what is no JSON, is one entry with a count: it may be millions.
+    """
+
+    def __init__(self, method: str, read: Callable[[object], Update], log: FilteringBoundLogger) -> None:
+        self._method = method
+        self._read = read
+        self._log = log
+        self._total = 0
+        self._malformed = 0
+        self._first_reason = ""
+        self._lumped = 0
+        self._lumped_reason = ""
+        self._lumped_raw: list[str] = []
+
+    def read(self, messages: list[Any]) -> Piece:
+        """Read some more of them."""
+        piece = Piece([], [], [])
+        for message in messages:
+            self._total += 1
+            identifier = correlation_id_of(message)
+            why = None
+            try:
+                piece.items.append(self._update(message))
+            except MalformedError as error:
+                why = self._refuse(piece, message, identifier, str(error))
+            if why is None:
+                piece.correlation_ids.append(identifier)
+            piece.unreadable.append(why)
+        return piece
+
+    def finish(self) -> list[Quarantined]:
+        """All are read: say so in the log where some could not be, and keep what these have in common."""
+        if self._malformed:
+            self._log.warning(
+                "update_malformed", method=self._method, messages=self._malformed, of=self._total, reason=foreign(self._first_reason)
+            )
+        if not self._lumped:
+            return []
+        if self._lumped == 1:
+            return [Quarantined(self._method, None, self._lumped_reason, self._lumped_raw[0])]
+        reason = f"{self._lumped:,} of {self._total:,} elements cannot be read, the first: {self._lumped_reason}"
+        return [Quarantined(self._method, None, reason, "\n".join(self._lumped_raw))]
+
+    def _update(self, message: object) -> Update:
+        if isinstance(message, Broken):
+            raise MalformedError(message.reason)
+        return self._read(message)
+
+    def _refuse(self, piece: Piece, message: object, identifier: str | None, reason: str) -> str | None:
+        """Keep it by itself, or return what is wrong with it."""
+        self._malformed += 1
+        self._first_reason = self._first_reason or reason
+        if isinstance(message, dict) and (identifier is not None or self._malformed <= MAX_KEPT_SINGLY):
+            piece.items.append(Quarantined(self._method, identifier, reason, raw_text(message)))
+            return None
+        self._lumped += 1
+        self._lumped_reason = self._lumped_reason or reason
+        if len(self._lumped_raw) < MAX_LUMPED_EXAMPLES:
+            self._lumped_raw.append(_raw_text(message))
+        return reason
+
+
+def _raw_text(message: object) -> str:
+    return message.raw.decode("utf-8", "backslashreplace") if isinstance(message, Broken) else raw_text(message)
 
 
 def correlation_id_of(message: object) -> str | None:

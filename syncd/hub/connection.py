@@ -1,7 +1,7 @@
 """One WebSocket connection, on pysignalr's transport: opened once, every wait bounded, left politely, never opened again.
 
-Of pysignalr's `WebsocketTransport` its handshake, its keepalive and its path from a raw message to the callback are used; its
-loop, which reconnects with a used-up id and never gives up waiting, is not.
+Of pysignalr's `WebsocketTransport` its keepalive and its callbacks are used; its loop, which reconnects with a used-up id and never
+gives up waiting, and its reading, which takes a frame's messages in one go, are not.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketExce
 
 from syncd.errors import ConnectionFailed, ConnectionLost, HubError
 from syncd.hub.connect_errors import explain, status_error
+from syncd.hub.incoming import oversized, read_message
 from syncd.hub.negotiate import USER_AGENT, retry_after_seconds
-from syncd.hub.protocol import MAX_INBOUND_BYTES, HubProtocol
+from syncd.hub.protocol import MAX_HANDSHAKE_BYTES, MAX_INBOUND_BYTES, SEPARATOR, HubProtocol, Oversized, check_handshake
 from syncd.hub.proxy import proxy_for
 from syncd.hub.url import is_secure, place, port_of
 
@@ -40,6 +41,11 @@ HAPPY_EYEBALLS_SECONDS = 0.25
 """The next address is tried after this long (RFC 8305): a dead IPv6 way must not cost the whole time-out."""
 LARGEST_CONTROL_FRAME_BYTES = 131
 """A WebSocket ping or pong is no sign that the hub lives: its process may hang while its web server answers those."""
+FRAMES_AHEAD = 1
+"""Frames that websockets reads before we ask for them: a frame may be large, and it counts frames only."""
+TURN_BYTES = 64 * 1024
+MESSAGE_COST_BYTES = 300
+"""A message's own cost, in bytes read: after `TURN_BYTES`, some milliseconds, the loop gets a turn."""
 SILENCE_TICKS = 8
 """Silence is counted in ticks of an eighth of the time-out."""
 
@@ -96,6 +102,7 @@ class HubConnection(WebsocketTransport):
         self._was_negotiated = endpoint.version is not None
         self._reading = False
         self._heard = 0
+        self._read_bytes = 0
 
     async def run(self) -> NoReturn:
         """Serve one connection.
@@ -106,13 +113,14 @@ class HubConnection(WebsocketTransport):
         """
         line = await self._open()
         polite = False
+        pieces = _pieces(line)
         try:
-            await self._introduce(line)
+            early = await self._introduce(line, pieces)
             self._ws, self._state = line, ConnectionState.connected
             self._connected.set()
             if self._open_callback is not None:
                 await self._open_callback()
-            await self._serve(line)
+            await self._serve(line, early, pieces)
         except asyncio.CancelledError:
             polite = True
             raise
@@ -120,6 +128,7 @@ class HubConnection(WebsocketTransport):
             self._state = ConnectionState.disconnected
             self._connected.clear()
             self._ws = None
+            await pieces.aclose()
             await self._hang_up(line, polite=polite)
 
     async def send(self, message: Message) -> None:
@@ -159,6 +168,7 @@ class HubConnection(WebsocketTransport):
                     ping_interval=None,
                     close_timeout=GOODBYE_SECONDS,
                     max_size=(None, MAX_INBOUND_BYTES),
+                    max_queue=FRAMES_AHEAD,
                     create_connection=Line,
                     logger=_websockets_log,
                 )
@@ -184,45 +194,61 @@ class HubConnection(WebsocketTransport):
         assert isinstance(line, Line)
         return line
 
-    async def _introduce(self, line: Line) -> None:
-        """SignalR's handshake."""
+    async def _introduce(self, line: Line, pieces: AsyncGenerator[bytes, None]) -> bytes:
+        """SignalR's handshake; what came along behind the hub's answer."""
         seconds = self._options.connect_timeout_seconds
         try:
             async with asyncio.timeout(seconds):
-                await self._handshake(line)
+                await line.send(self._hub_protocol.dump(self._hub_protocol.handshake_message()), text=True)
+                answer = bytearray()
+                async for piece in pieces:
+                    answer += piece
+                    record, separator, _ = answer[: MAX_HANDSHAKE_BYTES + 1].partition(SEPARATOR)
+                    if separator:
+                        check_handshake(bytes(record))
+                        return bytes(answer[len(record) + len(separator) :])
+                    if len(answer) > MAX_HANDSHAKE_BYTES:
+                        break
+                raise ConnectionFailed(f"{self._place} sent {len(answer):,} bytes that are no SignalR handshake")
         except TimeoutError:
             raise ConnectionFailed(f"{self._place} took the connection but not the SignalR handshake within {seconds:g} s") from None
+        except ConnectionLost as lost:
+            raise ConnectionFailed(f"{self._place} closed the connection during the SignalR handshake: {lost}") from None
         except ConnectionClosed as closed:
             raise ConnectionFailed(f"{self._place} closed the connection during the SignalR handshake: {_lost(closed)}") from None
 
-    async def _serve(self, line: Line) -> NoReturn:
+    async def _serve(self, line: Line, early: bytes, pieces: AsyncGenerator[bytes, None]) -> NoReturn:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._keepalive(line), name="hub: keepalive")
                 group.create_task(self._listen_for_silence(line), name="hub: silence")
-                await self._process(line)
+                await self._take(early)
+                self._reading = True
+                async for piece in pieces:
+                    self._reading = False
+                    self._heard += 1
+                    await self._take(piece)
+                    self._reading = True
         except BaseExceptionGroup as errors:
             raise root_cause(errors) from None
+        finally:
+            self._reading = False
         raise AssertionError("a reader only ends with an error")
 
-    async def _process(self, conn: ClientConnection) -> NoReturn:
-        """Read frame by frame; while the callback waits for room nobody reads, and TCP slows the hub down.
-
-        By frames, since ASP.NET Core sends a message in fragments of 4 KiB and websockets takes at most 4096 of them a message.
-        """
-        while True:
-            self._reading = True
-            try:
-                async with aclosing(cast("AsyncGenerator[bytes, None]", conn.recv_streaming(decode=False))) as pieces:
-                    async for piece in pieces:
-                        self._reading = False
-                        self._heard += 1
-                        await self._on_raw_message(piece)
-                        self._reading = True
-            except ConnectionClosed as closed:
-                raise _lost(closed) from None
-            finally:
-                self._reading = False
+    async def _take(self, piece: bytes) -> None:
+        """Read the messages that this piece completes; the loop gets its turn between them."""
+        for record in self._hub_protocol.records(piece):
+            if isinstance(record, Oversized):
+                message = await oversized(record.beginning, MAX_INBOUND_BYTES).read()
+            else:
+                message = await read_message(record)
+                self._read_bytes += len(record)
+            if message is not None:
+                await self._on_message(message)
+            self._read_bytes += MESSAGE_COST_BYTES
+            if self._read_bytes >= TURN_BYTES:
+                self._read_bytes = 0
+                await asyncio.sleep(0)
 
     async def _keepalive(self, conn: ClientConnection) -> None:
         """Ping in pysignalr's rhythm. A closed connection is the reader's news: it still has to read why."""
@@ -258,6 +284,21 @@ class HubConnection(WebsocketTransport):
         finally:
             line.transport.abort()
         await line.wait_closed()
+
+
+async def _pieces(line: Line) -> AsyncGenerator[bytes, None]:
+    """What comes, frame by frame: ASP.NET Core sends a message in fragments of 4 KiB and websockets takes at most 4096 of them a message.
+
+    Raises:
+        ConnectionLost: it is over.
+    """
+    try:
+        while True:
+            async with aclosing(cast("AsyncGenerator[bytes, None]", line.recv_streaming(decode=False))) as fragments:
+                async for fragment in fragments:
+                    yield fragment
+    except ConnectionClosed as closed:
+        raise _lost(closed) from None
 
 
 async def _open_socket(url: str) -> socket.socket:

@@ -1,4 +1,8 @@
-"""The hub's calls between the reader and their handlers: in order, bounded, with back-pressure to the socket."""
+"""The hub's calls between the reader and their handlers: in order, bounded, and never in the reader's way.
+
+The reader also brings answers and pings, and those may not wait behind updates that nobody can apply. So nothing here makes it wait: what
+comes beyond the bounds is shed. A push is a hint and the catch-up is the truth, so what was shed comes again by that.
+"""
 
 from __future__ import annotations
 
@@ -6,73 +10,127 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, NoReturn
 
+from syncd.hub.incoming import Call, Unreadable, read_message
 from syncd.hub.protocol import MAX_INBOUND_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from syncd.hub.protocol import Call
-
-MAX_WAITING = 60_000
-"""Calls whose handlers have not begun: a flood, at some 2 kB of memory each. Beyond it nothing is read, not even answers."""
-MAX_RUNNING = 2_000
-"""Handlers at work: many, so that many updates can share one commit."""
 MAX_BYTES = MAX_INBOUND_BYTES
 """Wire bytes of all calls, waiting and running."""
+MAX_WAITING = 150_000
+"""Calls whose handlers have not begun; each costs some 50 bytes beside its own."""
+MAX_UNPACKED = 1_000
+"""Of these, kept as they were read; those behind are kept as they came, a tenth of the memory, and read once more."""
+MAX_RUNNING = 2_000
+"""Handlers at work: many, so that many updates can share one commit."""
+MAX_RUNNING_BYTES = 8 * 1024 * 1024
+"""Wire bytes of what they work on, read into several times as much memory."""
+STARTED_A_TURN = 50
+"""Handlers that begin before anything else gets its turn, some milliseconds of work."""
+MAX_REFUSALS = 1_000
+"""Calls shed whose caller wants a result, and still has to be told."""
 
 
 class Dispatcher:
     """Starts the handler of each call in the order of arrival, without waiting for those before it.
 
-    What a handler does before its first `await` therefore happens in order too.
+    What a handler does before its first `await` therefore happens in order too, that of long lists apart.
+
+    Args:
+        handle: runs a call's handler.
+        refuse: tells the caller of one that was shed.
+        shed: called for each call that was shed.
+        has_room: called once there is room again.
+
+    Attributes:
+        shedding: calls were shed since there was room last.
     """
 
-    def __init__(self, handle: Callable[[Call], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        handle: Callable[[Call | Unreadable], Awaitable[None]],
+        *,
+        refuse: Callable[[str], Awaitable[None]],
+        shed: Callable[[], None],
+        has_room: Callable[[], None],
+    ) -> None:
         self._handle = handle
-        self._waiting: deque[Call] = deque()
+        self._refuse = refuse
+        self._shed = shed
+        self._has_room = has_room
+        self._waiting: deque[Call | Unreadable | bytes] = deque()
+        self._refusals: deque[str] = deque()
         self._running = 0
-        self._bytes = 0
-        self.flooded = False  # nothing is read at the moment
-        self.floods = 0  # how often that was so
+        self._running_bytes = 0
+        self._waiting_bytes = 0
         self._changed = asyncio.Event()
-        self._room = asyncio.Event()
+        self._refused = asyncio.Event()
+        self.shedding = False
 
-    async def put(self, call: Call) -> None:
-        """Take a call in; returns when there was room for it. A call above the bound gets in when it is alone."""
+    def put(self, call: Call | Unreadable) -> None:
+        """Take a call in, or shed it where there is no room. A call above the bound gets in when it is alone."""
         if self._is_full(call.size):
-            self.floods += 1
-            self.flooded = True
-        while self._is_full(call.size):
-            self._room.clear()
-            await self._room.wait()
-        self.flooded = False
-        self._waiting.append(call)
-        self._bytes += call.size
+            self.shedding = True
+            self._shed()
+            if call.invocation_id is not None and len(self._refusals) < MAX_REFUSALS:
+                self._refusals.append(call.invocation_id)
+                self._refused.set()
+            return
+        packed = len(self._waiting) >= MAX_UNPACKED and isinstance(call, Call)
+        self._waiting.append(call.record if packed and isinstance(call, Call) else call)
+        self._waiting_bytes += call.size
         self._changed.set()
 
     async def run(self, group: asyncio.TaskGroup) -> NoReturn:
         """Start handlers as tasks of `group`, for ever."""
         while True:
-            while self._waiting and self._running < MAX_RUNNING:
-                self._start(self._waiting.popleft(), group)
-            self._room.set()
+            started = 0
+            while self._waiting and self._can_run(_size(self._waiting[0])):
+                call = self._waiting.popleft()
+                self._waiting_bytes -= _size(call)
+                self._start(call, group)
+                started += 1
+                if started % STARTED_A_TURN == 0:
+                    await asyncio.sleep(0)
+            if self.shedding and len(self._waiting) <= MAX_WAITING // 2 and self._waiting_bytes + self._running_bytes <= MAX_BYTES // 2:
+                self.shedding = False
+                self._has_room()
             self._changed.clear()
             await self._changed.wait()
 
-    def _start(self, call: Call, group: asyncio.TaskGroup) -> None:
+    async def run_refusals(self) -> NoReturn:
+        """Tell the callers of what was shed, for ever."""
+        while True:
+            while self._refusals:
+                await self._refuse(self._refusals.popleft())
+            self._refused.clear()
+            await self._refused.wait()
+
+    def _start(self, call: Call | Unreadable | bytes, group: asyncio.TaskGroup) -> None:
+        size = _size(call)
         self._running += 1
+        self._running_bytes += size
 
         async def handle() -> None:
             try:
-                await self._handle(call)
+                read = await read_message(call) if isinstance(call, bytes) else call
+                assert isinstance(read, Call | Unreadable)
+                await self._handle(read)
             finally:
                 self._running -= 1
-                self._bytes -= call.size
-                self._room.set()
+                self._running_bytes -= size
                 self._changed.set()
 
-        group.create_task(handle(), name=f"hub: {call.target}")
+        group.create_task(handle(), name="hub: call" if isinstance(call, bytes) else f"hub: {call.target}")
+
+    def _can_run(self, size: int) -> bool:
+        return self._running < MAX_RUNNING and (self._running_bytes + size <= MAX_RUNNING_BYTES or self._running == 0)
 
     def _is_full(self, size: int) -> bool:
-        crowded = len(self._waiting) >= MAX_WAITING or self._bytes + size > MAX_BYTES
-        return crowded and bool(self._waiting or self._running)
+        is_crowded = len(self._waiting) >= MAX_WAITING or self._waiting_bytes + self._running_bytes + size > MAX_BYTES
+        return is_crowded and bool(self._waiting or self._running)
+
+
+def _size(call: Call | Unreadable | bytes) -> int:
+    return len(call) if isinstance(call, bytes) else call.size

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 import orjson
 from pysignalr.messages import CloseMessage, CompletionMessage, InvocationMessage, Message
@@ -13,22 +13,25 @@ from pysignalr.messages import CloseMessage, CompletionMessage, InvocationMessag
 from syncd.errors import ClosedByHub, ConnectionLost, HubError, InvocationError, InvocationTimeout, MessageTooLarge, MethodMissing
 from syncd.hub.connection import HubConnection, root_cause
 from syncd.hub.dispatcher import Dispatcher
-from syncd.hub.protocol import Call, HubProtocol, Unreadable, invocation_size
+from syncd.hub.incoming import KEPT_BYTES, Call, Unreadable
+from syncd.hub.protocol import HubProtocol, invocation_size
 from syncd.redaction import foreign
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Mapping
 
+    from structlog.typing import FilteringBoundLogger
+
     from syncd.hub.negotiate import Endpoint
     from syncd.hub.options import HubOptions
-    from syncd.hub.seldom import SeldomLog
 
-T = TypeVar("T")
 Handler: TypeAlias = Callable[[list[Any], bool], Awaitable[object]]
-"""`(arguments, wants_result)` to the result, which is sent where the hub wants one."""
+"""`(arguments, wants_result)` to the result, which is sent where the hub wants one; a long list among the arguments is a `LargeList`."""
 NO_HANDLER = "Client didn't provide a result."
 """Word for word what Microsoft's clients answer."""
+BUSY = "syncd has too many calls waiting: this one was not taken"
+UNREADABLE_CHARACTERS = 300
 
 
 class HubSession:
@@ -48,7 +51,10 @@ class HubSession:
         options: HubOptions,
         tls: ssl.SSLContext,
         handlers: Mapping[str, Handler],
-        log: SeldomLog,
+        on_unreadable: Callable[[Unreadable], None],
+        on_shed: Callable[[], None],
+        on_room: Callable[[], None],
+        log: FilteringBoundLogger,
     ) -> None:
         self.connection_id = endpoint.connection_id
         self.lost = asyncio.Event()
@@ -59,9 +65,10 @@ class HubSession:
         self._handlers = handlers
         self._log = log
         self._ids = itertools.count(1)
-        self._pending: dict[str, asyncio.Future[CompletionMessage | HubError]] = {}
+        self._pending: dict[str, tuple[str, asyncio.Future[CompletionMessage | HubError]]] = {}
+        self._on_unreadable = on_unreadable
         self._missing: set[str] = set()
-        self._dispatcher = Dispatcher(self._answer)
+        self._dispatcher = Dispatcher(self._answer, refuse=self._refuse_busy, shed=on_shed, has_room=on_room)
         self._transport = HubConnection(endpoint, HubProtocol(options.max_message_bytes), self._on_message, options=options, tls=tls)
 
     async def run(self, opened: Callable[[], Awaitable[None]]) -> NoReturn:
@@ -85,6 +92,7 @@ class HubSession:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._converse(), name="hub: connection")
                 group.create_task(self._dispatcher.run(group), name="hub: dispatcher")
+                group.create_task(self._dispatcher.run_refusals(), name="hub: refusals")
                 group.create_task(greet(), name="hub: greeting")
                 await self._until_over()
         except BaseExceptionGroup as errors:
@@ -112,7 +120,7 @@ class HubSession:
             raise self._loss()
         identity = str(next(self._ids))
         answer: asyncio.Future[CompletionMessage | HubError] = asyncio.get_running_loop().create_future()
-        self._pending[identity] = answer
+        self._pending[identity] = method, answer
         seconds = self._timeout_seconds if timeout_seconds is None else timeout_seconds
         try:
             async with asyncio.timeout(seconds):
@@ -120,7 +128,7 @@ class HubSession:
                     await self._transport.send(InvocationMessage(identity, method, list(arguments)))
                 except ConnectionLost:
                     await self.lost.wait()  # the reader knows better why
-            outcome = await self._answer_in(answer, seconds)
+                outcome = await answer
         except TimeoutError:
             raise InvocationTimeout(f"{method}: no answer within {seconds:g} s") from None
         finally:
@@ -130,20 +138,6 @@ class HubSession:
         if outcome.error is not None:
             raise self._refused(method, outcome.error)
         return outcome.result
-
-    async def _answer_in(self, answer: asyncio.Future[T], seconds: float) -> T:
-        """The answer, for which only the time counts in which we read: a flood that fills the inbox is not the hub's silence.
-
-        Raises:
-            TimeoutError: it did not come.
-        """
-        while True:
-            floods = self._dispatcher.floods
-            done, _ = await asyncio.wait((answer,), timeout=seconds)
-            if done:
-                return answer.result()
-            if not self._dispatcher.flooded and self._dispatcher.floods == floods:
-                raise TimeoutError
 
     async def invoke_encoded(self, method: str, argument_json: bytes, *, timeout_seconds: float | None = None) -> Any:
         """Invoke a hub method with a single argument that is JSON already; see `invoke`."""
@@ -183,7 +177,7 @@ class HubSession:
             return
         self.loss = loss
         self.lost.set()
-        for answer in self._pending.values():
+        for _, answer in self._pending.values():
             if not answer.done():
                 answer.set_result(loss)
 
@@ -201,47 +195,47 @@ class HubSession:
         return InvocationError(foreign(text))
 
     async def _on_message(self, message: Message) -> None:
-        """Called by the reader, one message at a time: completions at once, calls into the inbox."""
+        """Called by the reader, one message at a time; nothing here waits for anybody."""
         match message:
             case CompletionMessage():
                 self._complete(message)
             case Call():
-                await self._dispatcher.put(message)
+                self._dispatcher.put(message)
             case CloseMessage():
                 self._end(
                     ClosedByHub(None if message.error is None else foreign(message.error), allow_reconnect=message.allow_reconnect is True)
                 )
                 raise self._loss()
             case Unreadable():
-                await self._refuse(message)
+                self._take_unreadable(message)
             case _:
                 pass
 
     def _complete(self, message: CompletionMessage) -> None:
-        answer = self._pending.get(message.invocation_id)
+        _, answer = self._pending.get(message.invocation_id, (None, None))
         if answer is not None and not answer.done():
             answer.set_result(message)
 
-    async def _refuse(self, message: Unreadable) -> None:
-        self._log.warning("hub_message_unreadable", reason=message.reason)
-        if message.invocation_id is None:
-            return
-        if message.kind == 3:
+    def _take_unreadable(self, message: Unreadable) -> None:
+        """Whoever waits for it is told why nothing comes of it."""
+        if message.kind == 3 and message.invocation_id is not None:
+            message.target, _ = self._pending.get(message.invocation_id, (None, None))
             self._complete(CompletionMessage(message.invocation_id, None, message.reason))
-        elif message.kind == 1:
-            await self._dispatcher.put(Call(message.invocation_id, "", [], unreadable=message.reason))
+        self._dispatcher.put(message)
 
-    async def _answer(self, call: Call) -> None:
+    async def _answer(self, call: Call | Unreadable) -> None:
         """Run a handler; its failure is told to the hub where it waits for a result, and never ends the connection."""
-        handler = self._handlers.get(call.target.lower())
         wanted = call.invocation_id is not None
         result: object = None
         error: str | None = None
-        if call.unreadable is not None:
-            error = call.unreadable
-        elif handler is None:
-            error = NO_HANDLER
-            self._log.warning("hub_method_unknown", subject=call.target[:100], wants_result=wanted)
+        if isinstance(call, Unreadable):
+            error = call.reason
+            self._report_unreadable(call)
+            wanted = wanted and call.kind == 1
+        elif (handler := self._handlers.get(call.target.lower())) is None:
+            method = foreign(call.target[:UNREADABLE_CHARACTERS])
+            error = f"{NO_HANDLER} syncd has no method {method!r}"
+            self._report_unreadable(Unreadable(1, call.invocation_id, call.target, "an unknown method", call.record[:KEPT_BYTES]))
         else:
             try:
                 result = await handler(call.arguments, wanted)
@@ -251,9 +245,19 @@ class HubSession:
                 error = "cancelled"
             except Exception as failure:  # noqa: BLE001 - whatever a hub's message does to a handler must not cost the connection
                 error = f"{type(failure).__name__}: {failure}"
-                self._log.warning("hub_handler_failed", subject=call.target[:100], error=error)
-        if call.invocation_id is not None:
+                self._log.warning("hub_handler_failed", subject=call.target[:100], error=foreign(error))
+        if wanted and call.invocation_id is not None:
             await self._send_result(call.invocation_id, result, error)
+
+    def _report_unreadable(self, message: Unreadable) -> None:
+        method = (message.target or "")[:100]
+        self._log.warning(
+            "hub_message_unreadable", subject=method, reason=foreign(message.reason), wants_result=message.invocation_id is not None
+        )
+        self._on_unreadable(message)
+
+    async def _refuse_busy(self, identity: str) -> None:
+        await self._send_result(identity, None, BUSY)
 
     async def _send_result(self, identity: str, result: object, error: str | None) -> None:
         try:

@@ -27,6 +27,8 @@ class ConnectionStatus:
         next_attempt_at: when the next one is due; None while one is being made or lives.
         last_error: what last went wrong, in words for a technician; kept when it is over.
         auth_rejected: HQ answered 401 or 403 and has accepted nothing since.
+        shed_total: calls of the hub that were not taken since there were too many, since the start of this process.
+        is_shedding: this goes on, or has not been made up for by a catch-up yet.
         on_change: called after every change.
     """
 
@@ -39,6 +41,8 @@ class ConnectionStatus:
     next_attempt_at: datetime | None = None
     last_error: str | None = None
     auth_rejected: bool = False
+    shed_total: int = 0
+    is_shedding: bool = False
     on_change: list[Callable[[], None]] = field(default_factory=list, repr=False, compare=False)
 
     def changed(self) -> None:

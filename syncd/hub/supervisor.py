@@ -12,7 +12,6 @@ from syncd.errors import AuthenticationRejected, ConnectionFailed, ConnectionLos
 from syncd.hub.backoff import Backoff
 from syncd.hub.negotiate import checked_token, negotiate, without_negotiation
 from syncd.hub.proxy import proxy_for
-from syncd.hub.seldom import SeldomLog
 from syncd.hub.session import Handler, HubSession
 from syncd.hub.status import ConnectionStatus
 from syncd.hub.tls import tls_context
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from syncd.clock import Clock
+    from syncd.hub.incoming import Unreadable
     from syncd.hub.negotiate import Endpoint
     from syncd.hub.options import HubOptions
 
@@ -83,11 +83,13 @@ class Hub:
         self._clock = clock
         self._read_token = read_token or partial(_read_token_file, options)
         self._log = log
-        self._seldom = SeldomLog(log, clock)
         self._backoff = Backoff(
             first_seconds=options.reconnect_delay_seconds, longest_seconds=options.reconnect_max_delay_seconds, random=random
         )
         self._handlers: dict[str, Handler] = {}
+        self._on_unreadable: list[Callable[[Unreadable], None]] = []
+        self._on_shed: list[Callable[[int], None]] = []
+        self._shed = 0
         self._greetings: list[Callable[[HubSession], Awaitable[None]]] = []
         self._session: HubSession | None = None
         self._handed_out = asyncio.Event()
@@ -99,6 +101,14 @@ class Hub:
     def on(self, method: str, handler: Handler) -> None:
         """Handle a client method, in whatever case the hub writes it."""
         self._handlers[method.lower()] = handler
+
+    def on_unreadable(self, callback: Callable[[Unreadable], None]) -> None:
+        """Call this with every message that could not be read, and every call of a method that nobody handles."""
+        self._on_unreadable.append(callback)
+
+    def on_shed(self, callback: Callable[[int], None]) -> None:
+        """Call this after a flood, once there is room again, with the number of calls that were not taken."""
+        self._on_shed.append(callback)
 
     def on_connected(self, callback: Callable[[HubSession], Awaitable[None]]) -> None:
         """Run this on every new connection before its session is handed out; a `HubError` from it is logged."""
@@ -205,7 +215,39 @@ class Hub:
         return endpoint, tls
 
     def _new_session(self, endpoint: Endpoint, tls: ssl.SSLContext) -> HubSession:
-        return HubSession(endpoint, options=self._options, tls=tls, handlers=self._handlers, log=self._seldom)
+        return HubSession(
+            endpoint,
+            options=self._options,
+            tls=tls,
+            handlers=self._handlers,
+            on_unreadable=self._unreadable,
+            on_shed=self._shed_one,
+            on_room=self._has_room,
+            log=self._log,
+        )
+
+    def _unreadable(self, message: Unreadable) -> None:
+        for callback in self._on_unreadable:
+            callback(message)
+
+    def _shed_one(self) -> None:
+        self.status.shed_total += 1
+        if self._shed == 0:
+            self.status.is_shedding = True
+            self.status.changed()
+            self._log.warning("hub_calls_shed", reason="more comes from HQ than can be applied; a catch-up fetches what was left out")
+        self._shed += 1
+
+    def _has_room(self) -> None:
+        """There is room again, or the connection is over and the next one begins with a catch-up."""
+        if self._shed == 0:
+            return
+        shed, self._shed = self._shed, 0
+        self.status.is_shedding = False
+        self.status.changed()
+        self._log.info("hub_calls_taken_again", shed=shed)
+        for callback in self._on_shed:
+            callback(shed)
 
     async def _token(self) -> str | None:
         """The bearer token as it is now."""
@@ -252,6 +294,7 @@ class Hub:
 
     def _part(self) -> None:
         """Whatever connection there was is over."""
+        self._has_room()
         self._session = None
         if self._connected_at is None:
             return

@@ -28,8 +28,6 @@ def assess(report: Report) -> tuple[Health, list[str]]:
 def _findings(report: Report) -> Iterator[tuple[Health, str]]:
     if report.storage_error:
         yield "critical", f"the database cannot be used: {report.storage_error}"
-    if report.outbox.ids_used_up:
-        yield "critical", report.outbox.ids_used_up
     yield from _database(report.database)
     for loop in report.stalled_loops:
         yield "critical", f"the {loop} loop is stalled: it makes no progress"
@@ -40,6 +38,10 @@ def _findings(report: Report) -> Iterator[tuple[Health, str]]:
     if report.inbound.quarantined:
         updates = _count(report.inbound.quarantined, "update", "updates")
         yield "warning", f"{updates} from HQ could not be applied: kept in the table sync_quarantine with the reason"
+    if report.inbound.unreadable_reason:
+        yield "warning", report.inbound.unreadable_reason
+    if report.inbound.is_shedding:
+        yield "warning", f"HQ sends more than can be applied now: {report.inbound.shed:,} calls were not taken, a catch-up will fetch them"
     if report.configuration_error:
         yield "warning", f"the new configuration was refused, the one before it is in use: {report.configuration_error}"
 

@@ -84,7 +84,6 @@ class Outbox:
         pending: rows that HQ does not have yet, by priority (1 to 4).
         sent_total: since this store began to sync, over restarts.
         current_item: what was last sent, such as `Receipt 1042`.
-        ids_used_up: in words, where there is no id left for the till's next row.
     """
 
     pending: dict[int, int] = field(default_factory=lambda: dict.fromkeys(PRIORITIES, 0))
@@ -93,7 +92,6 @@ class Outbox:
     sent_total: int = 0
     last_sent_at: datetime | None = None
     current_item: str = ""
-    ids_used_up: str | None = None
     recent_errors: deque[OutboxError] = field(default_factory=lambda: deque(maxlen=10))
 
     @property
@@ -110,11 +108,19 @@ class Inbound:
         applied_total: since the start of this process, by entity type (`Product`, …).
         stale: updates that were older than what we had, or the same, since the start of this process.
         quarantined: updates that could not be applied and are kept in `sync_quarantine`.
+        unreadable: messages that could not be read, and calls of unknown methods, since the start of this process.
+        unreadable_reason: that of the last one, unless it was long ago.
+        shed: calls that were not taken since too many were waiting, since the start of this process; the catch-up makes up for them.
+        is_shedding: there is no room for more.
     """
 
     applied_total: Counter[str] = field(default_factory=Counter)
     stale: int = 0
     quarantined: int = 0
+    unreadable: int = 0
+    unreadable_reason: str | None = None
+    shed: int = 0
+    is_shedding: bool = False
     cursor: str | None = None
     last_applied_at: datetime | None = None
     caught_up: bool = False
@@ -240,6 +246,8 @@ def snapshot(report: Report, settings: Settings, now: datetime) -> dict[str, Any
             "appliedTotal": {name.lower(): inbound.applied_total[name] for name in INBOUND_TYPES},
             "stale": inbound.stale,
             "quarantined": inbound.quarantined,
+            "unreadable": inbound.unreadable,
+            "shed": inbound.shed,
             "cursor": inbound.cursor,
             "lastAppliedAt": _moment(inbound.last_applied_at),
             "caughtUp": inbound.caught_up,

@@ -45,7 +45,7 @@ async def test_it_connects_says_who_it_is_and_leaves_politely(refhub: RefHub) ->
         assert rig.states[-1] == "connected"
         assert rig.hub.status.connection_id == session.connection_id
         await refhub.control("POST", "push?store=7", {"method": "M", "args": []})
-        await eventually(lambda: rig.logged("hub_method_unknown"))
+        await eventually(lambda: rig.logged("hub_message_unreadable"))
     assert rig.hub.status.state == "disconnected"
     await eventually_state(refhub, connections=0)
     assert session.loss is not None

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
+    from syncd.hub.incoming import Unreadable
     from tests.support.refhub import RefHub
 
 
@@ -71,6 +72,8 @@ class Rig:
     clock: HastyClock
     capture: LogCapture
     states: list[str] = field(default_factory=list)
+    unreadable: list[Unreadable] = field(default_factory=list)
+    shed: list[int] = field(default_factory=list)
 
     def logged(self, event: str) -> list[Any]:
         return [entry for entry in self.capture.entries if entry["event"] == event]
@@ -82,10 +85,12 @@ class Rig:
 
 def make_rig(options: Options, *, store_id: int | str = 7, read_token: Callable[[], str | None] | None = None) -> Rig:
     capture = LogCapture()
-    log = structlog.wrap_logger(None, processors=[capture], wrapper_class=structlog.make_filtering_bound_logger(0))
     clock = HastyClock()
+    log = structlog.wrap_logger(None, processors=[capture], wrapper_class=structlog.make_filtering_bound_logger(0))
     hub = Hub(options, store_id=store_id, clock=clock, random=random.Random(1), read_token=read_token, log=log)
     rig = Rig(hub, clock, capture)
+    hub.on_unreadable(rig.unreadable.append)
+    hub.on_shed(rig.shed.append)
     hub.status.on_change.append(lambda: rig.states.append(hub.status.state))
     return rig
 

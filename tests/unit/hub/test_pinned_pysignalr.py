@@ -15,7 +15,7 @@ from pysignalr.transport.websocket import WebsocketTransport
 from websockets.asyncio import client
 from websockets.asyncio.connection import Connection
 
-PRIVATE_COROUTINES = ("_handshake", "_keepalive", "_process", "_on_message", "_on_raw_message")
+PRIVATE_COROUTINES = ("_keepalive", "_on_message")
 
 
 class Socket:
@@ -52,8 +52,7 @@ def test_websockets_is_of_a_series_that_was_tried() -> None:
 def test_the_transport_has_the_coroutines_that_we_use_and_override() -> None:
     for name in PRIVATE_COROUTINES:
         assert inspect.iscoroutinefunction(getattr(WebsocketTransport, name)), name
-    for name in ("_handshake", "_keepalive", "_process"):
-        assert list(inspect.signature(getattr(WebsocketTransport, name)).parameters) == ["self", "conn"], name
+    assert list(inspect.signature(WebsocketTransport._keepalive).parameters) == ["self", "conn"]
 
 
 async def test_the_transport_has_the_attributes_that_we_use() -> None:
@@ -75,15 +74,6 @@ async def test_on_open_only_remembers_the_callback() -> None:
     assert transport._open_callback is opened
 
 
-async def test_the_handshake_sends_ours_awaits_theirs_and_hands_on_what_came_with_it() -> None:
-    transport, heard = a_transport()
-    socket = Socket('{}\x1e{"type":6}\x1e')
-    await transport._handshake(socket)  # type: ignore[arg-type]
-    assert socket.sent == ['{"protocol": "json", "version": 1}\x1e']
-    assert heard == [PingMessage()]
-    assert transport._headers == {}
-
-
 async def test_the_keepalive_sleeps_its_interval_and_pings_for_ever() -> None:
     transport, _ = a_transport(signalr_ping_interval=0.001)
     socket = Socket()
@@ -96,10 +86,10 @@ async def test_the_keepalive_sleeps_its_interval_and_pings_for_ever() -> None:
     assert set(socket.sent) == {'{"type": 6}\x1e'}
 
 
-async def test_a_raw_message_is_decoded_and_its_messages_go_to_the_callback_one_by_one() -> None:
+async def test_a_message_goes_to_the_callback() -> None:
     transport, heard = a_transport()
-    await transport._on_raw_message(b'{"type":6}\x1e{"type":7}\x1e')
-    assert [type(message) for message in heard] == [PingMessage, CloseMessage]
+    await transport._on_message(PingMessage())
+    assert heard == [PingMessage()]
 
 
 def test_the_messages_have_the_fields_that_we_read_and_write() -> None:

@@ -7,16 +7,29 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pysignalr.messages import CloseMessage, CompletionMessage, InvocationMessage, PingMessage, StreamItemMessage
+from pysignalr.messages import CloseMessage, CompletionMessage, InvocationMessage, Message, PingMessage, StreamItemMessage
 
 from syncd.errors import ConnectionFailed, MessageTooLarge
 from syncd.hub import protocol as protocol_module
-from syncd.hub.protocol import Call, HubProtocol, Unreadable, invocation_size
+from syncd.hub.incoming import Call, Unreadable, oversized, read_message
+from syncd.hub.protocol import HubProtocol, Oversized, check_handshake, invocation_size
 from syncd.wire.json import Number, parse_json
+from syncd.wire.large import Broken, LargeList
 
 
 def a_protocol(limit: int = 32768) -> HubProtocol:
     return HubProtocol(limit)
+
+
+async def heard(raw: str | bytes, protocol: HubProtocol | None = None) -> list[Message]:
+    """The messages that come of this piece of the stream."""
+    messages: list[Message | None] = []
+    for record in (protocol or a_protocol()).records(raw.encode() if isinstance(raw, str) else raw):
+        if isinstance(record, Oversized):
+            messages.append(await oversized(record.beginning, protocol_module.MAX_INBOUND_BYTES).read())
+        else:
+            messages.append(await read_message(record))
+    return [message for message in messages if message is not None]
 
 
 def sent(message: Any) -> Any:
@@ -84,56 +97,57 @@ def test_a_size_told_ahead_is_never_too_small_and_off_by_the_ids_digits_only(met
         assert invocation_size(method, len(encoded)) == size + protocol_module.ID_DIGITS - len(identity)
 
 
-def test_several_messages_in_a_frame_and_one_over_several_frames_are_read() -> None:
+async def test_several_messages_in_a_frame_and_one_over_several_frames_are_read() -> None:
     protocol = a_protocol()
-    assert protocol.decode('{"type":6}\x1e{"type":3,"invocationId":"1","result":"ü"}\x1e') == [
+    assert await heard('{"type":6}\x1e{"type":3,"invocationId":"1","result":"ü"}\x1e', protocol) == [
         PingMessage(), CompletionMessage("1", "ü"),
     ]  # fmt: skip
     raw = '{"type":1,"target":"M","arguments":["ü"]}\x1e'.encode()
-    pieces = [protocol.decode(raw[at : at + 1]) for at in range(len(raw))]
-    assert [message for piece in pieces for message in piece] == [Call(None, "M", ["ü"], size=len(raw) - 1)]
+    pieces = [await heard(raw[at : at + 1], protocol) for at in range(len(raw))]
+    assert [message for piece in pieces for message in piece] == [Call(None, "M", ["ü"], record=raw[:-1])]
 
 
 @given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\x1e"), max_size=30), max_size=5), st.data())
-def test_however_a_stream_is_cut_the_same_messages_come_out(texts: list[str], data: st.DataObject) -> None:
-    raw = b"".join(orjson.dumps({"type": 1, "target": "M", "arguments": [text]}) + b"\x1e" for text in texts)
-    protocol, out = a_protocol(), []
+def test_however_a_stream_is_cut_the_same_records_come_out(texts: list[str], data: st.DataObject) -> None:
+    records = [orjson.dumps({"type": 1, "target": "M", "arguments": [text]}) for text in texts]
+    raw = b"".join(record + b"\x1e" for record in records)
+    protocol, out = a_protocol(), list[object]()
     while raw:
         cut = data.draw(st.integers(1, len(raw)))
-        out += protocol.decode(raw[:cut])
+        out += protocol.records(raw[:cut])
         raw = raw[cut:]
-    assert [message.arguments for message in out if isinstance(message, Call)] == [[text] for text in texts]
+    assert out == records
 
 
-def test_numbers_with_a_fraction_keep_their_text_and_whole_ones_are_integers() -> None:
-    (message,) = a_protocol().decode('{"type":3,"invocationId":"1","result":[12.50,1E400,7,-0.10]}\x1e')
+async def test_numbers_with_a_fraction_keep_their_text_and_whole_ones_are_integers() -> None:
+    (message,) = await heard('{"type":3,"invocationId":"1","result":[12.50,1E400,7,-0.10]}\x1e')
     assert isinstance(message, CompletionMessage)
     assert message.result == ["12.50", "1E400", 7, "-0.10"]
     assert [type(value) for value in message.result] == [Number, Number, int, Number]
 
 
-def test_unknown_types_and_fields_are_ignored() -> None:
+async def test_unknown_types_and_fields_are_ignored() -> None:
     raw = '{"type":8,"sequenceId":1}\x1e{"type":9,"sequenceId":1}\x1e{"type":99}\x1e{}\x1e{"type":2,"invocationId":"1"}\x1e'
-    assert a_protocol().decode(raw) == []
-    (message,) = a_protocol().decode('{"new":1,"type":1,"target":"M","arguments":[],"headers":{},"streamIds":[]}\x1e')
+    assert await heard(raw) == []
+    (message,) = await heard('{"new":1,"type":1,"target":"M","arguments":[],"headers":{},"streamIds":[]}\x1e')
     assert isinstance(message, Call)
 
 
-def test_a_close_tells_error_and_whether_we_may_come_back() -> None:
+async def test_a_close_tells_error_and_whether_we_may_come_back() -> None:
     close = '{"type":7,"error":"no","allowReconnect":true}\x1e{"type":7}\x1e{"type":7,"error":null,"allowReconnect":"yes"}\x1e'
-    assert a_protocol().decode(close) == [CloseMessage("no", True), CloseMessage(None, False), CloseMessage(None, False)]
+    assert await heard(close) == [CloseMessage("no", True), CloseMessage(None, False), CloseMessage(None, False)]
 
 
 @pytest.mark.parametrize("bad", ["nonsense", "[1]", "3", '{"type":1', "[" * 100_000, '{"type":1,"x":"\x01"}'])
-def test_a_message_that_cannot_be_read_costs_itself_only(bad: str) -> None:
-    first, second = a_protocol().decode(f'{bad}\x1e{{"type":6}}\x1e')
+async def test_a_message_that_cannot_be_read_costs_itself_only(bad: str) -> None:
+    first, second = await heard(f'{bad}\x1e{{"type":6}}\x1e')
     assert isinstance(first, Unreadable)
     assert (first.kind if first.kind != 1 else None, first.invocation_id) == (None, None)
     assert second == PingMessage()
 
 
-def test_bytes_that_are_not_utf_8_cost_their_message_only() -> None:
-    assert [type(message) for message in a_protocol().decode(b'{"type":1,"x":"\xff"}\x1e{"type":6}\x1e')] == [
+async def test_bytes_that_are_not_utf_8_cost_their_message_only() -> None:
+    assert [type(message) for message in await heard(b'{"type":1,"x":"\xff"}\x1e{"type":6}\x1e')] == [
         Unreadable,
         PingMessage,
     ]
@@ -143,55 +157,73 @@ def test_bytes_that_are_not_utf_8_cost_their_message_only() -> None:
     ("raw", "kind"),
     [
         ('{"type":3,"invocationId":"5","result":NaN}', 3),
-        ('{"type":3,"invocationId":"5","result":' + "9" * 5000 + "}", 3),
+        ('{"type":3,"invocationId":"5","result":' + "9" * 10_000 + "}", 3),
         ('{"type":3,"invocationId":"5","error":7}', 3),
         ('{"type":1,"invocationId":"5","target":"M","arguments":[Infinity]}', 1),
         ('{"type":1,"invocationId":"5","target":"M"}', 1),
+        ('{"type":1,"invocationId":"5","target":"M","arguments":["\\ud800', 1),
+        ('{"type":1,"invocationId":"5","target":"M","arguments":' + "[" * 200_000, 1),
+        ('{"type":1,"invocationId":"5","target":"M","arguments":[{"a":' + "[" * 200_000 + "]" * 200_000 + "}]}", 1),
+        (b'{"type":1,"invocationId":"5","target":"M","arguments":["\xff"]}', 1),
         ('{"type":1,"invocationId":"5","target":null,"arguments":[]}', 1),
     ],
 )
-def test_whom_an_unreadable_message_concerned_is_made_out_where_possible(raw: str, kind: int) -> None:
-    (message,) = a_protocol().decode(raw + "\x1e")
+async def test_whom_an_unreadable_message_concerned_is_made_out_and_its_beginning_kept(raw: str | bytes, kind: int) -> None:
+    record = raw.encode() if isinstance(raw, str) else raw
+    (message,) = await heard(record + b"\x1e")
     assert isinstance(message, Unreadable)
     assert (message.kind, message.invocation_id) == (kind, "5")
+    assert message.target == ("M" if b'"target":"M"' in record else None)
     assert message.reason
+    assert message.raw == record.decode(errors="backslashreplace")[: 64 * 1024]
 
 
-def test_a_message_above_the_bound_is_skipped_and_held_by_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_of_a_list_all_is_read_that_can_be() -> None:
+    (call,) = await heard('{"type":1,"target":"M","arguments":[[1,NaN,{"a":' + "9" * 10_000 + '},"x"]]}\x1e')
+    assert isinstance(call, Call)
+    (long_list,) = call.arguments
+    assert isinstance(long_list, LargeList)
+    (elements,) = [piece async for piece in long_list.pieces()]
+    assert [Broken if isinstance(element, Broken) else element for element in elements] == [1, Broken, Broken, "x"]
+    (answer,) = await heard('{"type":3,"invocationId":"1","result":{"items":[1,NaN],"more":true}}\x1e')
+    assert isinstance(answer, CompletionMessage)
+    assert answer.result == {"items": [1, Broken("NaN is not JSON", b"NaN")], "more": True}
+
+
+async def test_a_message_above_the_bound_is_skipped_in_any_number_of_pieces_and_its_beginning_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(protocol_module, "MAX_INBOUND_BYTES", 1000)
     protocol = a_protocol()
-    assert protocol.decode(b"x" * 600) == []
-    (noise,) = protocol.decode(b"x" * 600)
-    assert isinstance(noise, Unreadable)
-    assert "more than 1000 bytes" in noise.reason
-    assert protocol.decode(b"x" * 5000) == []
-    assert protocol.decode(b'x\x1e{"type":6}\x1e') == [PingMessage()]
-
-
-def test_the_handshakes_answer_may_bring_messages_along_even_half_of_one() -> None:
-    protocol = a_protocol()
-    answer, messages = protocol.decode_handshake('{}\x1e{"type":6}\x1e{"ty')
-    assert answer.error is None
-    assert list(messages) == [PingMessage()]
-    assert protocol.decode('pe":6}\x1e') == [PingMessage()]
+    beginning = b'{"type":1,"target":"M","arguments":["'
+    assert await heard(beginning + b"x" * 600, protocol) == []
+    (skipped,) = await heard(b"x" * 600, protocol)
+    assert isinstance(skipped, Unreadable)
+    assert (skipped.kind, skipped.target, skipped.reason) == (1, "M", "a message of more than 1,000 bytes was skipped")
+    assert skipped.raw.startswith(beginning.decode() + "xxx")
+    assert await heard(b"x" * 5000, protocol) == []
+    assert await heard(b'x\x1e{"type":6}\x1e', protocol) == [PingMessage()]
+    skipped, ping = await heard(beginning + b"x" * 1000 + b'"]}\x1e{"type":6}\x1e', protocol)
+    assert isinstance(skipped, Unreadable)
+    assert (skipped.target, ping) == ("M", PingMessage())
 
 
 @pytest.mark.parametrize(
     ("raw", "why"),
     [
-        ('{"error":"Requested protocol \'json\' is not available."}\x1e', "not available"),
-        ("<html>\x1e", "no SignalR hub"),
-        ("{}", "no SignalR hub"),
-        ("[]\x1e", "no SignalR hub"),
-        (b"\xff\xfe\x1e", "no SignalR hub"),
+        (b'{"error":"Requested protocol \'json\' is not available."}', "not available"),
+        (b"<html>", "no SignalR hub"),
+        (b"", "no SignalR hub"),
+        (b"[]", "no SignalR hub"),
+        (b"\xff\xfe", "no SignalR hub"),
     ],
 )
-def test_a_handshake_that_fails_says_why(raw: str | bytes, why: str) -> None:
+def test_a_handshake_that_fails_says_why(raw: bytes, why: str) -> None:
     with pytest.raises(ConnectionFailed, match=why):
-        a_protocol().decode_handshake(raw)
+        check_handshake(raw)
 
 
-@pytest.mark.parametrize("bad", ["NaN", "[Infinity]", "-Infinity", "[" * 100_000, "9" * 5000, "{", b"\xff", b'"\xed\xa0\x80"', ""])
+@pytest.mark.parametrize(
+    "bad", ["NaN", "[Infinity]", "-Infinity", "[" * 100_000, "9" * 5000, "[" + "1," * 200_001 + "1]", "{", b"\xff", b'"\xed\xa0\x80"', ""]
+)
 def test_parse_json_refuses_with_value_error_only(bad: str | bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         parse_json(bad)

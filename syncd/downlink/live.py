@@ -1,0 +1,87 @@
+"""What the hub pushes: read piece by piece, handed over to be applied, and answered where the hub waits for a result."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from syncd.downlink.receive import RECEIVE_ITEM, MessageReader, is_list, pieces_of, update_of_item
+from syncd.store.catalog import ENTITY_TYPES, read_update
+from syncd.wire.messages import sync_ack
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Awaitable, Callable
+
+    from structlog.typing import FilteringBoundLogger
+
+    from syncd.clock import Clock
+    from syncd.hub.session import Handler
+    from syncd.hub.supervisor import Hub
+    from syncd.store.catalog import EntityType, Update
+    from syncd.store.inbox import Quarantined
+
+    Deliver = Callable[..., asyncio.Future[list[dict[str, object]]]]
+
+PIECES_AHEAD = 4
+"""Of one long list, read while the first of them is being applied."""
+MAX_RESULT_ACKS = 5_000
+"""In one result: more are no message that a hub would take."""
+
+
+class LiveUpdates:
+    """Handlers for the five methods that bring updates.
+
+    Args:
+        room: returns once something may be delivered.
+        deliver: takes items, their correlation ids and whether to acknowledge them; done, with their acks, once they are on disk.
+    """
+
+    def __init__(self, hub: Hub, clock: Clock, log: FilteringBoundLogger, *, room: Callable[[], Awaitable[None]], deliver: Deliver) -> None:
+        self._clock = clock
+        self._log = log
+        self._room = room
+        self._deliver = deliver
+        for entity_type in ENTITY_TYPES:
+            hub.on(entity_type.method, self._handler(entity_type.method, _reader_of(entity_type)))
+        hub.on(RECEIVE_ITEM, self._handler(RECEIVE_ITEM, update_of_item))
+
+    def _handler(self, method: str, read: Callable[[object], Update]) -> Handler:
+        async def receive(arguments: list[Any], wants_result: bool) -> object:
+            reader = MessageReader(method, read, self._log)
+            acks = await self._receive(reader, arguments, wants_result=wants_result)
+            if not wants_result:
+                return None
+            if len(acks) > MAX_RESULT_ACKS:
+                raise ValueError(f"the list was taken; its {len(acks):,} acknowledgements are too many for one result")
+            return acks if is_list(arguments) else acks[0]
+
+        return receive
+
+    async def _receive(self, reader: MessageReader, arguments: list[Any], *, wants_result: bool) -> list[dict[str, object]]:
+        """Every message's ack, where they are wanted, once all is on disk."""
+        waiting: deque[tuple[list[str | None], asyncio.Future[list[dict[str, object]]]]] = deque()
+        acks: list[dict[str, object]] = []
+
+        async def finish_one() -> None:
+            unreadable, done = waiting.popleft()
+            applied = iter(await done)
+            if wants_result:
+                acks.extend(next(applied) if why is None else sync_ack(None, why, self._clock.now()) for why in unreadable)
+
+        async for messages in pieces_of(arguments):
+            if len(waiting) >= PIECES_AHEAD:
+                await finish_one()
+            await self._room()
+            piece = reader.read(messages)
+            waiting.append((piece.unreadable, self._deliver(piece.items, piece.correlation_ids, acknowledge=not wants_result)))
+        rest: list[Quarantined] = reader.finish()
+        if rest:
+            waiting.append(([], self._deliver(rest, [None] * len(rest), acknowledge=False)))
+        while waiting:
+            await finish_one()
+        return acks
+
+
+def _reader_of(entity_type: EntityType) -> Callable[[object], Update]:
+    return lambda message: read_update(entity_type, message)

@@ -1,0 +1,73 @@
+"""What HQ says and nobody can read is counted, and kept in the quarantine as it came, as far as the disk's sake allows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from syncd.redaction import foreign
+from syncd.store.inbox import Quarantined
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from syncd.clock import Clock
+    from syncd.hub.incoming import Unreadable
+
+KEPT_A_DAY = 10
+"""Of each method: the next ones would say the same."""
+MAX_METHODS = 100
+"""Beyond these (a hub may invent any number of names) methods share one allowance."""
+MAX_QUARANTINED = 1_000
+"""With so many entries in the quarantine nothing unreadable is added; at 64 KiB each they are 64 MB."""
+DAY_SECONDS = 86_400.0
+RECENT_SECONDS = 600.0
+NO_METHOD = "(unknown)"
+
+
+class UnreadableMessages:
+    """Keeps some of them, counts them all.
+
+    Args:
+        keep: puts one into the quarantine.
+        quarantined: how many entries that has.
+
+    Attributes:
+        total: since the start of this process.
+    """
+
+    def __init__(self, clock: Clock, keep: Callable[[Quarantined], None], quarantined: Callable[[], int]) -> None:
+        self._clock = clock
+        self._keep = keep
+        self._quarantined = quarantined
+        self._kept: dict[str, int] = {}
+        self._day_began = clock.monotonic()
+        self._last = ""
+        self._last_at = 0.0
+        self.total = 0
+
+    def take(self, message: Unreadable) -> None:
+        """One more."""
+        method = (message.target or NO_METHOD)[:100]
+        self.total += 1
+        self._last = f"{foreign(method)}: {foreign(message.reason)}"
+        self._last_at = self._clock.monotonic()
+        if self._is_worth_keeping(method):
+            self._keep(Quarantined(method, None, message.reason, message.raw))
+
+    def reason(self) -> str | None:
+        """For the status, as long as the last one is not long ago."""
+        if self.total == 0 or self._clock.monotonic() - self._last_at > RECENT_SECONDS:
+            return None
+        return f"HQ sends what cannot be read ({self.total:,} since the start), the last: {self._last}"
+
+    def _is_worth_keeping(self, method: str) -> bool:
+        if self._clock.monotonic() - self._day_began > DAY_SECONDS:
+            self._day_began = self._clock.monotonic()
+            self._kept.clear()
+        if method not in self._kept and len(self._kept) >= MAX_METHODS:
+            method = NO_METHOD
+        kept = self._kept.get(method, 0)
+        if kept >= KEPT_A_DAY or self._quarantined() >= MAX_QUARANTINED:
+            return False
+        self._kept[method] = kept + 1
+        return True
