@@ -9,6 +9,7 @@ nothing whose loss or repetition matters: killed between any two lines and start
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import signal
 from typing import TYPE_CHECKING
@@ -24,6 +25,7 @@ from syncd.errors import ExitCode, SyncdError
 from syncd.heartbeat import HeartbeatLoop
 from syncd.hub.supervisor import Hub
 from syncd.log import set_up_logging
+from syncd.own_files import shared_folders
 from syncd.status.file import StatusWriter
 from syncd.status.report import Report
 from syncd.store.checkpoint import Checkpoints
@@ -121,6 +123,7 @@ class Daemon:
         Raises:
             SyncdError: why it cannot start, or go on.
         """
+        self._warn_root()
         lock = StoreLock(self.settings.database.outbox_path)
         lock.acquire()
         try:
@@ -131,6 +134,17 @@ class Daemon:
                 await files.close()
         finally:
             lock.release()
+
+    def _warn_root(self) -> None:
+        """Root by hand, in a folder of the till's or the service's: it works, and the files that it makes are not theirs."""
+        database = self.settings.database
+        paths = (database.path, database.outbox_path, database.state_path, self.settings.status.path)
+        shared = shared_folders({path.parent for path in paths}) if os.geteuid() == 0 else []
+        if shared:
+            self.log.warning(
+                "root_in_shared_folder", folders=[str(folder) for folder in shared],
+                hint="others may write there: run it as the service's user (`systemctl start syncd`, or `sudo -u syncd syncd run`)",
+            )  # fmt: skip
 
     async def _live(self, files: StoreFiles, stop: StopSignals, config_file: Path | None) -> None:
         settings, clock, log = self.settings, self._clock, self.log

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
-import os
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import orjson
 
 from syncd.errors import StorageError
+from syncd.own_files import replace_own
 from syncd.status.progress import ProgressMeter
 from syncd.status.report import snapshot
 
@@ -35,17 +34,10 @@ def write_status(path: Path, document: dict[str, Any]) -> None:
     Raises:
         StorageError: the disk is full, a permission is missing, the folder cannot be made.
     """
-    beside = path.with_name(f".{path.name}.tmp")
     try:
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE)
-        with open(descriptor, "wb") as file:  # noqa: PTH123  (a descriptor is no path)
-            os.fchmod(descriptor, FILE_MODE)  # whatever the umask says
-            file.write(_encode(document))
-        beside.replace(path)
+        replace_own(path, _encode(document), FILE_MODE)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            beside.unlink()
         raise StorageError(f"the status file {path} cannot be written: {error.strerror or error}") from error
 
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from syncd.errors import StorageError
-from syncd.store.database import BUSY_TIMEOUT_SECONDS, require_writable
+from syncd.store.database import BUSY_TIMEOUT_SECONDS
 from syncd.store.outbox import as_sent
+from syncd.store.permissions import require_own_database, require_writable
 from syncd.store.sqlite_errors import translate
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ class OutboxAdmin:
     def __init__(self, paths: DatabaseSettings) -> None:
         self._paths = paths
         require_writable(paths.outbox_path)
+        require_own_database(paths.state_path)
         for path in (paths.outbox_path, paths.state_path):
             if not path.exists():
                 raise StorageError(f"{path}: there is no such database; `syncd run` makes it")

@@ -6,8 +6,8 @@ import sqlite3
 from typing import TYPE_CHECKING
 
 from syncd.errors import StorageError
-from syncd.store.database import require_writable
 from syncd.store.migrate import plan
+from syncd.store.permissions import require_own_database, require_writable
 from syncd.store.sqlite_errors import translate
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def inspect(settings: Settings) -> str:
     found = [_file(paths.path, ("outbox", "store") if paths.outbox_path == paths.path else ("store",), "the store's database")]
     if paths.outbox_path != paths.path:
         found.append(_file(paths.outbox_path, ("outbox",), "the outbox"))
+    require_own_database(paths.state_path)
     found.append(_file(paths.state_path, ("journal",), "syncd's own file"))
     return "; ".join(found)
 

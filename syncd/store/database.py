@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import aiosqlite
 
 from syncd.clock import SystemClock
-from syncd.errors import PermissionDeniedError, StorageBusy, StorageError
+from syncd.errors import StorageBusy, StorageError
+from syncd.own_files import make_own
 from syncd.store.database_file import DatabaseFile
+from syncd.store.permissions import DATABASE_MODE, require_writable
 from syncd.store.sqlite_errors import is_locked, primary_code, translate
 
 if TYPE_CHECKING:
@@ -118,9 +120,13 @@ class Database:
             PermissionDeniedError: the file or its folder may not be written.
             StorageError: it cannot be opened, or is no database.
         """
+        require_writable(path)
         path = path.resolve()  # noqa: ASYNC240 - one call at the start. SQLite keeps the -wal file beside the file itself, not beside a link to it
         require_writable(path)
-        _make_for_the_group(path)
+        try:
+            make_own(path, DATABASE_MODE)  # SQLite alone would make it 0644, less the umask
+        except OSError as error:
+            raise StorageError(f"{path}: {error.strerror}", path=path) from error
 
         def connector() -> sqlite3.Connection:
             # isolation_level None: transactions are begun and ended here, by name, never by the driver's guess.
@@ -245,27 +251,3 @@ def _set_up(connection: sqlite3.Connection, synchronous: str, attach: Path | Non
     if attach is not None:
         # Read-only: BEGIN IMMEDIATE takes the write lock of every attached file, and would hold the till's while it waits for ours.
         connection.execute("ATTACH DATABASE ? AS journal", (f"{attach.resolve().as_uri()}?mode=ro",))
-
-
-def _make_for_the_group(path: Path) -> None:
-    """A new file may be written by the group, which the till shares with us; the umask decides. SQLite alone would make it ours only."""
-    with suppress(FileExistsError):
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o660))
-
-
-def require_writable(path: Path) -> None:
-    """Say in plain words what keeps us from writing this file.
-
-    Raises:
-        PermissionDeniedError: the file, or the folder that needs its -wal and -shm files, may not be written.
-        StorageError: the folder is not there, or the path names no file.
-    """
-    folder = path.parent
-    if path.is_dir():
-        raise StorageError(f"{path} is a folder; the path of a database file is needed")
-    if not folder.is_dir():
-        raise StorageError(f"{folder}: no such folder, so {path.name} cannot be made there")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise PermissionDeniedError(f"{folder} may not be written by this user: SQLite needs its -wal and -shm files beside {path.name}")
-    if path.exists() and not os.access(path, os.R_OK | os.W_OK):
-        raise PermissionDeniedError(f"{path} may not be read and written by this user")

@@ -11,9 +11,11 @@ from filelock import FileLock, Timeout
 
 from syncd.clock import iso_ms
 from syncd.errors import AnotherInstanceError, PermissionDeniedError, StatementError, StorageDamaged, StorageError
-from syncd.store.database import Database, require_writable
+from syncd.own_files import replace_own, require_own
+from syncd.store.database import Database
 from syncd.store.database_file import DatabaseFile
 from syncd.store.migrate import migrate
+from syncd.store.permissions import require_own_database, require_writable
 from syncd.store.write_budget import PacedWriter
 
 if TYPE_CHECKING:
@@ -34,7 +36,8 @@ class StoreLock:
 
     def __init__(self, outbox_path: Path) -> None:
         real = outbox_path.resolve()
-        self._lock = FileLock(real.with_name(f"{real.name}.syncd.lock"), timeout=0)
+        self._lock_file = real.with_name(f"{real.name}.syncd.lock")
+        self._lock = FileLock(self._lock_file, timeout=0)
         self._pid_file = real.with_name(f"{real.name}.syncd.pid")
         self._store = outbox_path
 
@@ -43,9 +46,10 @@ class StoreLock:
 
         Raises:
             AnotherInstanceError: another process has it; names that process.
-            PermissionDeniedError: the lock file may not be written.
+            PermissionDeniedError: the lock file may not be written, or is not ours.
         """
         require_writable(self._store)
+        require_own(self._lock_file)  # FileLock follows no link either, and changes nothing in the file; this says it in words
         try:
             self._lock.acquire()
         except Timeout:
@@ -55,15 +59,16 @@ class StoreLock:
         except OSError as error:
             raise StorageError(f"{self._lock.lock_file}: {error.strerror}") from error
         try:
-            self._pid_file.write_text(f"{os.getpid()}\n", encoding="ascii")
+            replace_own(self._pid_file, f"{os.getpid()}\n".encode(), 0o644)
         except OSError as error:
             raise StorageError(f"{self._pid_file}: {error.strerror}") from error
 
     def holder(self) -> str:
         """The process that has the lock, as far as it can be told."""
         try:
+            require_own(self._pid_file)
             return f"pid {int(self._pid_file.read_text(encoding='ascii'))}"
-        except (OSError, ValueError):
+        except (PermissionDeniedError, OSError, ValueError):
             return "its pid is not known"
 
     def release(self) -> None:
@@ -124,8 +129,10 @@ async def open_store(paths: DatabaseSettings, clock: Clock, log: FilteringBoundL
         return database
 
     try:
+        require_own_database(paths.state_path)
         journal = await _open_journal(paths.state_path, clock, log)
         opened.append(journal)
+        require_own_database(paths.state_path)  # once more: who is quick could have changed it just before SQLite opened it
         files[journal.path] = journal.file
         journal_maintenance = await connect(paths.state_path, synchronous="FULL")
         outbox_written, store_written = _last_written(paths.outbox_path, clock), _last_written(paths.path, clock)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,7 +17,6 @@ from tests.support.storefiles import execute
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
-    from pathlib import Path
 
 NOBODY = "http://127.0.0.1:9/hubs/sync"
 
@@ -127,6 +128,40 @@ async def test_what_may_not_be_written_is_named(
     assert ended.code == 77, ended.text
     assert says in ended.text
     assert ended.at_once
+
+
+@pytest.mark.parametrize("make", [Path.symlink_to, Path.hardlink_to], ids=["symbolic", "hard"])
+async def test_a_link_in_our_way_costs_no_victim_its_content(tmp_path: Path, make: Callable[[Path, Path], None]) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text('{"precious": true}', encoding="ascii")
+    store = Store(tmp_path, NOBODY)
+    for name in ("store.db.syncd.pid", ".store.db.syncd.pid.tmp", "status.json", ".status.json.tmp"):
+        make(tmp_path / name, victim)
+    async with store.running() as daemon:
+        assert store.status()["pid"] == daemon.pid, "what can be replaced is replaced"
+        assert (tmp_path / "store.db.syncd.pid").read_text(encoding="ascii") == f"{daemon.pid}\n"
+    (tmp_path / "store.db.syncd").unlink()
+    for name in ("store.db.syncd.lock", "store.db.syncd", "store.db.syncd-wal", "store.db.syncd-shm"):
+        (tmp_path / name).unlink(missing_ok=True)
+        make(tmp_path / name, victim)
+        ended = await run_to_its_end(store)
+        assert ended.code == 77, ended.text
+        assert f"{name} " in ended.text
+        assert "see who put it there" in ended.text
+        (tmp_path / name).unlink()
+    assert victim.read_text(encoding="ascii") == '{"precious": true}'
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+async def test_root_is_told_that_others_may_write_where_it_runs_us(tmp_path: Path) -> None:
+    store = Store(tmp_path, NOBODY)
+    async with store.running():
+        assert store.events("root_in_shared_folder") == []
+    tmp_path.chmod(0o2770)  # noqa: ASYNC240 - nothing else runs
+    async with store.running():
+        (warning,) = store.events("root_in_shared_folder")
+        assert warning["folders"] == [str(tmp_path)]
+        assert "as the service's user" in warning["hint"]
 
 
 async def test_the_database_is_made_with_its_tables_so_that_a_pos_can_be_installed_after_it(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from syncd.errors import PermissionDeniedError, StorageBusy, StorageError
 from syncd.store import database as module
-from syncd.store.database import Database, require_writable
+from syncd.store.database import Database
+from syncd.store.permissions import require_writable
 from tests.support.storefiles import execute
 
 if TYPE_CHECKING:
