@@ -113,6 +113,8 @@ class Watchdog:
                 self._report.touch()
                 if stalled:
                     self._log.error("loops_stalled", loops=stalled)
+            if (self._uplink.accepts_nothing() is None) != (self._report.accepts_nothing is None):
+                self._report.touch()
             if not stalled:
                 self._notifier.watchdog()
                 await self._recount(now)
@@ -157,6 +159,7 @@ class Watchdog:
             connection.missing_methods.add("RequestBatchSync")
         report.catch_up_error = None if downlink.catch_up.lacks_method else downlink.catch_up.error
         report.hub_throws = uplink.throws_for_everything
+        report.accepts_nothing = uplink.accepts_nothing()
         report.outbox.pending = dict(uplink.pending)
         report.outbox.oldest_pending_at = uplink.oldest_pending()
         report.outbox.failed = uplink.failed

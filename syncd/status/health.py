@@ -66,7 +66,9 @@ def _connection(report: Report) -> Iterator[tuple[Health, str]]:
         yield "degraded", "HQ does not accept our token: check hub.access_token_file and that HQ knows this store"
     if report.catch_up_error:
         yield "warning", report.catch_up_error
-    if report.hub_throws:
+    if report.accepts_nothing:
+        yield "degraded", report.accepts_nothing
+    elif report.hub_throws:
         yield "degraded", "the hub answers every row with an error: HQ may have trouble of its own; the rows wait, and lose no attempt"
     if {"SendSyncBatch", "SendSyncItem"} <= connection.missing_methods:
         yield "degraded", "the hub has neither SendSyncBatch nor SendSyncItem: nothing can be sent to it"

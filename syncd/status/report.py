@@ -177,6 +177,7 @@ class Report:
         configuration_error: why a reload was refused; the settings before it are still in use.
         catch_up_error: why the last catch-up did not come to its end.
         hub_throws: the hub answers every row with an error.
+        accepts_nothing: since when HQ has accepted no row, and its words; None where that is less than a minute.
         changed: set by `touch`; the status writer waits for it.
     """
 
@@ -195,6 +196,7 @@ class Report:
     stalled_loops: list[str] = field(default_factory=list)
     configuration_error: str | None = None
     hub_throws: bool = False
+    accepts_nothing: str | None = None
     catch_up_error: str | None = None
     changed: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
 

@@ -133,6 +133,7 @@ class OutboxAdmin:
                 f"DELETE FROM journal.outcome WHERE id IN ({marks}) AND status IN ('failed', 'pending')",  # noqa: S608 - question marks
                 ids,
             )
+            self._connection.execute(f"DELETE FROM journal.retry WHERE id IN ({marks})", ids)  # noqa: S608 - question marks
             self._connection.execute("BEGIN IMMEDIATE")
             changed = self._connection.execute(
                 f"UPDATE main.sync_outbox AS o SET {assignments} WHERE id IN ({marks}) AND status IN ('failed', 'pending') "  # noqa: S608

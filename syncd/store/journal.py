@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from syncd.clock import Clock
     from syncd.store.database import Database
+    from syncd.store.outbox import Entity, OutboxRow
 
 RETRY_SECONDS = 1.0  # a full disk is asked again this often
 
@@ -29,6 +30,7 @@ class Outcome:
         attempts: refusals so far.
         next_attempt_at: ISO 8601 UTC, with `pending` only.
         decided_at: ISO 8601 UTC.
+        row: what was refused, with `pending` only: its entity waits on disk until then.
     """
 
     id: int
@@ -38,6 +40,7 @@ class Outcome:
     next_attempt_at: str | None
     last_error: str | None
     decided_at: str
+    row: OutboxRow | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,12 @@ INSERT INTO outcome (id, correlation_id, status, attempts, next_attempt_at, last
 ON CONFLICT (id) DO UPDATE SET correlation_id = excluded.correlation_id, status = excluded.status, attempts = excluded.attempts,
     next_attempt_at = excluded.next_attempt_at, last_error = excluded.last_error, decided_at = excluded.decided_at
 """
+_WAIT = """
+INSERT INTO retry (entity_type, entity_id, id, priority, created_at, due_at) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (entity_type, entity_id) DO UPDATE SET
+    id = excluded.id, priority = excluded.priority, created_at = excluded.created_at, due_at = excluded.due_at
+WHERE excluded.id <= retry.id
+"""
 _FORGET = "DELETE FROM outcome WHERE id = ? AND correlation_id = {key} AND status = ? AND decided_at = ?"
 _FORGET_SEEN = "DELETE FROM first_seen WHERE id = ? AND correlation_id = {key}"
 _FIRST_SAW = "INSERT OR REPLACE INTO first_seen (id, correlation_id, seen_at) VALUES (?, {key}, ?)"
@@ -64,6 +73,10 @@ class Journal:
 
     Args:
         on_trouble: told of the error while the disk refuses, and None once it does not.
+
+    Attributes:
+        recorded: set whenever there is something to mark in the till's file.
+        still: nothing is recorded while somebody holds this.
     """
 
     def __init__(self, database: Database, clock: Clock, on_trouble: Callable[[StorageError | None], None]) -> None:
@@ -72,7 +85,8 @@ class Journal:
         self._on_trouble = on_trouble
         self._queue: list[tuple[Sequence[Outcome], asyncio.Future[None]]] = []
         self._work = asyncio.Event()
-        self.recorded = asyncio.Event()  # set whenever there is something to mark in the till's file
+        self.recorded = asyncio.Event()
+        self.still = asyncio.Lock()
         self.sent_total = 0
 
     async def record(self, outcomes: Sequence[Outcome]) -> None:
@@ -95,7 +109,8 @@ class Journal:
             outcomes = [outcome for some, _ in group for outcome in some]
             while True:
                 try:
-                    await self._write(outcomes)
+                    async with self.still:
+                        await self._write(outcomes)
                     break
                 except StorageError as error:
                     troubled = True
@@ -117,8 +132,13 @@ class Journal:
             for o in outcomes
         ]
 
+        waits = [
+            (*o.row.entity, o.id, o.row.priority, iso_ms(o.row.created), o.next_attempt_at) for o in outcomes if o.row and o.next_attempt_at
+        ]
+
         def work(connection: sqlite3.Connection) -> None:
             _execute(connection, _RECORD, rows)
+            connection.executemany(_WAIT, waits)
             connection.execute("UPDATE total SET value = value + ? WHERE name = 'sent'", (sent,))
 
         await self.database.write(work)
@@ -149,6 +169,11 @@ class Journal:
             _execute(connection, _FORGET_SEEN, [key[:2] for key in keys if key[2] != "pending"])
 
         await self.database.write(work)
+
+    async def retry_is_due(self, entities: dict[Entity, int]) -> None:
+        """These wait no longer, where the row from which on they did is still this one: it has been read, and those behind it."""
+        rows = [(*entity, first_id) for entity, first_id in entities.items()]
+        await self.database.write(lambda c: c.executemany("DELETE FROM retry WHERE entity_type = ? AND entity_id = ? AND id = ?", rows))
 
     async def first_saw(self, rows: Sequence[tuple[int, str, str]]) -> None:
         """Remember when rows whose `created_at` nobody can read were first seen: id, correlation id, moment."""

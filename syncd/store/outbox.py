@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
 
@@ -25,12 +25,14 @@ if TYPE_CHECKING:
 
     from syncd.store.database import Database
 
+T = TypeVar("T")
 Entity = tuple[str, str]  # type, and id as text: the number 5 and the text "5" keep one order
 
 MAX_PAGE_BYTES = 4 * 1024 * 1024  # of payload a page, so that big rows cannot fill the memory
 PRIORITIES = (1, 2, 3, 4)
 MAX_ATTEMPTS = 2**31  # as many as anybody can mean
 LOOKAHEAD_ROWS = 200  # earlier rows of an entity that one page brings along
+FOLLOWING_ROWS = 50  # later rows of an entity that come along with the one whose retry is due
 
 _ATTEMPTS = "CASE WHEN j.id IS NULL THEN o.attempts ELSE j.attempts END"
 _ATTEMPT = f"CASE typeof({_ATTEMPTS}) WHEN 'integer' THEN min(max({_ATTEMPTS}, 0), {MAX_ATTEMPTS}) ELSE 0 END"
@@ -53,24 +55,39 @@ _JOURNAL = """
 LEFT JOIN journal.outcome AS j ON j.id = o.id AND j.correlation_id = o.correlation_id
 LEFT JOIN journal.first_seen AS f ON f.id = o.id AND f.correlation_id = o.correlation_id
 """
+_WAITS = """
+EXISTS (SELECT 1 FROM journal.retry AS r WHERE r.entity_type = o.entity_type AND r.id <= o.id AND r.entity_id =
+        CAST(CASE typeof(o.entity_id) WHEN 'real' THEN CAST(o.entity_id AS INTEGER) ELSE o.entity_id END AS TEXT))
+"""
 _LANE = f"""
 {_COLUMNS}, {_HAS_EARLIER} FROM sync_outbox AS o INDEXED BY sync_outbox_by_priority {_JOURNAL}
-WHERE o.status = 'pending' AND o.priority = :priority AND o.id > :after_id AND (j.id IS NULL OR j.status = 'pending')
+WHERE o.status = 'pending' AND o.priority = :priority AND o.id > :after_id AND (j.id IS NULL OR j.status = 'pending') AND NOT {_WAITS}
 ORDER BY o.id LIMIT :limit
 """
-_ENTITY = f"""
+_FOLLOWING = f"""
 {_COLUMNS}, 0 FROM sync_outbox AS o INDEXED BY sync_outbox_by_entity {_JOURNAL}
 WHERE o.status = 'pending' AND o.entity_type = :entity_type AND o.entity_id = :entity_id AND o.id > :after_id AND o.id < :before_id
   AND o.priority <> :other_than AND (j.id IS NULL OR j.status = 'pending')
 ORDER BY o.id LIMIT :limit
 """
+_ENTITY = _FOLLOWING.replace("ORDER BY", f"AND NOT {_WAITS} ORDER BY")
+_DUE = """
+SELECT entity_type, entity_id, id, due_at FROM journal.retry INDEXED BY retry_by_due
+WHERE priority = ? AND due_at > ? ORDER BY due_at LIMIT ?
+"""
+_NEXT_DUE = "SELECT priority, min(due_at) FROM journal.retry INDEXED BY retry_by_due GROUP BY priority"
+_OLDEST_WAITING = "SELECT min(created_at) FROM journal.retry INDEXED BY retry_by_age"
 _COUNT = """
 SELECT count(*), max(o.id) FROM sync_outbox AS o INDEXED BY sync_outbox_by_priority
 WHERE o.status = 'pending' AND o.priority = ? AND o.id > ?
 """
+_NEWEST = """
+SELECT max(o.id) FROM sync_outbox AS o INDEXED BY sync_outbox_by_priority
+WHERE o.status = 'pending' AND o.priority = ? AND o.id > ?
+"""
 _DECIDED = """
-SELECT o.priority, count(*) FROM journal.outcome AS j JOIN sync_outbox AS o ON o.id = j.id AND o.correlation_id = j.correlation_id
-WHERE j.status <> 'pending' AND o.status = 'pending' GROUP BY o.priority
+SELECT count(*) FROM journal.outcome AS j JOIN sync_outbox AS o ON o.id = j.id AND o.correlation_id = j.correlation_id
+WHERE j.id > ? AND j.status <> 'pending' AND o.status = 'pending' AND o.priority = ?
 """
 _FAILED = """
 SELECT (SELECT count(*) FROM sync_outbox INDEXED BY sync_outbox_failed WHERE status = 'failed')
@@ -138,16 +155,42 @@ class Page:
 
 
 @dataclass(slots=True)
-class Counts:
-    """How many rows wait, by priority.
+class DuePage(Page):
+    """Rows whose retry is due, each with those behind it; `cut_entities` have more than those.
 
     Attributes:
+        entities: that wait no longer, and the row from which on they did.
+        next_due: when the next of this priority is due; None where no other waits.
+        oldest_waiting: when the oldest row that waits was written.
+    """
+
+    entities: dict[Entity, int] = field(default_factory=dict)
+    next_due: str | None = None
+    oldest_waiting: str | None = None
+
+
+@dataclass(slots=True)
+class Counts:
+    """How many rows HQ does not have yet, by priority, as one snapshot of both files has them.
+
+    Attributes:
+        pending: with a `known` before: only what is newer than that.
         newest_id: the highest id of each priority that is counted in.
+        fresh: it is all of them, and the rest of these is given:
+        failed: rows that are `failed`.
+        failed_entities: theirs, where they were asked for.
+        next_due: when the next retry is due, by priority.
+        oldest_waiting: when the oldest row that waits for its retry was written.
     """
 
     pending: dict[int, int]
     newest_id: dict[int, int]
     generation: int
+    fresh: bool = True
+    failed: int = 0
+    failed_entities: set[Entity] = field(default_factory=set)
+    next_due: dict[int, str] = field(default_factory=dict)
+    oldest_waiting: str | None = None
 
 
 class OutboxReader:
@@ -173,54 +216,88 @@ class OutboxReader:
         """
 
         def read(connection: sqlite3.Connection) -> Page:
-            with snapshot(connection):
-                rows, complete = self._rows(connection, _LANE, {"priority": priority, "after_id": after_id, "limit": limit})
-                page = Page(rows, rows[-1].id if rows else after_id, complete)
-                self._add_earlier(connection, page, priority, done_up_to)
-                return page
+            rows, complete = self._rows(connection, _LANE, {"priority": priority, "after_id": after_id, "limit": limit})
+            page = Page(rows, rows[-1].id if rows else after_id, complete)
+            if complete:  # behind the last of them there may be rows of entities that wait: they are not looked at again
+                newest = connection.execute(_NEWEST, (priority, after_id)).fetchone()[0]
+                page.after_id = page.after_id if newest is None else newest
+            self._add_earlier(connection, page, priority, done_up_to)
+            return page
 
-        return await self.database.run(read)
+        return await self._snapshot(read)
 
     async def entity_page(self, entity: Entity, after_id: int, limit: int) -> Page:
         """The next rows of one entity, whatever their priorities."""
 
         def read(connection: sqlite3.Connection) -> Page:
-            with snapshot(connection):
-                rows, complete = self._entity_rows(connection, entity, after_id, MAX_ID, 0, limit)
+            rows, complete = self._entity_rows(connection, _ENTITY, entity, after_id, MAX_ID, 0, limit)
             return Page(rows, rows[-1].id if rows else after_id, complete)
 
-        return await self.database.run(read)
+        return await self._snapshot(read)
 
-    async def count(self, known: Counts | None) -> Counts:
+    async def due_page(self, priority: int, now: str, latest: str, limit: int) -> DuePage:
+        """Rows of one priority whose retry is due, whatever the priorities of the rows behind them.
+
+        Args:
+            latest: no retry can be due later than this; where one seems to be, the clock was set back, and it is due now.
+        """
+
+        def read(connection: sqlite3.Connection) -> DuePage:
+            page = DuePage([], MIN_ID, complete=True)
+            found = connection.execute(_DUE, (priority, latest, limit)).fetchall()
+            again = bool(found)  # the others then, at once
+            found = found or connection.execute(_DUE, (priority, "", limit)).fetchall()
+            size = 0
+            for kind, identifier, first_id, due_at in found:
+                if now < due_at <= latest or len(page.rows) >= limit or size >= MAX_PAGE_BYTES:
+                    page.next_due = due_at
+                    break
+                entity = (kind, identifier)
+                rows, complete = self._entity_rows(connection, _FOLLOWING, entity, first_id - 1, MAX_ID, 0, FOLLOWING_ROWS)
+                if rows and rows[0].id == first_id:
+                    rows[0].retry_at = None
+                page.entities[entity] = first_id
+                page.rows += rows
+                size += sum(len(row.encoded) for row in rows)
+                if not complete:
+                    page.cut_entities.add(entity)
+            else:
+                page.next_due = now if again or len(found) == limit else None
+            page.oldest_waiting = connection.execute(_OLDEST_WAITING).fetchone()[0]
+            return page
+
+        return await self._snapshot(read)
+
+    async def count(self, known: Counts | None, *, with_failed_entities: bool = False) -> Counts:
         """Count what wants sending; with `known`, only what is newer than that."""
 
         def read(connection: sqlite3.Connection) -> Counts:
             generation = int(connection.execute("SELECT coalesce((SELECT generation FROM sync_outbox_generation), 0)").fetchone()[0])
             fresh = known is None or known.generation != generation
-            counts = Counts(dict.fromkeys(PRIORITIES, 0), dict.fromkeys(PRIORITIES, MIN_ID), generation)
-            with snapshot(connection):
-                decided = dict(connection.execute(_DECIDED).fetchall()) if fresh else {}
-                for priority in PRIORITIES:
-                    since = MIN_ID if fresh or known is None else known.newest_id[priority]
-                    number, newest = connection.execute(_COUNT, (priority, since)).fetchone()
-                    number -= decided.get(priority, 0)
-                    counts.pending[priority] = number
-                    counts.newest_id[priority] = since if newest is None else newest
+            counts = Counts(dict.fromkeys(PRIORITIES, 0), dict.fromkeys(PRIORITIES, MIN_ID), generation, fresh)
+            for priority in PRIORITIES:
+                since = MIN_ID if fresh or known is None else known.newest_id[priority]
+                number, newest = connection.execute(_COUNT, (priority, since)).fetchone()
+                if number:
+                    number -= connection.execute(_DECIDED, (since, priority)).fetchone()[0]
+                counts.pending[priority] = number
+                counts.newest_id[priority] = since if newest is None else newest
+            if fresh:
+                counts.failed = int(connection.execute(_FAILED).fetchone()[0])
+                if with_failed_entities:
+                    counts.failed_entities = any_text(connection, lambda: _failed_entities(connection))
+                counts.next_due = dict(connection.execute(_NEXT_DUE).fetchall())
+                counts.oldest_waiting = connection.execute(_OLDEST_WAITING).fetchone()[0]
             return counts
 
-        return await self.database.run(read)
+        return await self._snapshot(read)
 
-    async def failed(self) -> int:
-        """How many rows are `failed`, in either file."""
-        return await self.database.run(lambda c: int(c.execute(_FAILED).fetchone()[0]))
+    async def _snapshot(self, read: Callable[[sqlite3.Connection], T]) -> T:
+        def work(connection: sqlite3.Connection) -> T:
+            with snapshot(connection):
+                return read(connection)
 
-    async def failed_entities(self) -> set[Entity]:
-        """The entities that have a `failed` row."""
-
-        def read(connection: sqlite3.Connection) -> set[Entity]:
-            return {(str(kind), str(as_sent(identifier))) for kind, identifier in connection.execute(_FAILED_ENTITIES)}
-
-        return await self.database.run(lambda connection: any_text(connection, lambda: read(connection)))
+        return await self.database.run(work)
 
     # ── on the connection's thread ────────────────────────────────────────────────────────────────────────────────
     def _rows(self, connection: sqlite3.Connection, sql: str, parameters: dict[str, Any]) -> tuple[list[OutboxRow], bool]:
@@ -275,7 +352,7 @@ class OutboxReader:
             row.problem = str(error)
 
     def _entity_rows(
-        self, connection: sqlite3.Connection, entity: Entity, after_id: int, before_id: int, other_than: int, limit: int
+        self, connection: sqlite3.Connection, sql: str, entity: Entity, after_id: int, before_id: int, other_than: int, limit: int
     ) -> tuple[list[OutboxRow], bool]:
         kind, text = entity
         if not (is_text(kind) and is_text(text)):  # none of its rows can ever be sent, so that their order is nothing to keep
@@ -285,7 +362,7 @@ class OutboxReader:
         for identifier in _spellings(text):
             found, whole = self._rows(
                 connection,
-                _ENTITY,
+                sql,
                 {
                     "entity_type": kind, "entity_id": identifier, "after_id": after_id, "before_id": before_id, "other_than": other_than,
                     "limit": limit,
@@ -300,7 +377,7 @@ class OutboxReader:
 
     def _add_earlier(self, connection: sqlite3.Connection, page: Page, priority: int, done_up_to: Callable[[Entity], int]) -> None:
         for entity, newest in _newest_of_each(row for row in page.rows if row.has_earlier):
-            rows, complete = self._entity_rows(connection, entity, done_up_to(entity), newest, priority, LOOKAHEAD_ROWS)
+            rows, complete = self._entity_rows(connection, _ENTITY, entity, done_up_to(entity), newest, priority, LOOKAHEAD_ROWS)
             page.earlier += rows
             if not complete:
                 page.cut_entities.add(entity)
@@ -318,7 +395,12 @@ def snapshot(connection: sqlite3.Connection) -> Iterator[None]:
         connection.execute("SELECT 1 FROM journal.outcome LIMIT 1").fetchone()
         yield
     finally:
-        connection.execute("COMMIT")
+        if connection.in_transaction:  # an error may have ended it
+            connection.execute("COMMIT")
+
+
+def _failed_entities(connection: sqlite3.Connection) -> set[Entity]:
+    return {(str(kind), str(as_sent(identifier))) for kind, identifier in connection.execute(_FAILED_ENTITIES)}
 
 
 def _newest_of_each(rows: Iterable[OutboxRow]) -> Iterable[tuple[Entity, int]]:

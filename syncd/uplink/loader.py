@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from syncd.clock import iso_ms
 from syncd.errors import StorageError
-from syncd.store.outbox import PRIORITIES
+from syncd.store.outbox import PRIORITIES, DuePage
+from syncd.store.times import parse_time
 from syncd.uplink.outcomes import RETRY_JITTER
-from syncd.uplink.queue import LoadLane
+from syncd.uplink.queue import LoadDue, LoadEntity, LoadLane
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,8 +22,9 @@ if TYPE_CHECKING:
     from syncd.clock import Clock
     from syncd.config.settings import SyncSettings
     from syncd.store.journal import Journal
-    from syncd.store.outbox import Counts, OutboxReader, OutboxRow
-    from syncd.uplink.queue import SendQueue
+    from syncd.store.outbox import Counts, OutboxReader, OutboxRow, Page
+    from syncd.uplink.breaker import Breaker
+    from syncd.uplink.queue import Load, SendQueue
 
 RESCAN_SECONDS = 60.0  # an idle queue looks at its file afresh: rows with ids of their own making
 LOAD_RETRY_SECONDS = 1.0
@@ -37,7 +41,7 @@ class Loader:
 
     Attributes:
         wanted: to be set when there is room in the queue, or something new on disk.
-        waiting: rows that wait for their retry, and when they were written.
+        waiting: rows that wait in memory until they may go again, and when they were written.
         pending: rows that HQ does not have yet, by priority.
         failed: rows that are failed.
     """
@@ -46,6 +50,7 @@ class Loader:
         self,
         *,
         queue: SendQueue,
+        breaker: Breaker,
         reader: OutboxReader,
         journal: Journal,
         sync: SyncSettings,
@@ -57,6 +62,7 @@ class Loader:
         on_change: Callable[[], None],
     ) -> None:
         self._queue = queue
+        self._breaker = breaker
         self._reader = reader
         self._journal = journal
         self._sync = sync
@@ -69,6 +75,7 @@ class Loader:
         self._counts: Counts | None = None
         self._counting = asyncio.Lock()
         self._clock_warned = False
+        self._oldest_on_disk: str | None = None
         self.wanted = asyncio.Event()
         self.waiting: dict[int, datetime] = {}
         self.pending = dict.fromkeys(PRIORITIES, 0)
@@ -94,20 +101,42 @@ class Loader:
 
     async def _count(self) -> list[int]:
         """Take in what is new, or all of it afresh; the priorities that have grown."""
-        known, counts = self._counts, await self._reader.count(self._counts)
-        if known is not None and known.generation == counts.generation:
-            for priority, number in counts.pending.items():
-                self.pending[priority] += number
+        async with self._journal.still:  # an outcome is either in the snapshot, or comes after it has been taken in
+            known = self._counts
+            counts = await self._reader.count(known, with_failed_entities=self._sync.hold_entity_on_failure)
             self._counts = counts
-            return [p for p in PRIORITIES if counts.newest_id[p] != known.newest_id[p]]
-        failed = await self._reader.failed()
-        held = await self._reader.failed_entities() if self._sync.hold_entity_on_failure else ()
-        self._queue.reset()
-        self.waiting.clear()
-        for entity in held:
-            self._queue.hold(entity)
-        self.failed, self.pending, self._counts = failed, dict(counts.pending), counts
-        return list(PRIORITIES)
+            if known is not None and not counts.fresh:
+                for priority, number in counts.pending.items():
+                    self.pending[priority] += number
+                return [p for p in PRIORITIES if counts.newest_id[p] != known.newest_id[p]]
+            self._queue.reset()
+            self.waiting.clear()
+            for entity in counts.failed_entities:
+                self._queue.hold(entity)
+            self._queue.waits_on_disk({p: self._due(at) for p, at in counts.next_due.items()})
+            self._oldest_on_disk = counts.oldest_waiting
+            self.failed, self.pending = counts.failed, dict(counts.pending)
+            return list(PRIORITIES)
+
+    def decided(self, row: OutboxRow, *, failed: bool) -> None:
+        """HQ has it, or it is failed; which is durable."""
+        if self._counts is not None and row.id <= self._counts.newest_id[row.priority]:  # else it will not be counted in any more
+            self.pending[row.priority] = max(0, self.pending[row.priority] - 1)
+        self.failed += failed
+
+    def oldest_waiting(self) -> datetime | None:
+        """When the oldest row that waits for its retry was written."""
+        moments = list(self.waiting.values())
+        if self._queue.retries_wait and self._oldest_on_disk and (parsed := parse_time(self._oldest_on_disk)):
+            moments.append(parsed[0])
+        return min(moments, default=None)
+
+    def retry(self, row: OutboxRow, due: float) -> None:
+        """It was refused, which is durable: its entity waits on disk until then (monotonic)."""
+        created = iso_ms(row.created)
+        if not self._queue.retries_wait or self._oldest_on_disk is None or created < self._oldest_on_disk:
+            self._oldest_on_disk = created
+        self._queue.retry(row, due)
 
     async def rescan(self) -> None:
         """Rows with ids of their own making lie behind what was read; an idle queue has the time to look for them."""
@@ -118,30 +147,31 @@ class Loader:
             except StorageError as error:
                 self._on_trouble(error)
                 continue
-            if self._queue.idle and not self._busy() and not unmarked:
+            if self._queue.idle and not self._busy() and not unmarked and not self._breaker.open:
                 self._counts = None
                 await self.changed()
 
     async def keep_loaded(self) -> None:
         """Keep the queue's lanes filled."""
         while True:
-            want = self._queue.wants()
+            want = self._queue.wants(self._clock.monotonic(), fresh_first=self._breaker.open)
             if want is None:
                 await self.wanted.wait()
                 self.wanted.clear()
                 continue
             self._queue.loading()
             try:
-                if isinstance(want, LoadLane):
-                    page = await self._reader.page(want.priority, want.after_id, self._queue.page_rows, self._queue.position)
-                else:
-                    page = await self._reader.entity_page(want.entity, want.after_id, self._queue.page_rows)
+                page = await self._read(want)
                 await self._remember_first_seen([row for row in (*page.earlier, *page.rows) if row.unreadable_time])
             except StorageError as error:
                 self._on_trouble(error)
                 await self._clock.sleep(LOAD_RETRY_SECONDS)
                 continue
-            self._queue.offer(want, page, self._clock.monotonic(), self._retry_in)
+            next_due = None
+            if isinstance(page, DuePage):
+                self._oldest_on_disk = page.oldest_waiting
+                next_due = self._due(page.next_due) if page.next_due else None
+            self._queue.offer(want, page, self._clock.monotonic(), self._retry_in, next_due=next_due)
             for row in (*page.earlier, *page.rows):
                 if row.retry_at is not None and self._retry_in(row.retry_at) > 0:
                     self.waiting[row.id] = row.created
@@ -149,9 +179,32 @@ class Loader:
                     self.waiting.pop(row.id, None)
             self._wake.set()
 
+    async def _read(self, want: Load) -> Page:
+        match want:
+            case LoadLane():
+                return await self._reader.page(want.priority, want.after_id, self._queue.page_rows, self._queue.position)
+            case LoadEntity():
+                return await self._reader.entity_page(want.entity, want.after_id, self._queue.page_rows)
+            case LoadDue():
+                now = self._clock.now()
+                latest = now + timedelta(seconds=self._longest_retry)
+                page = await self._reader.due_page(want.priority, iso_ms(now), iso_ms(latest), self._queue.page_rows)
+                if page.entities:
+                    await self._journal.retry_is_due(page.entities)
+                return page
+
+    @property
+    def _longest_retry(self) -> float:
+        return max(self._sync.retry_max_seconds, self._sync.retry_base_seconds) * (1 + RETRY_JITTER)
+
+    def _due(self, at: str) -> float:
+        """On the monotonic clock."""
+        parsed = parse_time(at)
+        return self._clock.monotonic() + (self._retry_in(parsed[0]) if parsed else 0.0)
+
     def _retry_in(self, at: datetime) -> float:
         """Seconds until then; a clock that was set back must not hold a row for ever."""
-        return min(self._sync.retry_max_seconds * (1 + RETRY_JITTER), (at - self._clock.now()).total_seconds())
+        return min(self._longest_retry, (at - self._clock.now()).total_seconds())
 
     async def _remember_first_seen(self, rows: list[OutboxRow]) -> None:
         if not rows:

@@ -65,6 +65,7 @@ class Judge:
 
     Attributes:
         not_before: monotonic; nothing is sent until then, since the hub decides nothing at the moment.
+        pause_reason: why.
         throws_for_everything: the hub answers every row with an error.
         recent_errors: what was refused or failed last, for the status file.
     """
@@ -78,6 +79,7 @@ class Judge:
         self._acceptances = 0
         self._threw: dict[int, int] = {}  # rows that threw while everything did, and the acceptances until then
         self.not_before = 0.0
+        self.pause_reason = ""
         self.throws_for_everything = False
         self.recent_errors: deque[OutboxError] = deque(maxlen=RECENT_ERRORS)
 
@@ -85,6 +87,7 @@ class Judge:
         """The hub answers and decides nothing: ask again later, ever more slowly, at no row's cost."""
         seconds = PAUSE_SECONDS[min(self._undecided, len(PAUSE_SECONDS) - 1)]
         self._undecided += 1
+        self.pause_reason = reason
         self.not_before = self._clock.monotonic() + seconds
         self._log.warning("hub_decides_nothing", reason=reason, retry_in_seconds=seconds)
 
@@ -187,4 +190,5 @@ class Judge:
             id=row.id, correlation_id=row.correlation_id, status=status, attempts=attempts,
             next_attempt_at=iso_ms(retry_at) if retry_at else None,
             last_error=error[:MAX_ERROR_CHARACTERS] if error else None, decided_at=iso_ms(self._clock.now()),
+            row=row if retry_at else None,
         )  # fmt: skip

@@ -6,7 +6,8 @@
 * **Nothing starves.** Up to a tenth of a batch is for rows that have waited longer than `max_wait_minutes`, oldest first. A tenth and not
   all of it: after a month without a line every row has waited that long, and the new Critical row must still be in the next batch.
 * **Flat memory.** An entity that cannot give its rows now keeps few of them; the others are *left on disk* and read again, by entity, when
-  it can. That is the one idea here that is not obvious: `_Entity.unread_after` says that there are such rows.
+  it can. That is the one idea here that is not obvious: `_Entity.unread_after` says that there are such rows. An entity whose row
+  was refused leaves all of them there: in memory is only when the first of all those retries is due.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from syncd.store.outbox import MIN_ID, PRIORITIES
+from syncd.store.outbox import MIN_ID, PRIORITIES, DuePage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
     from syncd.store.outbox import Entity, OutboxRow, Page
@@ -47,10 +48,21 @@ class LoadEntity:
     after_id: int
 
 
+@dataclass(frozen=True, slots=True)
+class LoadDue:
+    """Please read the next rows of this priority whose retry is due, with those behind them."""
+
+    priority: int
+
+
+Load = LoadLane | LoadEntity | LoadDue
+
+
 @dataclass(slots=True)
 class _Lane:
     after_id: int = MIN_ID
     complete: bool = False
+    due: float | None = None  # monotonic; when the first retry of those that wait on disk is due
     ready: list[int] = field(default_factory=list)  # a heap of ids; some may have left by another way
     ready_count: int = 0
 
@@ -62,6 +74,7 @@ class _Entity:
     in_flight: int = 0
     batch: object = None  # the batch being put together, while it takes from here
     held_until: float | None = None  # monotonic; infinity: until somebody retries or cancels its failed row
+    waits_from: int | None = None  # this row was refused: it and those behind it wait on disk
     unread_after: int | None = None  # there are rows after this id that were left on disk
     boost: int = 4  # the most urgent priority among those
 
@@ -96,34 +109,45 @@ class SendQueue:
         self._positions: OrderedDict[Entity, int] = OrderedDict()
         self._finished_meanwhile: set[int] | None = None  # while a page is being read
         self._grown_meanwhile: set[int] = set()
-        self._entity_is_next = False
+        self._waits_meanwhile: dict[Entity, int] = {}
+        self._due_meanwhile: dict[int, float] = {}
+        self._turn = 0
         self._aged_credit = 0.0
 
     # ── loading ───────────────────────────────────────────────────────────────────────────────────────────────────
-    def wants(self) -> LoadLane | LoadEntity | None:
-        """What should be read next, the most urgent first; None if nothing."""
-        self._entity_is_next = not self._entity_is_next  # in turn, so that neither waits for the end of the other
-        lanes = (LoadLane(p, lane.after_id) for p, lane in self._lanes.items() if not lane.complete and lane.ready_count < self.page_rows)
+    def wants(self, now: float, *, fresh_first: bool = False) -> Load | None:
+        """What should be read next, the most urgent first; None if nothing.
+
+        Args:
+            now: monotonic.
+            fresh_first: a lane wants its retries only where nothing else is ready.
+        """
+        self._turn = (self._turn + 1) % 3  # in turn, so that none waits for the end of the others
+        room = [(p, lane) for p, lane in self._lanes.items() if lane.ready_count < self.page_rows]
         entities = (LoadEntity(e, after) for e in self._refill if (after := self._entities[e].unread_after) is not None)
-        if self._entity_is_next:
-            return next(entities, None) or next(lanes, None)
-        return next(lanes, None) or next(entities, None)
+        lanes = (LoadLane(p, lane.after_id) for p, lane in room if not lane.complete)
+        due = (LoadDue(p) for p, lane in room if lane.due is not None and lane.due <= now and not (fresh_first and lane.ready_count))
+        kinds: list[Iterator[Load]] = [entities, lanes, due]
+        return next((load for kind in kinds[self._turn :] + kinds[: self._turn] for load in kind), None)
 
     def loading(self) -> None:
         """A page is about to be read: what is finished from now on must not be taken in again from it."""
         self._finished_meanwhile = set()
         self._grown_meanwhile.clear()
+        self._waits_meanwhile.clear()
+        self._due_meanwhile.clear()
 
     def position(self, entity: Entity) -> int:
         """All rows of this entity up to this id are done; `MIN_ID` where nothing is known."""
         return self._positions.get(entity, MIN_ID)
 
-    def offer(self, load: LoadLane | LoadEntity, page: Page, now: float, retry_in: Callable[[datetime], float]) -> None:
+    def offer(self, load: Load, page: Page, now: float, retry_in: Callable[[datetime], float], *, next_due: float | None = None) -> None:
         """Take a page in.
 
         Args:
             now: monotonic.
             retry_in: seconds from now until a row's `retry_at`.
+            next_due: monotonic; with a `DuePage`, when the next retry of that priority is due.
         """
         finished, self._finished_meanwhile = self._finished_meanwhile, None
         if finished is None:  # `reset` came in between: this page belongs to what was forgotten
@@ -131,6 +155,10 @@ class SendQueue:
         if isinstance(load, LoadLane):
             lane = self._lanes[load.priority]
             lane.after_id, lane.complete = page.after_id, page.complete and load.priority not in self._grown_meanwhile
+        elif isinstance(load, LoadDue):
+            assert isinstance(page, DuePage)
+            self._take_due(load.priority, page, now, retry_in, next_due)
+            return
         else:
             self._refill.pop(load.entity, None)
             state = self._entity(load.entity)
@@ -151,10 +179,28 @@ class SendQueue:
         for entity in page.cut_entities:
             self._settle(entity)
 
+    def _take_due(self, priority: int, page: DuePage, now: float, retry_in: Callable[[datetime], float], next_due: float | None) -> None:
+        lane = self._lanes[priority]
+        lane.due = min((at for at in (next_due, self._due_meanwhile.get(priority)) if at is not None), default=None)
+        last = {row.entity: row.id for row in page.rows}
+        for entity in page.entities:
+            if entity not in self._waits_meanwhile and (state := self._entities.get(entity)) is not None:
+                state.waits_from = None
+        for row in page.rows:
+            self._add(row, row.priority, now, retry_in, set())
+        for entity in page.cut_entities:
+            self._leave_on_disk(entity, last[entity], priority)
+        for entity in page.entities:
+            self._settle(entity)
+
     def _add(self, row: OutboxRow, priority: int, now: float, retry_in: Callable[[datetime], float], finished: set[int]) -> None:
         if row.id in self._rows or row.id in self._in_flight or row.id in finished:
             return
+        if (first := self._waits_meanwhile.get(row.entity)) is not None and row.id >= first:
+            return
         state = self._entity(row.entity)
+        if state.waits_from is not None and row.id >= state.waits_from:
+            return
         if state.unread_after is not None and row.id > state.unread_after:  # it comes with its entity's page, in order
             state.boost = min(state.boost, row.priority)
             return
@@ -207,7 +253,7 @@ class SendQueue:
         for entity, state in list(self._entities.items()):
             state.queued.clear()
             state.parked.clear()
-            state.held_until, state.unread_after, state.boost = None, None, 4
+            state.held_until, state.waits_from, state.unread_after, state.boost = None, None, None, 4
             if not state.in_flight:
                 del self._entities[entity]
         self._rows.clear()
@@ -218,8 +264,15 @@ class SendQueue:
         self._positions.clear()
         self._lanes = {priority: _Lane() for priority in PRIORITIES}
 
+    def waits_on_disk(self, next_due: dict[int, float]) -> None:
+        """When the first retry of each priority is due (monotonic), of the rows that wait on disk; after a `reset`."""
+        for priority, due in next_due.items():
+            self._lanes[priority].due = due
+
     # ── taking ────────────────────────────────────────────────────────────────────────────────────────────────────
-    def take(self, limit: int, fits: Callable[[OutboxRow], bool], now: float, age: Callable[[OutboxRow], float]) -> list[OutboxRow]:
+    def take(
+        self, limit: int, fits: Callable[[OutboxRow], bool], now: float, age: Callable[[OutboxRow], float], *, spread: bool = False
+    ) -> list[OutboxRow]:
         """The next batch, in the order in which it must be processed; its entities are busy until its rows are back.
 
         Args:
@@ -227,12 +280,18 @@ class SendQueue:
             fits: whether one more row has room; asked once a row, in order, and taken at its word.
             now: monotonic.
             age: seconds since a row was written.
+            spread: some of each priority, whatever waits of the more urgent ones.
         """
         self._expire(now)
         batch: list[OutboxRow] = []
         room = _Room(limit, fits)
         share = self._aged_share(limit, batch, age)
-        self._take_urgent(batch, room, limit - share)
+        if spread:
+            for priority in PRIORITIES:
+                upto = len(batch) + max(1, limit // len(PRIORITIES))
+                while len(batch) < min(upto, limit) and not room.full and (row := self._head(priority, batch)):
+                    self._take_row(row, batch, room, min(upto, limit))
+        self._take_urgent(batch, room, limit - share, now)
         while share and not room.full and (row := self._oldest(batch, age)) is not None:
             before = len(batch)
             self._take_row(row, batch, room, len(batch) + share)
@@ -240,7 +299,7 @@ class SendQueue:
                 break
             share -= min(share, len(batch) - before)
             self._aged_credit = max(0.0, self._aged_credit - (len(batch) - before))
-        self._take_urgent(batch, room, limit)
+        self._take_urgent(batch, room, limit, now)
         for row in batch:
             self._entities[row.entity].batch = None
         return batch
@@ -277,11 +336,12 @@ class SendQueue:
                 self._leave_on_disk(row.entity, kept[-1], row.priority)
         return None
 
-    def _take_urgent(self, batch: list[OutboxRow], room: _Room, limit: int) -> None:
+    def _take_urgent(self, batch: list[OutboxRow], room: _Room, limit: int, now: float) -> None:
         for priority in PRIORITIES:
             while len(batch) < limit and not room.full and (row := self._head(priority, batch)):
                 self._take_row(row, batch, room, limit)
-            if not self._lanes[priority].complete:
+            lane = self._lanes[priority]
+            if not lane.complete or (lane.due is not None and lane.due <= now):
                 return  # there are more of these on disk: what is less urgent waits until they are read
 
     def _take_row(self, row: OutboxRow, batch: list[OutboxRow], room: _Room, limit: int) -> None:
@@ -318,10 +378,30 @@ class SendQueue:
             self._finished_meanwhile.add(row.id)
         self._hold(row.entity, row.id, until)
 
+    def retry(self, row: OutboxRow, due: float) -> None:
+        """It was refused, which is durable: from this row on its entity waits on disk until the retry is due (monotonic)."""
+        self._landed(row)
+        state = self._entity(row.entity)
+        state.waits_from = row.id if state.waits_from is None else min(row.id, state.waits_from)
+        while state.queued and state.queued[-1] > row.id:
+            self._drop(state, state.queued.pop())
+        if state.unread_after is not None and state.unread_after >= row.id - 1:
+            state.unread_after = None
+            self._refill.pop(row.entity, None)
+        lane = self._lanes[row.priority]
+        lane.due = due if lane.due is None else min(due, lane.due)
+        if self._finished_meanwhile is not None:
+            self._waits_meanwhile[row.entity] = state.waits_from
+            self._due_meanwhile[row.priority] = min(due, self._due_meanwhile.get(row.priority, due))
+        self._settle(row.entity)
+
     def back(self, row: OutboxRow) -> None:
         """It was not processed, through no fault of its own: it goes again."""
         self._landed(row)
         state = self._entity(row.entity)
+        if state.waits_from is not None and row.id > state.waits_from:
+            self._settle(row.entity)
+            return
         if state.held_until is not None or (state.unread_after is not None and row.id > state.unread_after):
             self._leave_on_disk(row.entity, row.id - 1, row.priority)
         else:
@@ -380,7 +460,14 @@ class SendQueue:
     def next_expiry(self, now: float) -> float | None:
         """Seconds until the next retry is due; None if none waits."""
         self._expire(now)
-        return max(0.0, self._holds[0][0] - now) if self._holds else None
+        moments = [until for until, _ in self._holds[:1]]
+        moments += [lane.due for lane in self._lanes.values() if lane.due is not None and lane.due > now]
+        return max(0.0, min(moments) - now) if moments else None
+
+    @property
+    def retries_wait(self) -> bool:
+        """Rows wait on disk for their retry."""
+        return any(lane.due is not None for lane in self._lanes.values())
 
     @property
     def in_flight(self) -> int:

@@ -9,6 +9,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from syncd.uplink.batch import SEND_BATCH, BatchSender
+from syncd.uplink.breaker import PROBE_ROWS, Breaker
 from syncd.uplink.loader import Loader
 from syncd.uplink.outcomes import Delivery
 from syncd.uplink.queue import SendQueue
@@ -63,9 +64,10 @@ class Uplink:
         self._sender = BatchSender(hub=hub, journal=journal, settings=settings, clock=clock, random=random, log=log)
         self._queue = SendQueue(max_wait_seconds=self._sync.max_wait_minutes * 60, page_rows=max(200, 4 * self._sync.batch_size))
         self._wake = asyncio.Event()  # something to send, or room to send it
+        self._breaker = Breaker(clock, log)
         self._loader = Loader(
-            queue=self._queue, reader=reader, journal=journal, sync=self._sync, clock=clock, log=log, busy=lambda: self._undurable > 0,
-            wake=self._wake, on_trouble=on_trouble, on_change=on_change,
+            queue=self._queue, breaker=self._breaker, reader=reader, journal=journal, sync=self._sync, clock=clock, log=log,
+            busy=lambda: self._undurable > 0, wake=self._wake, on_trouble=on_trouble, on_change=on_change,
         )  # fmt: skip
         self._window = 0
         self._undurable = 0
@@ -102,8 +104,9 @@ class Uplink:
         """Until there is something to do."""
         now = self._clock.monotonic()
         expiry = self._queue.next_expiry(now)
-        if self._sender.judge.not_before > now:
-            expiry = min(expiry, self._sender.judge.not_before - now) if expiry is not None else self._sender.judge.not_before - now
+        not_before = max(self._sender.judge.not_before, self._breaker.not_before)
+        if not_before > now:
+            expiry = min(expiry, not_before - now) if expiry is not None else not_before - now
         self._loader.wanted.set()
         try:
             async with asyncio.timeout(expiry):
@@ -114,17 +117,19 @@ class Uplink:
 
     def _next_batch(self, session: HubSession) -> list[OutboxRow]:
         limiter = self._sender.limiter
-        window = 1 if limiter.careful else self._sync.batches_in_flight
+        breaker = self._breaker
+        window = 1 if limiter.careful or breaker.open else self._sync.batches_in_flight
         now = self._clock.monotonic()
         if (
             self._leaving
             or self._window >= window
             or self._undurable >= window + UNDURABLE_BATCHES
-            or now < self._sender.judge.not_before
+            or now < max(self._sender.judge.not_before, breaker.not_before)
             or session.loss is not None
         ):
             return []
         limit = self._sync.batch_size if limiter.max_rows is None else min(self._sync.batch_size, limiter.max_rows)
+        limit = min(limit, PROBE_ROWS) if breaker.open else limit
         budget = limiter.ceiling - session.encoded_size(SEND_BATCH, 2)
         size = 0
         alone = False
@@ -138,7 +143,7 @@ class Uplink:
             return first or (size <= budget and not alone and not suspect)
 
         wall = self._clock.now()
-        batch = self._queue.take(limit, fits, now, lambda row: (wall - row.created).total_seconds())
+        batch = self._queue.take(limit, fits, now, lambda row: (wall - row.created).total_seconds(), spread=breaker.open)
         if alone:
             limiter.be_careful()
         if batch:
@@ -155,6 +160,7 @@ class Uplink:
                 self._window -= 1
                 self._wake.set()
             self._sender.judge.blame(delivery)
+            self._count_answer(delivery)
             await self._decide(delivery)
         finally:
             self._undurable -= 1
@@ -170,6 +176,14 @@ class Uplink:
         self._loader.waiting[row.id] = row.created
         self._queue.wait(row, self._clock.monotonic() + self._sync.retry_base_seconds)
 
+    def _count_answer(self, delivery: Delivery) -> None:
+        """How many of these rows HQ accepted and refused; a row that was never sent, for its size, is neither."""
+        judge = self._sender.judge
+        accepted = sum(outcome.status == "sent" for _, outcome in delivery.outcomes)
+        refused = [o for row, o in delivery.outcomes if o.status == "pending" or (o.status == "failed" and o.attempts > row.attempts)]
+        undecided = judge.pause_reason if judge.not_before > self._clock.monotonic() else None
+        self._breaker.answered(accepted, len(refused), refused[0].last_error if refused else undecided)
+
     async def _decide(self, delivery: Delivery) -> None:
         """Make the outcomes durable; only then do they count."""
         if not delivery.outcomes:
@@ -180,17 +194,16 @@ class Uplink:
             delivery.landed.add(row.id)
             self._sender.limiter.forget(row.id)
             if outcome.status == "pending":
-                self._loader.waiting[row.id] = row.created
-                self._queue.wait(row, self._clock.monotonic() + delivery.delays[row.id])
+                self._loader.retry(row, self._clock.monotonic() + delivery.delays[row.id])
                 continue
-            self._loader.pending[row.priority] = max(0, self._loader.pending[row.priority] - 1)
+            self._loader.decided(row, failed=outcome.status == "failed")
             if outcome.status == "sent":
                 self.last_sent_at = now
-            else:
-                self._loader.failed += 1
             self._queue.done(row)
             if outcome.status == "failed" and self._sync.hold_entity_on_failure:
                 self._queue.hold(row.entity)
+        if not self.total_pending:
+            self._breaker.nothing_waits()
         self._on_change()
 
     async def drain(self, seconds: float) -> None:
@@ -249,5 +262,10 @@ class Uplink:
     def oldest_pending(self) -> datetime | None:
         """When the oldest row that waits was written, as far as it is in memory."""
         moments = [row.created for row in self._queue.rows_in_memory()]
-        moments += self._loader.waiting.values()
+        if (waiting := self._loader.oldest_waiting()) is not None:
+            moments.append(waiting)
         return min(moments, default=None) if self.total_pending else None
+
+    def accepts_nothing(self) -> str | None:
+        """For how long HQ has accepted no row, and with which words; None below a minute."""
+        return self._breaker.finding() if self.total_pending else None

@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from syncd.store.outbox import PRIORITIES, OutboxRow, Page
-from syncd.uplink.queue import LoadLane, SendQueue
+from syncd.store.outbox import PRIORITIES, DuePage, OutboxRow, Page
+from syncd.uplink.queue import LoadDue, LoadLane, SendQueue
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from syncd.store.outbox import Entity
-    from syncd.uplink.queue import LoadEntity
+    from syncd.uplink.queue import Load
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -29,9 +29,12 @@ class Model:
     page_rows: int = 5
     max_wait_seconds: float = 1e12
     entity_limit: int = 3
+    fresh_first: bool = False
     now: float = 0.0
+    next_due: float | None = None
     rows: dict[int, OutboxRow] = field(default_factory=dict)  # pending on disk
     settled: list[int] = field(default_factory=list)
+    retries: dict[Entity, tuple[int, int, float]] = field(default_factory=dict)  # what waits on disk: first row, priority, due
     batches: list[list[OutboxRow]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -51,15 +54,21 @@ class Model:
         return [OutboxRow(**{name: getattr(row, name) for name in OutboxRow.__slots__ if name != "entity"}) for row in chosen]
 
     def _pick(self, wanted: Callable[[OutboxRow], bool], limit: int) -> tuple[list[OutboxRow], bool]:
-        found = sorted((row for row in self.rows.values() if wanted(row)), key=lambda row: row.id)
+        found = sorted((row for row in self.rows.values() if wanted(row) and not self.waits(row)), key=lambda row: row.id)
         return self._copies(found[:limit]), len(found) < limit
 
-    def read(self, want: LoadLane | LoadEntity) -> Page:
+    def waits(self, row: OutboxRow) -> bool:
+        return row.entity in self.retries and row.id >= self.retries[row.entity][0]
+
+    def read(self, want: Load) -> Page:
+        if isinstance(want, LoadDue):
+            return self.read_due(want.priority)
         if not isinstance(want, LoadLane):
             rows, complete = self._pick(lambda r: r.entity == want.entity and r.id > want.after_id, self.entity_limit)
             return Page(rows, rows[-1].id if rows else want.after_id, complete)
         rows, complete = self._pick(lambda r: r.priority == want.priority and r.id > want.after_id, self.page_rows)
-        page = Page(rows, rows[-1].id if rows else want.after_id, complete)
+        end = max((r.id for r in self.rows.values() if r.priority == want.priority), default=want.after_id)
+        page = Page(rows, max(end, want.after_id) if complete else rows[-1].id, complete)
         newest: dict[Entity, int] = {row.entity: row.id for row in rows}
         for entity, last in newest.items():
             earlier, whole = self._pick(
@@ -73,15 +82,41 @@ class Model:
                 page.cut_entities.add(entity)
         return page
 
-    def begin_load(self) -> tuple[LoadLane | LoadEntity, Page] | None:
-        want = self.queue.wants()
+    def read_due(self, priority: int) -> DuePage:
+        """As the loader does: the entries that were read leave, and then nothing holds these rows back but the queue."""
+        page = DuePage([], 0, complete=True)
+        for due, entity in sorted((due, entity) for entity, (_, p, due) in self.retries.items() if p == priority):
+            if due > self.now or len(page.rows) >= self.page_rows:
+                self.next_due = due
+                break
+            first_id = self.retries.pop(entity)[0]
+            rows, complete = self._pick(lambda r, e=entity, i=first_id: r.entity == e and r.id >= i, self.entity_limit)  # type: ignore[misc]
+            if rows and rows[0].id == first_id:
+                rows[0].retry_at = None
+            page.rows += rows
+            page.entities[entity] = first_id
+            if not complete:
+                page.cut_entities.add(entity)
+        else:
+            self.next_due = None
+        return page
+
+    def reset(self) -> None:
+        self.queue.reset()
+        due: dict[int, float] = {}
+        for _, priority, at in self.retries.values():
+            due[priority] = min(at, due.get(priority, at))
+        self.queue.waits_on_disk(due)
+
+    def begin_load(self) -> tuple[Load, Page] | None:
+        want = self.queue.wants(self.now, fresh_first=self.fresh_first)
         if want is None:
             return None
         self.queue.loading()
         return want, self.read(want)
 
-    def end_load(self, load: tuple[LoadLane | LoadEntity, Page]) -> None:
-        self.queue.offer(*load, self.now, lambda at: (at - EPOCH).total_seconds() - self.now)
+    def end_load(self, load: tuple[Load, Page]) -> None:
+        self.queue.offer(*load, self.now, lambda at: (at - EPOCH).total_seconds() - self.now, next_due=self.next_due)
 
     def load_all(self) -> None:
         for _ in range(10_000):
@@ -91,8 +126,9 @@ class Model:
             self.end_load(load)
         pytest.fail("the queue never stops reading")
 
-    def take(self, limit: int = 4) -> list[OutboxRow]:
-        batch = self.queue.take(limit, lambda _: True, self.now, lambda row: self.now - (row.created - EPOCH).total_seconds())
+    def take(self, limit: int = 4, *, spread: bool = False) -> list[OutboxRow]:
+        age = lambda row: self.now - (row.created - EPOCH).total_seconds()  # noqa: E731
+        batch = self.queue.take(limit, lambda _: True, self.now, age, spread=spread)
         busy = {row.entity for other in self.batches for row in other}
         seen: dict[Entity, int] = {}
         for row in batch:
@@ -108,7 +144,7 @@ class Model:
         return batch
 
     def finish(self, batch: list[OutboxRow], verdicts: list[str]) -> None:
-        """`sent`, `back` or `refused` for each row; after one that is not sent, the entity's later rows come back."""
+        """`sent`, `back`, `refused` or `deferred` (in memory) for each; after one that is not sent, its entity's later rows come back."""
         self.batches.remove(batch)
         stopped: set[Entity] = set()
         for row, verdict in zip(batch, verdicts, strict=True):
@@ -121,7 +157,13 @@ class Model:
             elif verdict == "refused":
                 stopped.add(row.entity)
                 self.rows[row.id].retry_at = EPOCH + timedelta(seconds=self.now + 30)
-                self.queue.wait(row, self.now + 30)
+                waiting = self.retries.get(row.entity)
+                if waiting is None or row.id <= waiting[0]:
+                    self.retries[row.entity] = (row.id, row.priority, self.now + 30)
+                self.queue.retry(row, self.now + 30)
+            elif verdict == "deferred":
+                stopped.add(row.entity)
+                self.queue.wait(row, self.now + 10)
             else:
                 stopped.add(row.entity)
                 self.queue.back(row)
@@ -134,8 +176,8 @@ OPERATIONS = st.lists(
         st.tuples(st.just("count"), st.just(0), st.just(0)),
         st.tuples(st.just("begin"), st.just(0), st.just(0)),
         st.tuples(st.just("end"), st.just(0), st.just(0)),
-        st.tuples(st.just("take"), st.integers(1, 6), st.just(0)),
-        st.tuples(st.just("finish"), st.integers(0, 3), st.integers(0, 3**6 - 1)),
+        st.tuples(st.just("take"), st.integers(1, 6), st.integers(0, 1)),
+        st.tuples(st.just("finish"), st.integers(0, 3), st.integers(0, 4**6 - 1)),
         st.tuples(st.just("pass"), st.integers(1, 40), st.just(0)),
         st.tuples(st.just("reset"), st.just(0), st.just(0)),
     ),
@@ -143,10 +185,12 @@ OPERATIONS = st.lists(
 )
 
 
-@given(operations=OPERATIONS, max_wait=st.sampled_from([1e12, 20.0]))
+@given(operations=OPERATIONS, max_wait=st.sampled_from([1e12, 20.0]), fresh_first=st.booleans())
 @settings(max_examples=600, deadline=None)
-def test_whatever_happens_order_holds_and_everything_arrives(operations: list[tuple[str, int, int]], max_wait: float) -> None:
-    model = Model(max_wait_seconds=max_wait)
+def test_whatever_happens_order_holds_and_everything_arrives(
+    operations: list[tuple[str, int, int]], max_wait: float, *, fresh_first: bool
+) -> None:
+    model = Model(max_wait_seconds=max_wait, fresh_first=fresh_first)
     load = None
     for what, a, b in operations:
         if what == "write":
@@ -161,14 +205,14 @@ def test_whatever_happens_order_holds_and_everything_arrives(operations: list[tu
             model.end_load(load)
             load = None
         elif what == "take":
-            model.take(a)
+            model.take(a, spread=bool(b))
         elif what == "finish" and model.batches:
             batch = model.batches[a % len(model.batches)]
-            model.finish(batch, [("sent", "refused", "back")[(b // 3**i) % 3] for i in range(len(batch))])
+            model.finish(batch, [("sent", "refused", "back", "deferred")[(b // 4**i) % 4] for i in range(len(batch))])
         elif what == "pass":
             model.now += a
         elif what == "reset":
-            model.queue.reset()
+            model.reset()
             load = None
     if load is not None:
         model.end_load(load)
