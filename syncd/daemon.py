@@ -30,6 +30,7 @@ from syncd.status.file import StatusWriter
 from syncd.status.report import Report
 from syncd.store.checkpoint import Checkpoints
 from syncd.store.commit_signal import CommitSignal
+from syncd.store.file_watch import FileWatch
 from syncd.store.inbox import Inbox
 from syncd.store.journal import Journal
 from syncd.store.opening import StoreFiles, StoreLock, open_store
@@ -193,6 +194,8 @@ class Daemon:
         for number, (database, writer) in enumerate(zip(files.maintenance, (files.outbox, files.store), strict=False)):
             name = f"checkpoint.{number}"
             loops[name] = Checkpoints(database, clock, writer.look, troubles.part(name)).run()
+        for watched in self._file_watches(files, troubles):
+            loops[f"files.{len(loops)}"] = watched.run()
         log.info(
             "started", version=__version__, database=str(settings.database.path), hub=hub.status.hub_url,
             event_loop=type(asyncio.get_running_loop()).__module__,
@@ -213,6 +216,21 @@ class Daemon:
                 "stopped", pending=uplink.total_pending, till_lock_held_seconds=round(files.outbox.held_seconds_total, 3),
                 till_lock_longest_seconds=round(files.outbox.longest_hold_seconds, 4),
             )  # fmt: skip
+
+    def _file_watches(self, files: StoreFiles, troubles: Troubles) -> list[FileWatch]:
+        def ids(used_up: str | None) -> None:
+            self.report.outbox.ids_used_up = used_up
+            self.report.touch()
+
+        parts = (
+            [(files.outbox, ("outbox", "store"))]
+            if files.store is files.outbox
+            else [(files.outbox, ("outbox",)), (files.store, ("store",))]
+        )
+        return [
+            FileWatch(database, till.database, components, self._clock, self.log, troubles.part(f"schema of {components[0]}"), ids)
+            for database, (till, components) in zip(files.maintenance, parts, strict=True)
+        ]
 
     async def _until_told(self, stop: StopSignals, config_file: Path | None) -> None:
         """Until we are told to stop, or to go on with another configuration; a bad one changes nothing."""

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from syncd.clock import iso_ms
 from syncd.downlink.acknowledgements import Acknowledgements
 from syncd.downlink.catch_up import CatchUp
 from syncd.downlink.live import LiveUpdates
@@ -18,6 +20,7 @@ from syncd.downlink.unreadable import UnreadableMessages
 from syncd.errors import StorageError
 from syncd.store.catalog import ENTITY_TYPES, Update
 from syncd.store.inbox import Quarantined
+from syncd.store.times import sortable
 from syncd.wire.messages import sync_ack
 
 if TYPE_CHECKING:
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from syncd.hub.supervisor import Hub
     from syncd.store.inbox import Applied, Inbox
 
+FUTURE = timedelta(days=1)  # by so much the clocks of HQ and store may differ before it is worth a warning
 RETRY_SECONDS = 1.0  # a database that cannot be written is tried again this often
 
 
@@ -162,6 +166,19 @@ class Downlink:
                 self.stale += 1
             elif isinstance(item, Update):
                 self.applied_total[item.entity_type.name] += 1
+                self._warn_of_the_future(item)
+
+    def _warn_of_the_future(self, update: Update) -> None:
+        """A time that lies far ahead is applied, since the clock that is wrong may be ours; but it beats every later correction."""
+        if update.version is not None or update.updated_at is None or update.updated_at <= self._tomorrow():
+            return
+        self._log.warning(
+            "update_from_the_future", entity_type=update.entity_type.name, entity_id="/".join(str(part) for part in update.key),
+            updated_at=update.updated_at, hint="no correction with an earlier updatedAt will be applied",
+        )  # fmt: skip
+
+    def _tomorrow(self) -> str:
+        return sortable(iso_ms(self._clock.now() + FUTURE)) or ""
 
     async def _until_it_works(self, work: Callable[[], Any]) -> Any:
         """A database that is locked, full or read-only is tried until it can be written: nothing is lost, and nothing acknowledged."""

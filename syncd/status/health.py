@@ -28,6 +28,8 @@ def assess(report: Report) -> tuple[Health, list[str]]:
 def _findings(report: Report) -> Iterator[tuple[Health, str]]:
     if report.storage_error:
         yield "critical", f"the database cannot be used: {report.storage_error}"
+    if report.outbox.ids_used_up:
+        yield "critical", report.outbox.ids_used_up
     yield from _database(report.database)
     for loop in report.stalled_loops:
         yield "critical", f"the {loop} loop is stalled: it makes no progress"

@@ -84,6 +84,7 @@ class Outbox:
         pending: rows that HQ does not have yet, by priority (1 to 4).
         sent_total: since this store began to sync, over restarts.
         current_item: what was last sent, such as `Receipt 1042`.
+        ids_used_up: in words, where there is no id left for the till's next row.
     """
 
     pending: dict[int, int] = field(default_factory=lambda: dict.fromkeys(PRIORITIES, 0))
@@ -92,6 +93,7 @@ class Outbox:
     sent_total: int = 0
     last_sent_at: datetime | None = None
     current_item: str = ""
+    ids_used_up: str | None = None
     recent_errors: deque[OutboxError] = field(default_factory=lambda: deque(maxlen=10))
 
     @property

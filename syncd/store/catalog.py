@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from dataclasses import field as attribute
+from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
@@ -17,10 +18,13 @@ from syncd.store.times import sortable
 from syncd.wire.json import Number
 from syncd.wire.messages import any_case
 
-_DECIMAL = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
+_DECIMAL = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d{1,4})?", re.ASCII)
 _WHOLE = re.compile(r"-?\d{1,64}", re.ASCII)  # Python refuses to read numbers of thousands of digits
 MAX_INTEGER = 2**63 - 1  # SQLite's
 MAX_DECIMAL_CHARACTERS = 64
+MAX_COEFFICIENT = 2**96 - 1  # a .NET decimal is a coefficient of 96 bits, at most 29 digits, …
+MAX_DIGITS = 29
+MAX_SCALE = 28  # … with its point at most so far to the left
 
 
 class MalformedError(ValueError):
@@ -307,10 +311,22 @@ def _text(value: object) -> str:
 
 
 def _decimal(value: object) -> str:
+    """To the digit, in plain notation, within what .NET's `decimal` and SQL's DECIMAL(38, …) can hold."""
     text = str(value) if isinstance(value, int | str) and not isinstance(value, bool) else ""
     if len(text) > MAX_DECIMAL_CHARACTERS or not _DECIMAL.fullmatch(text):
         raise MalformedError(f"must be a decimal number, this is {_kind(value) if not isinstance(value, str) else repr(value[:40])}")
-    return text
+    is_plain = "e" not in text.lower()
+    if is_plain and len(text) < MAX_DIGITS:  # nearly all are
+        return text
+    _, digits, exponent = Decimal(text).as_tuple()
+    assert isinstance(exponent, int)  # neither NaN nor Infinity: those are no digits
+    coefficient = int("".join(map(str, digits)))
+    is_too_large = coefficient > 0 and len(digits) + exponent > MAX_DIGITS
+    if is_too_large or -exponent > MAX_SCALE or coefficient * 10 ** max(0, exponent if coefficient else 0) > MAX_COEFFICIENT:
+        raise MalformedError(
+            f"must be a decimal of at most {MAX_DIGITS} digits, {MAX_SCALE} of them behind the point, as .NET has it; this is {text!r}"
+        )
+    return text if is_plain else format(Decimal(text), "f")
 
 
 def _flag(value: object) -> int:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from syncd.errors import StorageError
 from syncd.store.migrate import plan
+from syncd.store.outbox_ids import ids_used_up
 from syncd.store.permissions import require_own_database, require_writable
 from syncd.store.sqlite_errors import translate
 
@@ -44,7 +45,11 @@ def _file(path: Path, components: tuple[str, ...], name: str) -> str:
             if trouble != "ok":
                 raise StorageError(f"{path} is damaged: {trouble}")
             plans = {component: plan(connection, path, component) for component in components}
-            waiting = _pending(connection) if "outbox" in plans and plans["outbox"].recorded else None
+            waiting = None
+            if "outbox" in plans:
+                if used_up := ids_used_up(connection, path):
+                    raise StorageError(used_up)
+                waiting = _pending(connection)
         finally:
             connection.close()
     except sqlite3.Error as error:
@@ -54,7 +59,9 @@ def _file(path: Path, components: tuple[str, ...], name: str) -> str:
     return f"{name} can be used" + (f", {waiting:,} rows marked pending in it" if waiting is not None else "")
 
 
-def _pending(connection: sqlite3.Connection) -> int:
+def _pending(connection: sqlite3.Connection) -> int | None:
+    if not connection.execute("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND lower(name) = 'sync_outbox'").fetchone():
+        return None
     return int(connection.execute("SELECT count(*) FROM sync_outbox WHERE status = 'pending'").fetchone()[0])
 
 

@@ -107,7 +107,7 @@ async def test_pushes_of_each_type_are_applied_exact_to_the_digit_and_acknowledg
         ]
         assert store.query("SELECT location_id, quantity_on_hand FROM inventory WHERE product_id = 5") == [("default", "0.100")]
         assert store.query("SELECT store_id, total, payload FROM transactions WHERE transaction_id = 'T7'") == [
-            (9, "1e2", '{"lines":[1.10]}')
+            (9, "100", '{"lines":[1.10]}')
         ]
         assert store.query("SELECT count(*), count(DISTINCT correlation_id) FROM sync_inbox") == [(400, 400)]
         status = await until(lambda: sum(store.status()["inbound"]["appliedTotal"].values()) == 400 and store.status(), "400 are counted")
@@ -181,6 +181,32 @@ async def test_the_version_decides_where_both_have_one_else_the_time_and_what_is
         found = dict(store.query("SELECT product_id, price FROM prices"))
         assert found == {name: "9" if wins else "5" for name, (_, _, wins) in cases.items()}
         await until(lambda: store.status()["inbound"]["stale"] == 4, "what is old news is counted")
+
+
+async def test_a_time_far_ahead_is_applied_and_warned_about_once_by_name(tmp_path: Path, hub: FlowHub) -> None:
+    store = await make_store(tmp_path, hub.url())
+    async with store.running():
+        await online(store, hub)
+        await push(hub, "ReceivePriceUpdate", a_price(productId="P1", updatedAt="2099-01-01T00:00:00Z"))
+        await push(hub, "ReceivePriceUpdate", a_price(productId="P1", updatedAt="2099-01-01T00:00:00Z"))
+        await push(hub, "ReceivePriceUpdate", a_price(productId="P1", price=6))
+        await push(hub, "ReceivePriceUpdate", a_price(productId="P2", updatedAt="2099-01-01T00:00:00Z", version=1))
+        await acknowledged(hub, ok=4)
+        assert store.query("SELECT price FROM prices WHERE product_id = 'P1'") == [("5",)]
+        (event,) = store.events("update_from_the_future")
+        assert (event["entity_type"], event["entity_id"], event["updated_at"]) == ("Price", "P1/default", "2099-01-01T00:00:00.0000000Z")
+
+
+async def test_a_price_that_no_decimal_can_hold_is_refused_and_one_with_an_exponent_is_written_out(tmp_path: Path, hub: FlowHub) -> None:
+    store = await make_store(tmp_path, hub.url())
+    async with store.running():
+        await online(store, hub)
+        for number, price in enumerate(["1e300", "1e2", "12.50", "1e29"]):
+            message = f'{{"productId":{number},"price":{price},"currency":"EUR","updatedAt":"{AT}","correlationId":"c{number}"}}'
+            await push(hub, "ReceivePriceUpdate", message)
+        await acknowledged(hub, ok=2, failed=2)
+        assert store.query("SELECT product_id, price FROM prices ORDER BY 1") == [(1, "100"), (2, "12.50")]
+        assert [json.loads(raw)["productId"] for (raw,) in store.query("SELECT raw FROM sync_quarantine ORDER BY id")] == [0, 3]
 
 
 # ── what cannot be applied ──────────────────────────────────────────────────────────────────────────────────────────

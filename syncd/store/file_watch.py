@@ -1,0 +1,114 @@
+"""What a POS may do to its file while we run: drop an index with a table that it rebuilds, or use up the outbox' ids.
+
+SQLite counts every change of the schema (`PRAGMA schema_version`), so that a look costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from syncd.errors import StorageError
+from syncd.store.migrate import migrate, plan
+from syncd.store.outbox_ids import ids_used_up
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable, Sequence
+
+    from structlog.typing import FilteringBoundLogger
+
+    from syncd.clock import Clock
+    from syncd.store.database import Database
+    from syncd.store.migrate import Plan
+
+LOOK_SECONDS = 1.0
+# Some tools rebuild a table in several commits, and make the indexes again themselves; what we made first would be in their way.
+SETTLE_SECONDS = 2.0
+
+
+class FileWatch:
+    """Looks after one of the till's files.
+
+    Args:
+        database: for the looks.
+        writer: makes what is missing.
+        components: whose tables are in this file.
+        on_trouble: told of the error while the file cannot be read or written, and None once it can.
+        on_ids: told in words that the outbox' ids are used up, and None while they are not.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        writer: Database,
+        components: Sequence[str],
+        clock: Clock,
+        log: FilteringBoundLogger,
+        on_trouble: Callable[[StorageError | None], None],
+        on_ids: Callable[[str | None], None],
+    ) -> None:
+        self._database = database
+        self._writer = writer
+        self._components = components
+        self._clock = clock
+        self._log = log
+        self._on_trouble = on_trouble
+        self._on_ids = on_ids
+        self._version: int | None = None
+        self._changed_at = 0.0
+        self._is_ours = True
+        self._ids: str | None = None
+
+    async def run(self) -> None:
+        """Look every second; for ever.
+
+        Raises:
+            ConfigurationError: a table of ours is no longer one that we can work with.
+        """
+        while True:
+            try:
+                await self.look()
+            except StorageError as error:
+                self._on_trouble(error)
+            else:
+                self._on_trouble(None)
+            await self._clock.sleep(LOOK_SECONDS)
+
+    async def look(self) -> None:
+        """Look once; what is missing is made once the schema has stood still for `SETTLE_SECONDS`.
+
+        Raises:
+            ConfigurationError: a table of ours is no longer one that we can work with.
+            StorageError: the file cannot be read or written.
+        """
+        now = self._clock.monotonic()
+        version = await self._database.run(_schema_version)
+        if version != self._version:
+            self._version, self._changed_at, self._is_ours = version, now, False
+        if not self._is_ours and now - self._changed_at >= SETTLE_SECONDS:
+            await self._mend()
+            self._is_ours = True
+        if self._is_ours and "outbox" in self._components:
+            await self._look_at_ids()
+
+    async def _mend(self) -> None:
+        def look(connection: sqlite3.Connection) -> list[Plan]:
+            return [plan(connection, self._database.path, component) for component in self._components]
+
+        missing = [item.name for found in await self._database.run(look) for item in found.found.missing]
+        if missing:
+            for component in self._components:
+                await migrate(self._writer, component, self._clock)
+            self._log.warning("schema_mended", path=str(self._database.path), made=missing, hint="another program dropped it")
+
+    async def _look_at_ids(self) -> None:
+        used_up = await self._database.run(lambda connection: ids_used_up(connection, self._database.path))
+        if used_up != self._ids:
+            self._ids = used_up
+            if used_up:
+                self._log.error("outbox_ids_used_up", error=used_up)
+            self._on_ids(used_up)
+
+
+def _schema_version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA main.schema_version").fetchone()[0])

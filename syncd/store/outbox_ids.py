@@ -1,0 +1,31 @@
+"""Whether the outbox still has a number for the next sale.
+
+AUTOINCREMENT never goes below the highest id that a table has had, and where that is SQLite's highest, every INSERT fails with "database or
+disk is full". Triggers keep ids out of there (sql/outbox/0002_id_bounds.sql); a row may be there from before them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import sqlite3
+
+HIGHEST = 2**63 - 1
+TO_SPARE = 2**32  # a till that writes a thousand rows a second has seven weeks then
+
+
+def ids_used_up(connection: sqlite3.Connection, path: object) -> str | None:
+    """In plain words that there are none left, or soon will be; None where there are."""
+    tables = {name.lower() for (name,) in connection.execute("SELECT name FROM main.sqlite_schema WHERE type = 'table'")}
+    if "sync_outbox" not in tables:
+        return None
+    (highest,) = connection.execute("SELECT coalesce(max(id), 0) FROM sync_outbox").fetchone()
+    if "sqlite_sequence" in tables:  # there is none where a POS made all tables, without AUTOINCREMENT
+        query = "SELECT max(seq) FROM main.sqlite_sequence WHERE lower(name) = 'sync_outbox' AND typeof(seq) = 'integer'"
+        highest = max(highest, connection.execute(query).fetchone()[0] or 0)
+    left = HIGHEST - highest
+    if left >= TO_SPARE:
+        return None
+    fails = 'every sale fails with "database or disk is full"' if left == 0 else f"only {left:,} more rows can be written"
+    return f"{path}: the outbox has had a row with the id {highest}, so that {fails}: see the README on outbox ids that are used up"

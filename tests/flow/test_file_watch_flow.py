@@ -1,0 +1,74 @@
+"""A POS that does to its database what it should not, while the daemon sends."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.support.flow import arrived, drained, flow_hub, make_store
+from tests.support.store import until
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+def the_way_out() -> str:
+    """README's SQL for an outbox whose ids are used up."""
+    found = re.search(r"\*\*Outbox ids that are used up\.\*\*.*?```sql\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    assert found
+    return found[1]
+
+
+async def test_a_dropped_index_is_made_again_and_sending_goes_on_without_a_restart(tmp_path: Path) -> None:
+    async with flow_hub("real") as hub:
+        store = await make_store(tmp_path, hub.url())
+        async with store.running() as daemon:
+            store.sell_many(50)
+            await arrived(hub, 50)
+            store.query("DROP INDEX sync_outbox_by_priority")
+            store.query("DROP VIEW active_products")
+            store.sell_many(50)
+            await arrived(hub, 100)
+            await until(lambda: store.events("schema_mended"), "it says so")
+            await until(lambda: store.status()["health"] == "healthy", "all is well again")
+            assert daemon.is_up(), "the same process"
+            assert store.query("SELECT count(*) FROM sqlite_schema WHERE name IN ('sync_outbox_by_priority', 'active_products')") == [(2,)]
+        (line,) = store.events("schema_mended")
+        assert sorted(line["made"]) == ["active_products", "sync_outbox_by_priority"]
+
+
+async def test_a_column_that_the_pos_drops_ends_the_daemon_with_words(tmp_path: Path) -> None:
+    async with flow_hub("real") as hub:
+        store = await make_store(tmp_path, hub.url())
+        async with store.running() as daemon:
+            store.query("ALTER TABLE products DROP COLUMN barcode")
+            assert await daemon.wait() == 78
+        assert "a table products already, and it has no column barcode" in store.log_path.read_text(encoding="utf-8")
+
+
+async def test_the_highest_id_there_is_is_told_with_a_way_out_that_loses_nothing(tmp_path: Path) -> None:
+    async with flow_hub("real") as hub:
+        store = await make_store(tmp_path, hub.url())
+        store.sell_many(5)
+        for trigger in ("sync_outbox_id_bounds", "sync_outbox_id_bounds_update"):
+            store.query(f"DROP TRIGGER {trigger}")  # as it was before there were any
+        sale = "INSERT INTO sync_outbox (id, entity_type, entity_id, operation, payload) VALUES (?, 'Receipt', 'last', 'Create', '{}')"
+        store.query(sale, 2**63 - 1)
+        async with store.running():
+            await arrived(hub, 6)
+            await until(lambda: store.status()["health"] == "critical", "the status says it")
+            (reason,) = store.status()["reasons"]
+            assert 'every sale fails with "database or disk is full"' in reason
+            with pytest.raises(sqlite3.OperationalError, match="full"):
+                store.sell_many(1)
+            with closing(store.till()) as till:
+                till.executescript(the_way_out())
+            await until(lambda: store.status()["health"] == "healthy", "all is well again")
+            store.sell_many(5)
+            state = await arrived(hub, 11)
+            assert state["duplicates"] <= 1, "the row with the new number may go again, by its correlation id"
+            await drained(store)
+            assert store.query("SELECT max(id) FROM sync_outbox") == [(11,)]
