@@ -66,4 +66,7 @@ class Acknowledgements:
             else:
                 return
         if not session.lacks(ACKNOWLEDGE):
-            await asyncio.gather(*(session.invoke(ACKNOWLEDGE, ack) for ack in acks))
+            results = await asyncio.gather(*(session.invoke(ACKNOWLEDGE, ack) for ack in acks), return_exceptions=True)
+            for result in results:  # by now all of them have ended
+                if isinstance(result, BaseException):
+                    raise result

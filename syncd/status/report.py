@@ -32,6 +32,9 @@ SHORTEST_LIFE = timedelta(seconds=30)
 MISSED_HEARTBEATS = 3
 LONGEST_TEXT = 500
 """Characters of an error that the file repeats: HQ decides how long its messages are."""
+LONGEST_NAME = 200
+"""Characters of an entity's type, an identifier, a cursor: the till and HQ decide how long those are."""
+LARGEST_COUNT = 2**63 - 1
 PRIORITIES = {1: "critical", 2: "high", 3: "normal", 4: "low"}
 INBOUND_TYPES = ("Product", "Price", "Inventory", "Transaction")
 
@@ -211,7 +214,7 @@ class Report:
 
 
 def snapshot(report: Report, settings: Settings, now: datetime) -> dict[str, Any]:
-    """The status file's document (contract, section 4): no payload, no secret, errors cut to `LONGEST_TEXT`."""
+    """The status file's document (contract, section 4): no payload, no secret, and every text of others cut."""
     life = max(SHORTEST_LIFE, MISSED_HEARTBEATS * timedelta(seconds=settings.heartbeat.interval_seconds))
     health, reasons = assess(report)
     connection, outbox, inbound, heartbeat = report.connection, report.outbox, report.inbound, report.heartbeat
@@ -220,7 +223,7 @@ def snapshot(report: Report, settings: Settings, now: datetime) -> dict[str, Any
         "schema": SCHEMA,
         "version": __version__,
         "pid": os.getpid(),
-        "storeId": report.store_id,
+        "storeId": _identifier(report.store_id),
         "startedAt": iso_ms(report.started_at),
         "writtenAt": iso_ms(now),
         "expiresAt": iso_ms(now + life),
@@ -229,15 +232,15 @@ def snapshot(report: Report, settings: Settings, now: datetime) -> dict[str, Any
         "reasons": [_text(reason) for reason in reasons],
         "connection": {
             "state": connection.state,
-            "hubUrl": shown(connection.hub_url),
-            "connectionId": connection.connection_id,
+            "hubUrl": _cut(shown(connection.hub_url), LONGEST_TEXT),
+            "connectionId": _short(connection.connection_id),
             "lastConnectedAt": _moment(connection.last_connected_at),
             "disconnectedAt": _moment(connection.disconnected_at),
             "reconnectAttempts": connection.reconnect_attempts,
             "nextAttemptAt": _moment(connection.next_attempt_at),
             "lastError": _text(connection.last_error),
         },
-        "progress": report.progress and report.progress.document(),
+        "progress": report.progress and {**report.progress.document(), "currentItem": _short(report.progress.current_item)},
         "outbox": {
             "pending": {name: outbox.pending.get(number, 0) for number, name in PRIORITIES.items()} | {"total": outbox.pending_total},
             "oldestPendingAt": _moment(outbox.oldest_pending_at),
@@ -252,7 +255,7 @@ def snapshot(report: Report, settings: Settings, now: datetime) -> dict[str, Any
             "quarantined": inbound.quarantined,
             "unreadable": inbound.unreadable,
             "shed": inbound.shed,
-            "cursor": inbound.cursor,
+            "cursor": _short(inbound.cursor),
             "lastAppliedAt": _moment(inbound.last_applied_at),
             "caughtUp": inbound.caught_up,
         },
@@ -269,10 +272,10 @@ def snapshot(report: Report, settings: Settings, now: datetime) -> dict[str, Any
         },
         "lastSyncComplete": complete
         and {
-            "storeId": complete.store_id,
-            "totalItems": complete.total_items,
-            "completedItems": complete.completed_items,
-            "failedItems": complete.failed_items,
+            "storeId": None if complete.store_id is None else _identifier(complete.store_id),
+            "totalItems": min(complete.total_items, LARGEST_COUNT),
+            "completedItems": min(complete.completed_items, LARGEST_COUNT),
+            "failedItems": min(complete.failed_items, LARGEST_COUNT),
             "completedAt": iso_ms(complete.completed_at),
         },
     }
@@ -281,9 +284,9 @@ def snapshot(report: Report, settings: Settings, now: datetime) -> dict[str, Any
 def _error(error: OutboxError) -> dict[str, Any]:
     return {
         "at": iso_ms(error.at),
-        "entityType": error.entity_type,
-        "entityId": error.entity_id,
-        "correlationId": error.correlation_id,
+        "entityType": _short(error.entity_type),
+        "entityId": _identifier(error.entity_id),
+        "correlationId": _short(error.correlation_id),
         "error": _text(error.error),
         "final": error.final,
     }
@@ -296,5 +299,24 @@ def _moment(moment: datetime | None) -> str | None:
 def _text(text: str | None) -> str | None:
     if text is None:
         return None
-    text = redact(text)
-    return text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 1] + "…"
+    return _cut(redact(text[: 4 * LONGEST_TEXT]), LONGEST_TEXT)
+
+
+def _short(name: str | None) -> str | None:
+    """A name that the till or HQ has given."""
+    return None if name is None else _cut(str(name), LONGEST_NAME)
+
+
+def _identifier(identifier: int | str) -> int | str | None:
+    return identifier if isinstance(identifier, int) and abs(identifier) <= LARGEST_COUNT else _short(_written(identifier))
+
+
+def _written(identifier: int | str) -> str:
+    try:
+        return str(identifier)
+    except ValueError:  # Python writes no integer of more than 4,300 digits
+        return hex(int(identifier))
+
+
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else text[: longest - 1] + "…"

@@ -187,7 +187,9 @@ class BatchSender:
             self.takes_no_rows = True
             self.judge.pause(f"the hub has neither {SEND_BATCH} nor {SEND_ITEM}")
             return
-        await asyncio.gather(*(self._send_chain(session, chain, delivery) for chain in chains.values()))
+        async with asyncio.TaskGroup() as group:
+            for chain in chains.values():
+                group.create_task(self._send_chain(session, chain, delivery), name="uplink.chain")
 
     async def _send_chain(self, session: HubSession, rows: list[OutboxRow], delivery: Delivery) -> None:
         for row in rows:

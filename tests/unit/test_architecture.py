@@ -71,3 +71,10 @@ def test_judging_the_status_file_takes_the_standard_library_only() -> None:
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert result.stdout.split() == ["syncd"]
+
+
+def test_gather_leaves_no_sibling_running_after_an_error() -> None:
+    for file in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "gather":
+                assert {keyword.arg for keyword in node.keywords} == {"return_exceptions"}, f"{file.name}:{node.lineno}"

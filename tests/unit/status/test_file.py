@@ -100,6 +100,20 @@ def test_no_secret_and_no_long_text_gets_in(tmp_path: Path) -> None:
     assert len(document["connection"]["lastError"]) == 500
 
 
+def test_the_document_stays_small_however_long_the_texts_of_others_are(tmp_path: Path) -> None:
+    long = "x" * 1_000_000
+    report = full_report()
+    report.connection.connection_id = report.connection.last_error = report.inbound.cursor = report.configuration_error = long
+    report.progress = Progress(1, 0, 0, None, long)
+    report.outbox.recent_errors.extend([OutboxError(BEGINNING, long, long, long, long, final=True)] * 20)
+    report.outbox.recent_errors.append(OutboxError(BEGINNING, "Receipt", 10**9_999, "c-1", "refused", final=True))
+    report.last_sync_complete = SyncCompletion(10**9_999, 10**9_999, 1, 1, BEGINNING)
+    document = snapshot(report, make_settings(tmp_path), BEGINNING)
+    jsonschema.Draft202012Validator(SCHEMA).validate(document)
+    write_status(tmp_path / "status.json", document)
+    assert (tmp_path / "status.json").stat().st_size < 20_000
+
+
 @pytest.mark.parametrize(("interval", "life"), [(1, 30), (10, 30), (30, 90), (600, 1800)])
 def test_the_file_lives_for_three_heartbeats_and_half_a_minute_at_least(tmp_path: Path, interval: int, life: int) -> None:
     settings = make_settings(tmp_path, heartbeat={"interval_seconds": interval})
