@@ -14,6 +14,8 @@ from syncd.errors import ExitCode, SyncdError
 
 INTERRUPTED = 130
 """128 + SIGINT, as shells have it."""
+LONGEST_WORD = 1000
+"""Characters of an error that the service manager is told."""
 DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS})
 
 
@@ -57,7 +59,9 @@ def _explain(error: BaseException) -> int:
         return ExitCode.BUG
     else:
         code, text = ExitCode.BUG, "".join(traceback.format_exception(error)) + "this is a bug in syncd"
-    click.echo(f"syncd: {_without_secrets(text)}", err=True)
+    text = _without_secrets(text)
+    click.echo(f"syncd: {text}", err=True)
+    _leave_word(text)
     return code
 
 
@@ -76,6 +80,13 @@ def _logged(error: BaseException) -> bool:
     if structlog.is_configured():
         structlog.get_logger().critical("bug", exc_info=error)
     return structlog.is_configured()
+
+
+def _leave_word(text: str) -> None:
+    """Tell the service manager why: `systemctl status` and `syncd status` show it when we have gone."""
+    from syncd.systemd import Notifier  # noqa: PLC0415  (costs start time)
+
+    Notifier().status(text[:LONGEST_WORD])
 
 
 def _without_secrets(text: str) -> str:

@@ -50,7 +50,7 @@ def set_up_logging(
     console = settings.format == "console" or (settings.format == "auto" and stream.isatty())
     threshold = Threshold(settings.level)
     in_words = structlog.dev.ConsoleRenderer(
-        colors=stream.isatty(), timestamp_key="time", exception_formatter=structlog.dev.plain_traceback
+        colors=stream.isatty() and not environ.get("NO_COLOR"), timestamp_key="time", exception_formatter=structlog.dev.plain_traceback
     )
     render: Processor = in_words if console else render_json
     structlog.configure(

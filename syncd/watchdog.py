@@ -213,4 +213,7 @@ class Watchdog:
 
     def _sentence(self) -> str:
         pending = self._uplink.total_pending
-        return f"{self._report.state}; {pending} rows wait for HQ, {self._uplink.failed} failed"
+        refused = (
+            f"; the new configuration was refused, the old one is in use: {error}" if (error := self._report.configuration_error) else ""
+        )
+        return f"{self._report.state}; {pending} rows wait for HQ, {self._uplink.failed} failed{refused}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,17 +12,21 @@ import click
 import structlog
 
 from syncd.clock import SystemClock
+from syncd.commands.findings import Finding, readable_by_others, rights, user_name
 from syncd.commands.options import config_option
+from syncd.commands.service import EXITS, UNIT, installed_service
+from syncd.commands.till_check import check_till
 from syncd.config.settings import load_settings
-from syncd.config.sources import find_file
+from syncd.config.sources import CONTAINER_SECRETS, find_file
 from syncd.errors import ExitCode, HubError, SyncdError
 from syncd.hub.supervisor import Hub
 from syncd.hub.url import shown
 from syncd.store.check import inspect
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
+    from syncd.commands.service import Service
     from syncd.config.settings import Settings
 
 
@@ -34,36 +37,49 @@ RUN = Path("/run")
 @click.command("check")
 @config_option
 @click.option("--hub", "ask_hub", is_flag=True, help="Connect to HQ once, too.")
-def command(config_file: Path | None, *, ask_hub: bool) -> int:
+@click.option(
+    "--as-it-is", is_flag=True, hidden=True, help="With the rights of this process; what `check` as root calls within the service."
+)
+def command(config_file: Path | None, *, ask_hub: bool, as_it_is: bool) -> int:
     """Say what is right and what is not: configuration, database, status file, and with --hub the line to HQ.
 
-    Changes nothing. The exit code is that of the first thing that is wrong.
+    As root, on a PC where syncd is a service, it looks with that service's rights, credentials and paths; as any other user than the
+    service's it looks at what a till needs. Changes nothing. The exit code is that of the first thing that is wrong.
 
     \b
-    Example:  syncd check --hub
+    Example:  sudo syncd check --hub
     """
+    service = None if as_it_is else installed_service()
+    if service is None or (config_file or service.config_file) != service.config_file:
+        return _tell(check_all(config_file, ask_hub=ask_hub))
+    me = user_name(os.geteuid())
+    if me == service.user:
+        return _tell(_with_a_hint(check_all(service.config_file, ask_hub=ask_hub), service.user))
+    if os.geteuid() != 0:
+        return _tell(check_till(service.config_file, service.user))
+    wrong = _tell(check_credentials(service))
+    environ = {name: os.environ[name] for name in ("NO_COLOR", "TERM", "LANG") if name in os.environ}
+    options = [*(["--config", str(service.config_file)] if service.config_file else []), *(["--hub"] if ask_hub else [])]
+    code = service.run("check", "--as-it-is", *options, environ=environ)
+    if code in EXITS and code not in ExitCode.__members__.values():
+        wrong = _tell([Finding(f"{UNIT} would not start: {EXITS[code]} ({code})", code)]) or wrong
+    return wrong or code
+
+
+def _tell(findings: Iterable[Finding]) -> int:
+    """Print them as they are found; the first exit code that is not 0."""
     first_failure = 0
-    for finding in check_all(config_file, ask_hub=ask_hub):
-        click.echo(f"{click.style('ok', fg='green') if finding.code == 0 else click.style('NOT OK', fg='red', bold=True)}  {finding.text}")
+    colours = False if os.environ.get("NO_COLOR") else None
+    for finding in findings:
+        word, colour = ("NOT OK", "red") if finding.code else ("WARNING", "yellow") if finding.warning else ("ok", "green")
+        click.echo(f"{click.style(word, fg=colour, bold=word != 'ok')}  {finding.text}", color=colours)
         first_failure = first_failure or finding.code
     return first_failure
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at.
-
-    Attributes:
-        code: the exit code that it would cause; 0 where it is right.
-        text: what it is, in plain words, without secrets.
-    """
-
-    text: str
-    code: int = ExitCode.OK
-
-
 def check_all(config_file: Path | None, *, ask_hub: bool) -> Iterator[Finding]:
-    """What was found, one after the other; without a usable configuration there is nothing more to look at."""
+    """What the daemon needs, one after the other; without a usable configuration there is nothing more to look at."""
+    yield Finding(f"rights: {rights()}")
     file, _ = find_file(config_file, os.environ)
     try:
         settings = load_settings(config_file)
@@ -71,12 +87,35 @@ def check_all(config_file: Path | None, *, ask_hub: bool) -> Iterator[Finding]:
         yield Finding(str(error), error.exit_code)
         return
     yield Finding(f"configuration: {file if file.exists() else 'from the environment alone'}; {_summary(settings)}")
+    yield from _secrets(settings)
     yield _database(settings)
     yield _status_folder(settings.status.path)
     if ask_hub:
         yield asyncio.run(_hub(settings))
     else:
         yield Finding(f"hub: {shown(settings.hub.url)} (not asked; --hub connects to it)")
+
+
+def _with_a_hint(findings: Iterator[Finding], user: str) -> Iterator[Finding]:
+    yield from findings
+    yield Finding(f"looked with the rights of {user} alone; `sudo syncd check` adds what the unit adds: credentials, groups, paths")
+
+
+def check_credentials(service: Service) -> Iterator[Finding]:
+    """The files that systemd reads as root, for the service alone."""
+    for line in service.settings:
+        key, _, value = line.partition("=")
+        path = Path(value.partition(":")[2])
+        if key == "LoadCredential" and path.is_absolute() and path.exists() and (open_to := readable_by_others(path)):
+            yield Finding(f"credential: {path} {open_to}: chmod 600 {path}", warning=True)
+
+
+def _secrets(settings: Settings) -> Iterator[Finding]:
+    """Secrets that others may read. What a service manager hands over is its own affair."""
+    handed_over = tuple(Path(folder) for folder in (os.environ.get("CREDENTIALS_DIRECTORY"), CONTAINER_SECRETS) if folder)
+    for path in (settings.hub.access_token_file, settings.hub.client_key_file, settings.hub.proxy_file):
+        if path is not None and path.parent not in handed_over and (open_to := readable_by_others(path)):
+            yield Finding(f"secret: {path} {open_to}: chown {user_name(os.geteuid())} {path}; chmod 400 {path}", warning=True)
 
 
 def _summary(settings: Settings) -> str:

@@ -6,31 +6,35 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
+
+from syncd.console import people_console
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from syncd.store.admin import ManagedRow
 
-WIDTH_WITHOUT_TERMINAL = 160
-
 
 def show_rows(rows: Sequence[ManagedRow], *, as_json: bool) -> None:
     """Print them."""
     if as_json:
         for row in rows:
-            print(json.dumps(asdict(row)))  # noqa: T201 - it is what was asked for
+            print(json.dumps(asdict(row), default=_text))  # noqa: T201 - it is what was asked for
         return
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=WIDTH_WITHOUT_TERMINAL)
     table = Table("id", "status", "what", "entity", "priority", "created", "attempts", "next attempt", "last error")
     for row in rows:
-        table.add_row(
-            str(row.id), row.status, row.operation, f"{row.entity_type} {row.entity_id}", str(row.priority), row.created_at,
-            str(row.attempts),
-            row.next_attempt_at or "", row.last_error or "",
+        cells = (
+            row.id, row.status, row.operation, f"{_text(row.entity_type)} {_text(row.entity_id)}", row.priority, row.created_at,
+            row.attempts, row.next_attempt_at, row.last_error,
         )  # fmt: skip
-    console.print(table if rows else "No such rows.")
+        table.add_row(*(Text(_text(cell), overflow="fold") for cell in cells))
+    people_console().print(table if rows else "No such rows.")
+
+
+def _text(value: object) -> str:
+    """A till may write a BLOB into any column, whatever its type says."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
+    return "" if value is None else str(value)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
 
 from syncd.commands.healthcheck import locate
 from syncd.commands.options import config_option, status_file_option
-from syncd.status.reader import judge
+from syncd.commands.service import last_exit
+from syncd.status.reader import DEFAULT_STATUS_FILE, NOBODY_WRITES, judge
 from syncd.status.table import show
 
 if TYPE_CHECKING:
@@ -29,9 +33,16 @@ def command(config_file: Path | None, status_file: Path | None, *, as_json: bool
     Examples: syncd status
               syncd status --json | jq .outbox.pending.total
     """
-    verdict = judge(locate(status_file, config_file))
-    if as_json:
-        click.echo(json.dumps({**(verdict.document or {}), "verdict": verdict.word, "reasons": verdict.reasons}, indent=2))
-    else:
-        show(verdict)
+    file = locate(status_file, config_file)
+    verdict = judge(file)
+    if verdict.exit_code == NOBODY_WRITES and file == DEFAULT_STATUS_FILE and (why := last_exit()):
+        verdict = replace(verdict, reasons=(*verdict.reasons, why))
+    try:
+        if as_json:
+            click.echo(json.dumps({**(verdict.document or {}), "verdict": verdict.word, "reasons": verdict.reasons}, indent=2))
+        else:
+            show(verdict)
+        sys.stdout.flush()
+    except BrokenPipeError:  # `syncd status | head -1`: the exit code is the daemon's state all the same
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     return verdict.exit_code

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 PERMISSION = "permission_denied"
 """Type of the problems that make a PermissionDeniedError."""
+HOMES = (Path("/home"), Path("/root"), Path("/run/user"))
 INT64 = range(-(1 << 63), 1 << 63)
 
 
@@ -91,4 +93,15 @@ def _exists(path: Path) -> bool:
 
 
 def _denied(path: Path) -> PydanticCustomError:
-    return PydanticCustomError(PERMISSION, "{path} may not be read by this user (uid {uid})", {"path": str(path), "uid": os.geteuid()})
+    values = {"path": str(path), "uid": os.geteuid(), "hidden": _hidden_by_the_unit(path)}
+    return PydanticCustomError(PERMISSION, "{path} may not be read by this user (uid {uid}){hidden}", values)
+
+
+def _hidden_by_the_unit(path: Path) -> str:
+    """By systemd, which puts an empty folder that nobody may enter over these (systemd.exec(5), ProtectHome)."""
+    for home in HOMES:
+        if home in path.parents and home.is_dir() and stat.S_IMODE(home.stat().st_mode) == 0:
+            return (
+                f": the unit's ProtectHome= hides {home} from syncd; keep the file elsewhere, or say ProtectHome=no (systemctl edit syncd)"
+            )
+    return ""

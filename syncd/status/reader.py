@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 DEFAULT_STATUS_FILE = Path("/run/syncd/status.json")
 DEFAULT_CONFIG_FILE = Path("/etc/syncd/syncd.toml")
 CLOCK_SLACK = timedelta(seconds=5)
-EXIT_CODES = {"healthy": 0, "warning": 0, "degraded": 1, "critical": 1, "stale": 2, "missing": 2}
-WORST = 2
+NOBODY_WRITES = 2
+EXIT_CODES = {"healthy": 0, "warning": 0, "degraded": 1, "critical": 1, "stale": NOBODY_WRITES, "missing": NOBODY_WRITES}
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Verdict:
     @property
     def exit_code(self) -> int:
         """0 it works, 1 it needs a person, 2 nobody is there."""
-        return EXIT_CODES.get(self.word, WORST)
+        return EXIT_CODES.get(self.word, NOBODY_WRITES)
 
 
 def judge(path: Path, now: datetime | None = None) -> Verdict:

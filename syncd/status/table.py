@@ -5,14 +5,16 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from syncd.console import people_console
 from syncd.status.progress import time_span
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from rich.console import Console
 
     from syncd.status.reader import Verdict
 
@@ -21,7 +23,7 @@ COLOURS = {"healthy": "green", "warning": "yellow", "degraded": "red", "critical
 
 def show(verdict: Verdict, console: Console | None = None) -> None:
     """Print it."""
-    console = console or Console(highlight=False)
+    console = console or people_console()
     console.print(Text.assemble("syncd is ", (verdict.word, COLOURS[verdict.word])))
     for reason in verdict.reasons:
         console.print(Text(f"  · {reason}"), soft_wrap=True)
@@ -33,7 +35,7 @@ def show(verdict: Verdict, console: Console | None = None) -> None:
         rows = [("", "the rest of the file has a form that this version does not know")]
     table = Table.grid(padding=(0, 2))
     for name, text in rows:
-        table.add_row(Text(name, style="dim"), Text(text))
+        table.add_row(Text(name, style="dim"), Text(text, overflow="fold"))
     console.print(table)
 
 

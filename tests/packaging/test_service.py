@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from syncd.errors import ExitCode
+from tests.support.booted import boot, enable, write
 from tests.support.image import Image
 from tests.support.requirements import need
 
@@ -55,16 +55,6 @@ echo 'no TOML' >> /etc/syncd/syncd.toml
 systemctl start syncd
 state misconfigured
 """
-EXAM = """
-[Unit]
-After=syncd.service
-SuccessAction=poweroff
-FailureAction=poweroff
-[Service]
-Type=oneshot
-TimeoutStartSec=90
-ExecStart=/bin/sh /exam/script
-"""
 
 
 @pytest.fixture(scope="module")
@@ -77,23 +67,8 @@ def exam(image: Image) -> Mapping[str, str]:
     write(root / "usr/lib/sysusers.d/till.conf", TILL_USER)
     write(root / "usr/lib/tmpfiles.d/syncd.conf", (FOLDER / "syncd.tmpfiles").read_text())
     write(root / "etc/syncd/syncd.toml", SETTINGS)
-    write(root / "etc/systemd/system/exam.service", EXAM)
-    write(root / "exam/script", SCRIPT)
-    for unit in ("syncd.service", "exam.service"):
-        wanted = root / "etc/systemd/system/multi-user.target.wants" / unit
-        wanted.parent.mkdir(exist_ok=True)
-        wanted.symlink_to(f"/etc/systemd/system/{unit}")
-    options = ("--quiet", "--private-network", "--register=no", "--keep-unit", "--resolv-conf=off", "--link-journal=no", "--console=pipe")
-    command = ["systemd-nspawn", *options, f"--directory={root}", "--boot"]
-    boot = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, stdin=subprocess.DEVNULL)
-    written = {file.name: file.read_text() for file in (root / "exam").iterdir()}
-    need("nspawn", "started" in written, f"nothing was booted: {boot.stdout[-2000:]}{boot.stderr[-2000:]}")
-    return written
-
-
-def write(file: Path, text: str) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(text)
+    enable(root, "syncd.service")
+    return boot(root, SCRIPT)
 
 
 def state(exam: Mapping[str, str], moment: str) -> dict[str, str]:

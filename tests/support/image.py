@@ -104,14 +104,36 @@ def _base(cache: Path) -> Path:
     return tar
 
 
+def debian(root: Path) -> None:
+    """A plain Debian in this folder, as a store PC has it."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "syncd-tests"
+    cache.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["tar", "--extract", "--numeric-owner", "-C", root, "-f", _base(cache)], check=True)
+
+
+def registry_settings(root: Path) -> None:
+    """Lets the pip in this tree reach what this machine's pip reaches, over this machine's network."""
+    shutil.copy("/etc/resolv.conf", root / "etc/resolv.conf")
+    settings, certificates = _pip_settings()
+    (root / "etc/pip.conf").write_text(settings)
+    shutil.copy(certificates, root / CERTIFICATES.lstrip("/"))
+
+
 def _registry(folder: Path) -> Iterator[str]:
     """Mounts by which the build's pip reaches what this machine's pip reaches."""
+    settings, certificates = _pip_settings()
+    if certificates.exists():
+        yield f"--volume={certificates.resolve()}:{CERTIFICATES}:ro"
+    (folder / "pip.conf").write_text(settings)
+    yield f"--volume={folder / 'pip.conf'}:/etc/pip.conf:ro"
+
+
+def _pip_settings() -> tuple[str, Path]:
+    """A pip.conf, and the certificates to trust."""
     listing = subprocess.run([sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True).stdout
     found = {name.rpartition(".")[2]: value.strip("'") for name, _, value in (line.partition("=") for line in listing.splitlines())}
     lines = [f"{name} = {value}" for name, value in found.items() if name in PIP_SETTINGS and "file:" not in value]
     certificates = Path(found.get("cert") or os.environ.get("SSL_CERT_FILE") or CERTIFICATES)
     if certificates.exists():
         lines.append(f"cert = {CERTIFICATES}")
-        yield f"--volume={certificates.resolve()}:{CERTIFICATES}:ro"
-    (folder / "pip.conf").write_text("\n".join(["[global]", *lines, ""]))
-    yield f"--volume={folder / 'pip.conf'}:/etc/pip.conf:ro"
+    return "\n".join(["[global]", *lines, ""]), certificates

@@ -49,7 +49,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "commands": {"hub", "store", "status", "config", "devhub", "daemon"},
 }
 """Every folder of the package, and the folders that it may know; the modules at the top wire them together."""
-FOUNDATION = {"clock", "errors", "log", "own_files", "redaction", "__version__"}
+FOUNDATION = {"clock", "console", "errors", "log", "own_files", "redaction", "__version__"}
 """Modules at the top that any folder may know."""
 
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import structlog
@@ -19,6 +19,7 @@ from syncd.errors import AnotherInstanceError, ConfigurationError, StorageError
 from syncd.status.file import write_status
 from syncd.status.report import Report, snapshot
 from tests.support.settings import clean_environment, make_settings  # noqa: F401  (a fixture)
+from tests.support.storefiles import execute, opened
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -154,11 +155,48 @@ def test_healthcheck_loads_nothing_heavy_and_is_quick(tmp_path: Path) -> None:
     assert min(times) < 0.15
 
 
-def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path) -> None:
-    file = write_report(tmp_path)
-    line = f"{sys.executable} -m syncd status --json --file {file} | true; exit ${{PIPESTATUS[0]}}"
-    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False, timeout=60)
-    assert done.stderr == ""
+@pytest.mark.parametrize("form", [[], ["--json"]])
+@pytest.mark.parametrize(("trouble", "code"), [({}, 0), ({"storage_error": "disk full"}, 1)])
+def test_a_reader_that_leaves_early_changes_no_verdict(tmp_path: Path, form: list[str], trouble: dict[str, Any], code: int) -> None:
+    file = write_report(tmp_path, **trouble)
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "syncd", "status", *form, "--file", str(file)]
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, check=False, timeout=60)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (code, "")
+
+
+def test_a_narrow_terminal_loses_nothing_of_the_hubs_url(tmp_path: Path) -> None:
+    done = syncd_command("status", "--file", write_report(tmp_path), COLUMNS="30")
+    assert "https://hq.example.com/hubs/sync" in "".join(line.strip() for line in done.stdout.splitlines())
+    assert "…" not in done.stdout
+
+
+async def test_rows_are_listed_whatever_the_till_wrote_into_their_columns(tmp_path: Path) -> None:
+    async with opened(tmp_path):
+        pass
+    columns = "entity_type, entity_id, operation, payload, correlation_id"
+    write = f"INSERT INTO sync_outbox ({columns}) VALUES ('[/red]', 1, 'Create', '{{}}', ?)"
+    execute(tmp_path / "store.db", write, b"\xfe\xff")
+    file = tmp_path / "syncd.toml"
+    file.write_text(f'[store]\nid = 17\n[database]\npath = "{tmp_path}/store.db"\n[hub]\nurl = "http://127.0.0.1:9/hub"\n')
+    done = syncd_command("outbox", "list", "--json", "--config", file)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["correlation_id"] == "\\xfe\\xff"
+    done = syncd_command("outbox", "list", "--config", file)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "[/red]" in done.stdout
+
+
+def test_check_has_colours_on_a_terminal_only_and_not_where_nobody_wants_them(tmp_path: Path) -> None:
+    for no_color, coloured in (("", True), ("1", False)):
+        ours, theirs = os.openpty()
+        command = [sys.executable, "-m", "syncd", "check", "--config", str(tmp_path / "gone.toml")]
+        subprocess.run(command, stdout=theirs, env=os.environ | {"NO_COLOR": no_color}, check=False, timeout=60)
+        os.close(theirs)
+        assert (b"\x1b[" in os.read(ours, 65_536)) == coloured
+        os.close(ours)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,124 @@
+"""The systemd unit that syncd is installed as, where it is: with what rights it runs, and how it last ended."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+UNIT = "syncd.service"
+BOOTED = Path("/run/systemd/system")
+"""There where systemd is the service manager, sd_booted(3)."""
+PATIENCE_SECONDS = 10
+CLD_KILLED_OR_DUMPED = {"2", "3"}
+_OF_A_DAEMON = re.compile(r"(Exec|Restart|Timeout|Watchdog|Standard|Kill|SuccessExitStatus|Type|NotifyAccess|PIDFile|OOMPolicy)")
+"""Settings that say how a daemon is started, watched and stopped, not what it may do."""
+
+EXITS = {
+    64: "its command line is wrong (see ExecStart=)",
+    74: "the disk or a database cannot be used",
+    75: "another syncd holds the store",
+    77: "a permission is missing",
+    78: "its configuration cannot be used",
+    203: "its program is not there, or the service's user may not run it (README, Install: umask 022)",
+    216: "a group of the unit does not exist (Group=, SupplementaryGroups=)",
+    217: "the unit's user does not exist (systemd-sysusers makes it)",
+    226: "a folder that the unit names is not there (ReadWritePaths=), or a sandbox cannot be made",
+    243: "a file of LoadCredential= is not there or cannot be read",
+}
+"""How a start ends that needs a person: our own exit codes, and systemd's own from 200 on (systemd.exec(5), process exit codes)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """The unit as systemd has put it together from its file and its drop-ins.
+
+    Attributes:
+        user: whose rights it has.
+        settings: the lines of `[Service]` that decide what it may do, in their order: `User=syncd`. Only root may read all of them.
+        start: the words of `ExecStart=`.
+    """
+
+    user: str
+    settings: tuple[str, ...]
+    start: tuple[str, ...]
+
+    @property
+    def config_file(self) -> Path | None:
+        """The configuration that it is started with, where its command line names one."""
+        _, _, after = " ".join(self.start).partition("--config ")
+        return Path(after.split()[0]) if after else None
+
+    def run(self, *arguments: str, environ: dict[str, str]) -> int:
+        """Run `syncd ARGUMENTS` with the rights, credentials and paths of the service, on our own standard streams; its exit code."""
+        properties = [f"--property={line}" for line in (*self.settings, "RuntimeDirectoryPreserve=yes")]
+        variables = [f"--setenv={name}={value}" for name, value in environ.items()]
+        command = ["systemd-run", "--quiet", "--pipe", "--wait", "--collect", *properties, *variables, self.start[0], *arguments]
+        return subprocess.run(command, check=False).returncode  # noqa: S603 - the unit is root's own
+
+
+def installed_service() -> Service | None:
+    """The unit; None where there is none, or no systemd that could be asked."""
+    shown = _show("LoadState", "User", "ExecStart")
+    words = shlex.split(shown.get("ExecStart", "").partition("argv[]=")[2].partition(" ; ")[0])
+    if shown.get("LoadState") != "loaded" or not words:
+        return None
+    return Service(shown.get("User") or "root", sandbox(_systemctl("cat", UNIT)), tuple(words))
+
+
+def sandbox(text: str) -> tuple[str, ...]:
+    """The settings in what `systemctl cat` printed, the unit's file and then its drop-ins: an empty one undoes those before it."""
+    section, settings = "", []
+    for line in text.replace("\\\n", " ").splitlines():
+        key, _, value = (part.strip() for part in line.partition("="))
+        if line.startswith("["):
+            section = line.strip()
+        elif section == "[Service]" and key and key[0] not in "#;" and not _OF_A_DAEMON.match(key):
+            settings.append(f"{key}={value}")
+    return tuple(settings)
+
+
+def last_exit() -> str | None:
+    """Why the service does not run, in words; None where it does, or where nobody can tell."""
+    return describe_exit(
+        _show("LoadState", "ActiveState", "SubState", "ExecMainCode", "ExecMainStatus", "ExecMainExitTimestamp", "StatusText")
+    )
+
+
+def describe_exit(shown: dict[str, str]) -> str | None:
+    """What `systemctl show` says of a service that does not run; None for one that runs, or that is not there."""
+    if shown.get("LoadState") != "loaded" or shown.get("ActiveState") in {"active", "reloading", "deactivating"}:
+        return None
+    if shown.get("SubState") in {"start", "start-pre"}:
+        return "systemd is just starting it"
+    if not shown.get("ExecMainExitTimestamp"):
+        return f"systemd has not started it since the PC was: systemctl start {UNIT}"
+    status = int(shown.get("ExecMainStatus") or 0)
+    if shown.get("ExecMainCode") in CLD_KILLED_OR_DUMPED:
+        how, why = f"was killed by signal {status}", ""
+    else:
+        how = f"ended with exit code {status}"
+        why = shown.get("StatusText") or EXITS.get(status, "") if status else ""
+    again = "; systemd will start it again" if shown.get("SubState") == "auto-restart" else ""
+    return f"it {how} at {shown['ExecMainExitTimestamp']}{f': {why}' if why else ''}{again} (journalctl -u syncd tells more)"
+
+
+def _show(*names: str) -> dict[str, str]:
+    """Properties of the unit, as anybody may ask for them."""
+    lines = _systemctl("show", UNIT, f"--property={','.join(names)}").splitlines()
+    return dict(line.split("=", 1) for line in lines if "=" in line)
+
+
+def _systemctl(*arguments: str) -> str:
+    """What systemctl printed; nothing where it fails, or where there is no systemd that could be asked."""
+    if not BOOTED.is_dir() or not shutil.which("systemctl"):
+        return ""
+    command = ["systemctl", "--no-pager", *arguments]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)  # noqa: S603
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout if done.returncode == 0 else ""

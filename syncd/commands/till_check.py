@@ -1,0 +1,93 @@
+"""`syncd check` for the user of a till: may it sell into the database, and does it leave syncd its share?"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from syncd.commands.findings import Finding, group_name, rights, user_name
+from syncd.config.settings import Settings
+from syncd.config.sources import find_file, read_environment, read_toml
+from syncd.errors import ExitCode, SyncdError
+from syncd.store.check import open_read_only
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def check_till(config_file: Path | None, service_user: str) -> Iterator[Finding]:
+    """What a till needs: its database, with the outbox in it, and a folder for SQLite's files beside it."""
+    yield Finding(f"rights: {rights()}; what a till needs (as root: what the service needs)")
+    try:
+        outbox, token = _places(config_file)
+    except (SyncdError, OSError) as error:
+        hint = f"put {user_name(os.geteuid())} into the group {service_user}; it holds from the next login on"
+        yield Finding(f"{error} ({hint})", ExitCode.PERMISSION)
+        return
+    if token is not None and os.access(token, os.R_OK):
+        mend = f"chown {service_user} {token}; chmod 400 {token}"
+        yield Finding(f"secret: a till's user can read HQ's token in {token}: {mend}", warning=True)
+    folder = _folder(outbox.parent)
+    yield folder
+    if folder.code:
+        return
+    if not outbox.exists():
+        yield Finding(f"database: {outbox} is not there yet: `syncd run` makes it for both; if the till makes it, then chmod 660 {outbox}")
+        return
+    yield _file(outbox)
+    yield _outbox(outbox)
+
+
+def _places(config_file: Path | None) -> tuple[Path, Path | None]:
+    """The outbox' database and the token's file. The rest of the configuration, and whether it is right, is no affair of a till's."""
+    file, _ = find_file(config_file, os.environ)
+    document = read_toml(file, required=True) or {}
+    environment = read_environment(Settings, os.environ)
+    database, hub = ({**document.get(section, {}), **environment.get(section, {})} for section in ("database", "hub"))
+    path, token = database.get("outbox_path") or database.get("path"), hub.get("access_token_file")
+    if not isinstance(path, str):
+        raise FileNotFoundError(f"{file} names no database.path")
+    return Path(path), Path(token) if isinstance(token, str) and token else None
+
+
+def _folder(folder: Path) -> Finding:
+    if not folder.is_dir():
+        return Finding(f"folder: {folder} is not there", ExitCode.IO)
+    if os.access(folder, os.W_OK | os.X_OK):
+        return Finding(f"folder: {folder} can be written, for SQLite's files beside the database")
+    return Finding(
+        f"folder: {folder} may not be written by this user{_owner(folder)}: SQLite needs files beside the database", ExitCode.PERMISSION
+    )
+
+
+def _file(path: Path) -> Finding:
+    """The till may read and write it, and so may syncd: SQLite makes a database 644, whatever the umask."""
+    beside = [path.with_name(path.name + ending) for ending in ("", "-wal", "-shm")]
+    for file in (file for file in beside if file.exists()):
+        if not os.access(file, os.R_OK | os.W_OK):
+            return Finding(
+                f"database: {file} may not be read and written by this user{_owner(file)}: chmod 660 {file}", ExitCode.PERMISSION
+            )
+    status, folder = path.stat(), path.parent.stat()
+    if status.st_uid == os.geteuid() and (status.st_gid != folder.st_gid or status.st_mode & 0o060 != 0o060):
+        group = group_name(folder.st_gid)
+        return Finding(f"database: syncd may not write {path}{_owner(path)}: chgrp {group} {path}; chmod 660 {path}", ExitCode.PERMISSION)
+    return Finding(f"database: {path} can be read and written")
+
+
+def _outbox(path: Path) -> Finding:
+    try:
+        with closing(open_read_only(path)) as connection:
+            found = connection.execute("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'sync_outbox'").fetchone()
+    except sqlite3.Error as error:
+        return Finding(f"outbox: {path}: {error}", ExitCode.IO)
+    return Finding("outbox: the table sync_outbox is there" if found else "outbox: no table sync_outbox yet; `syncd run` makes it")
+
+
+def _owner(path: Path) -> str:
+    status = path.stat()
+    return f" (owner {user_name(status.st_uid)}, group {group_name(status.st_gid)}, mode {stat.S_IMODE(status.st_mode):o})"

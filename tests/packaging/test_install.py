@@ -1,0 +1,237 @@
+"""README's way to a running store PC, word for word, in a Debian that is booted for it; root's umask is 077, as some have it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.booted import boot, write
+from tests.support.image import debian, registry_settings
+from tests.support.requirements import need
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+pytestmark = [pytest.mark.timeout(1200), pytest.mark.xdist_group("image")]
+
+PROJECT = Path(__file__).parents[2]
+README = (PROJECT / "README.md").read_text(encoding="utf-8")
+SECTION = README[README.index("### With systemd") : README.index("### In a container")]
+BLOCKS = re.findall(r"^```sh\n(.*?)^```$", SECTION, re.MULTILINE | re.DOTALL)
+INSTALL, GROUP, OF_THE_TILL, CREDENTIAL, START = BLOCKS
+
+SUDO = """#!/bin/sh
+[ "$1" != -u ] || { user=$2; shift 2; exec runuser -u "$user" -- "$@"; }
+exec "$@"
+"""
+NANO = """#!/bin/sh
+case $1 in
+*.toml) sed -i 's#^url = .*#url = "http://127.0.0.1:5199/hubs/sync"#' "$1" ;;
+*) echo s3cr3t > "$1" ;;
+esac
+"""
+SALE = (
+    "INSERT INTO sync_outbox (entity_type, entity_id, operation, payload) "
+    "VALUES ('Receipt', (SELECT count(*) FROM sync_outbox), 'Create', '{}')"
+)
+TILL = """
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1], timeout=10)
+db.execute(sys.argv[2])
+db.commit()
+print(db.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'sync_outbox'").fetchone())
+"""
+SCRIPT = f"""
+umask 077
+cd /root/syncd
+useradd --create-home pos
+await() {{ timeout 60 sh -c "until $1; do sleep 0.2; done" || exit 1; }}
+show() {{ for name in ActiveState NRestarts ExecMainStatus StatusText; do systemctl show syncd --property=$name; done; }}
+failed() {{ await 'systemctl is-failed --quiet syncd'; }}
+till() {{ sudo -u pos python3 /exam/till.py "$@"; }}
+at() {{ exec > "/exam/$1" 2>&1; }}
+set -x
+
+at install
+{INSTALL}
+systemd-run --quiet --unit=hq /opt/syncd/bin/syncd devhub --port 5199
+at group
+{GROUP}
+at credential
+{CREDENTIAL}
+await "journalctl --unit=hq --grep=5199 > /dev/null"
+at ours-first
+{START}
+sudo -u pos stat -c '%U %G %a %n' /var/lib/syncd/*
+till /var/lib/syncd/store.db "{SALE}"
+await "sudo -u pos syncd status | grep '1 sent'"
+systemd-analyze security syncd --no-pager | grep Overall
+
+at reload
+sed -i 's/^id = .*/id = true/' /etc/syncd/syncd.toml
+systemctl reload syncd
+await "systemctl status syncd | grep 'old one is in use'"
+show
+at misconfigured
+systemctl restart syncd || failed
+show
+syncd status
+syncd check
+sed -i 's/^id = .*/id = 17/' /etc/syncd/syncd.toml
+
+at no-credential
+mv /etc/syncd/hub_access_token /root
+systemctl restart syncd || failed
+show
+syncd status
+syncd check
+mv /root/hub_access_token /etc/syncd
+
+at till-first
+rm /var/lib/syncd/*
+till /var/lib/syncd/store.db 'CREATE TABLE receipts (id)'
+systemctl restart syncd || failed
+show
+syncd status
+syncd check
+sudo -u pos syncd check
+{OF_THE_TILL}
+sudo -u pos syncd check
+syncd check --hub
+systemctl start syncd
+sudo -u pos syncd check
+till /var/lib/syncd/store.db "{SALE}"
+await "syncd status | grep '1 sent'"
+sudo -u pos stat -c '%U %G %a %n' /var/lib/syncd/*
+
+at open-token
+chmod 640 /etc/syncd/hub_access_token
+chgrp syncd /etc/syncd/hub_access_token
+syncd check
+sed -i 's#^\\# access_token_file = ""#access_token_file = "/etc/syncd/hub_access_token"#' /etc/syncd/syncd.toml
+rm /etc/systemd/system/syncd.service.d/token.conf
+systemctl daemon-reload
+syncd check
+sudo -u pos syncd check
+chmod 400 /etc/syncd/hub_access_token
+chown syncd /etc/syncd/hub_access_token
+syncd check
+sudo -u pos syncd check
+sudo -u syncd syncd check
+
+at elsewhere
+install -d -m 2770 -o pos -g pos /srv/pos
+sed -i 's#^path = .*#path = "/srv/pos/store.db"#' /etc/syncd/syncd.toml
+printf '[Service]\\nReadWritePaths=/srv/pos\\nSupplementaryGroups=pos\\n' > /etc/systemd/system/syncd.service.d/place.conf
+systemctl daemon-reload
+syncd check --hub
+systemctl restart syncd
+till /srv/pos/store.db "{SALE}"
+await "syncd status | grep '1 sent'"
+sudo -u pos syncd check
+sudo -u pos stat -c '%U %G %a %n' /srv/pos/*
+
+at home
+sed -i 's#^path = .*#path = "/home/pos/store.db"#' /etc/syncd/syncd.toml
+syncd check
+at end
+"""
+
+
+@pytest.fixture(scope="module")
+def exam(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
+    """What was shown, by the name of the step."""
+    need("nspawn", os.geteuid() == 0 and shutil.which("systemd-nspawn") is not None, "booting a system takes root and systemd-nspawn")
+    root = tmp_path_factory.mktemp("pc")
+    debian(root)
+    registry_settings(root)
+    for name, text in (("sudo", SUDO), ("nano", NANO)):
+        write(root / "usr/local/bin" / name, text)
+        (root / "usr/local/bin" / name).chmod(0o755)
+    write(root / "exam/till.py", TILL)
+    listing = ["git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    for name in subprocess.run(listing, cwd=PROJECT, capture_output=True, text=True, check=True).stdout.split("\0"):
+        if name and (PROJECT / name).is_file():
+            (root / "root/syncd" / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(PROJECT / name, root / "root/syncd" / name)
+    try:
+        shown = boot(root, SCRIPT, network=True, seconds=600)
+        if keep := os.environ.get("SYNCD_TRANSCRIPT"):
+            shutil.copytree(root / "exam", keep, dirs_exist_ok=True)
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+    assert "end" in shown, shown[max(shown.keys() - {"script", "till.py"})][-3000:]
+    return shown
+
+
+def test_what_the_readme_says_installs_it_although_root_has_a_strict_umask(exam: Mapping[str, str]) -> None:
+    assert "is installed" in exam["install"]
+    assert "NOT OK" not in exam["ours-first"]
+    assert "ok  rights: user syncd" in exam["ours-first"], "`check` as root has the service's rights"
+    assert "hub_access_token" in exam["ours-first"], "and its credential"
+    assert "answered; connected in" in exam["ours-first"]
+
+
+def test_a_till_of_another_user_sells_into_the_database_that_syncd_made(exam: Mapping[str, str]) -> None:
+    assert "syncd syncd 660 /var/lib/syncd/store.db\n" in exam["ours-first"]
+    assert "1 sent" in exam["ours-first"]
+
+
+def test_a_till_that_made_the_database_itself_is_told_what_to_do_and_then_sells(exam: Mapping[str, str]) -> None:
+    before, after = re.split(r"^\+ .*chmod 660.*$", exam["till-first"], maxsplit=1, flags=re.MULTILINE)
+    assert "ExecMainStatus=77" in before
+    assert "NRestarts=0" in before
+    assert "NOT OK  database: /var/lib/syncd/store.db may not be read and written" in before, "so says `check` as root"
+    assert "NOT OK  database: syncd may not write /var/lib/syncd/store.db (owner pos" in before, "and so as the till's user"
+    assert "NOT OK" not in after
+    assert "pos syncd 660 /var/lib/syncd/store.db\n" in after
+    assert "1 sent" in after
+
+
+def test_a_refused_reload_is_told_by_systemctl_status(exam: Mapping[str, str]) -> None:
+    assert "StatusText=online; 0 rows wait for HQ, 0 failed; the new configuration was refused, the old one is in use" in exam["reload"]
+
+
+@pytest.mark.parametrize(
+    ("step", "code", "says"), [("misconfigured", "78", "store.id = true: must be"), ("no-credential", "243", "LoadCredential=")]
+)
+def test_what_needs_a_person_waits_for_one_and_says_why(exam: Mapping[str, str], step: str, code: str, says: str) -> None:
+    assert "ActiveState=failed\n" in exam[step]
+    assert "NRestarts=0\n" in exam[step]
+    assert f"ExecMainStatus={code}\n" in exam[step]
+    shown = re.split(r"^\+ syncd check$", exam[step][exam[step].index("+ syncd status") :], flags=re.MULTILINE)
+    assert f"it ended with exit code {code}" in shown[0]
+    assert says in shown[0]
+    assert "NOT OK" in shown[1]
+    assert says in shown[1]
+
+
+def test_a_token_that_the_tills_user_can_read_is_warned_of(exam: Mapping[str, str]) -> None:
+    shown = re.split(r"^\+ .*syncd check$", exam["open-token"], flags=re.MULTILINE)
+    _, as_credential, by_root, by_the_till, mended, till_again, by_syncd = shown
+    assert "WARNING  credential: /etc/syncd/hub_access_token may be read by others" in as_credential
+    assert "WARNING  secret: /etc/syncd/hub_access_token may be read by others than its owner (mode 640, group syncd)" in by_root
+    assert "WARNING  secret: a till's user can read HQ's token" in by_the_till
+    assert "WARNING" not in mended + till_again + by_syncd
+    assert "`sudo syncd check` adds what the unit adds" in by_syncd
+
+
+def test_a_database_elsewhere_is_shared_by_a_group_of_the_tills_own(exam: Mapping[str, str]) -> None:
+    assert "NOT OK" not in exam["elsewhere"]
+    assert "syncd pos 660 /srv/pos/store.db\n" in exam["elsewhere"]
+    assert "1 sent" in exam["elsewhere"]
+
+
+def test_a_database_below_home_is_said_to_be_hidden_by_the_unit(exam: Mapping[str, str]) -> None:
+    assert "ProtectHome= hides /home" in exam["home"]
+
+
+def test_the_service_is_hardly_exposed(exam: Mapping[str, str]) -> None:
+    [exposure] = re.findall(r"Overall exposure level for syncd.service: ([\d.]+)", exam["ours-first"])
+    assert float(exposure) <= 1.1

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import pytest
+
+from syncd.commands.service import describe_exit, sandbox
+
+UNIT = """# /etc/systemd/system/syncd.service
+[Unit]
+Description=Not a setting of the service
+[Service]
+Type=notify
+ExecStart=/opt/syncd/bin/syncd run
+Restart=always
+WatchdogSec=60s
+User=syncd
+# LoadCredential=in:/a/comment
+CapabilityBoundingSet=
+SystemCallFilter=@system-service \\
+    @chown
+
+# /etc/systemd/system/syncd.service.d/token.conf
+[Service]
+LoadCredential=hub_access_token:/etc/syncd/hub_access_token
+[Install]
+WantedBy=multi-user.target
+"""
+ENDED = {
+    "LoadState": "loaded", "ActiveState": "failed", "SubState": "failed", "ExecMainCode": "1", "ExecMainStatus": "78",
+    "ExecMainExitTimestamp": "Tue 2026-11-24 10:00:00 UTC", "StatusText": "hub.url: required",
+}  # fmt: skip
+
+
+def test_what_a_service_may_do_is_taken_from_its_unit_and_drop_ins_but_not_how_it_is_kept_running() -> None:
+    assert sandbox(UNIT) == (
+        "User=syncd",
+        "CapabilityBoundingSet=",
+        "SystemCallFilter=@system-service      @chown",
+        "LoadCredential=hub_access_token:/etc/syncd/hub_access_token",
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({}, "it ended with exit code 78 at Tue 2026-11-24 10:00:00 UTC: hub.url: required (journalctl"),
+        (
+            {"ExecMainStatus": "243", "StatusText": ""},
+            "10:00:00 UTC: a file of LoadCredential= is not there",
+        ),
+        (
+            {"ExecMainCode": "2", "ExecMainStatus": "9", "StatusText": "online"},
+            "killed by signal 9 at Tue 2026-11-24 10:00:00 UTC (jour",
+        ),
+        ({"ActiveState": "activating", "SubState": "auto-restart"}, "systemd will start it again"),
+        ({"ActiveState": "inactive", "ExecMainStatus": "0"}, "it ended with exit code 0 at Tue 2026-11-24 10:00:00 UTC (jour"),
+        ({"ActiveState": "activating", "SubState": "start"}, "systemd is just starting it"),
+        ({"ActiveState": "inactive", "ExecMainExitTimestamp": ""}, "has not started it"),
+    ],
+)
+def test_why_a_service_does_not_run_is_said_in_words(changes: dict[str, str], says: str) -> None:
+    assert says in (describe_exit(ENDED | changes) or "")
+
+
+@pytest.mark.parametrize("changes", [{"ActiveState": "active"}, {"LoadState": "not-found"}])
+def test_a_service_that_runs_or_is_not_there_has_no_last_exit(changes: dict[str, str]) -> None:
+    assert describe_exit(ENDED | changes) is None
