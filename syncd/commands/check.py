@@ -12,7 +12,7 @@ import click
 import structlog
 
 from syncd.clock import SystemClock
-from syncd.commands.findings import Finding, readable_by_others, rights, user_name
+from syncd.commands.findings import Finding, readable_by_others, rights
 from syncd.commands.options import config_option
 from syncd.commands.service import EXITS, UNIT, installed_service
 from syncd.commands.till_check import check_till
@@ -21,6 +21,7 @@ from syncd.config.sources import CONTAINER_SECRETS, find_file
 from syncd.errors import ExitCode, HubError, SyncdError
 from syncd.hub.supervisor import Hub
 from syncd.hub.url import shown
+from syncd.own_files import user_name
 from syncd.store.check import inspect
 
 if TYPE_CHECKING:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import grp
 import os
-import pwd
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from syncd.errors import ExitCode
+from syncd.own_files import group_name, user_name
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,22 +32,6 @@ def rights() -> str:
     """Whose rights this process has: `user pos, groups pos, syncd`."""
     groups = dict.fromkeys((os.getegid(), *os.getgroups()))
     return f"user {user_name(os.geteuid())}, {'groups' if len(groups) > 1 else 'group'} {', '.join(map(group_name, groups))}"
-
-
-def user_name(uid: int) -> str:
-    """Its name, or its number where it has none."""
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
-
-
-def group_name(gid: int) -> str:
-    """Its name, or its number where it has none."""
-    try:
-        return grp.getgrgid(gid).gr_name
-    except KeyError:
-        return str(gid)
 
 
 def readable_by_others(path: Path) -> str:

@@ -9,10 +9,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from syncd.commands.findings import Finding, group_name, rights, user_name
+from syncd.commands.findings import Finding, rights
 from syncd.config.settings import Settings
 from syncd.config.sources import find_file, read_environment, read_toml
 from syncd.errors import ExitCode, SyncdError
+from syncd.own_files import group_name, user_name
 from syncd.store.check import open_read_only
 
 if TYPE_CHECKING:
