@@ -176,6 +176,8 @@ class Watchdog:
         report.inbound.cursor = downlink.catch_up.cursor
         report.inbound.last_applied_at = downlink.last_applied_at
         report.inbound.caught_up = downlink.catch_up.caught_up
+        report.inbound.full_pull_types = downlink.catch_up.feed.full_pull_types
+        report.inbound.fully_pulled_at = downlink.catch_up.feed.fully_pulled_at
         report.heartbeat.last_sent_at = self._heartbeat.last_sent_at
         report.heartbeat.last_response_at = self._heartbeat.last_response_at
         report.heartbeat.round_trip_ms = self._heartbeat.round_trip_milliseconds

@@ -132,6 +132,7 @@ class SyncSettings(Section):
     entity_types: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(strict=False)] = ()
     pull_interval_seconds: Seconds = 300
     pull_batch_size: Annotated[int, Field(ge=1, le=100_000)] = 500
+    full_pull_interval_hours: Annotated[float, Field(ge=0, le=8760, allow_inf_nan=False)] = 24
     cursor_overlap_seconds: Annotated[float, Field(ge=0, le=DAY_SECONDS, allow_inf_nan=False)] = 5
     retention_days: Annotated[int, Field(ge=1, le=36_500)] = 30
 

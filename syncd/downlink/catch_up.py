@@ -1,17 +1,23 @@
-"""The catch-up: what the store has missed is fetched page by page from HQ's feed, after every connect and every few minutes."""
+"""The catch-up: what the store has missed is fetched page by page from HQ's feed, after every connect and every few minutes.
+
+What is new comes first, from where we stood. Then comes what has to be fetched from the beginning (a full pull): kinds that are new in
+`sync.entity_types`, what somebody asked for by `syncd resync`, and once a day everything, where HQ does not name its feed.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
-from syncd.clock import iso_ms
-from syncd.downlink.receive import REQUEST, UnreadableResponseError, read_page
-from syncd.errors import HubError, InvocationError, InvocationTimeout, MessageTooLarge, MethodMissing
-from syncd.store.times import for_the_wire, parse_time
-from syncd.wire.messages import batch_sync_request
+from syncd.downlink.feed_reader import FeedReader
+from syncd.downlink.receive import REQUEST, UnreadableResponseError
+from syncd.errors import HubError, InvocationError, InvocationTimeout, MessageTooLarge, MethodMissing, StorageError
+from syncd.hub.url import identity
+from syncd.store.feed_cursor import ALL, FeedCursor
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -22,21 +28,23 @@ if TYPE_CHECKING:
     from syncd.config.settings import Settings
     from syncd.hub.session import HubSession
     from syncd.hub.supervisor import Hub
+    from syncd.store.inbox import Inbox
 
 CATCH_UP_RETRY_SECONDS = 10.0
-PAGES_AHEAD = 2  # fetched while an earlier one is applied
+REQUESTS_SECONDS = 5.0  # how often we look whether somebody has asked for a full pull
+SPREAD = 0.1  # of the interval: full pulls of a fleet that was begun together drift apart
 
 
 class CatchUp:
     """Asks HQ for what was missed, and hands it over to be applied.
 
     Args:
-        deliver: takes a page's items and the cursor behind them (None where it has not moved); done once they are applied and on disk.
+        deliver: see `FeedReader`.
         on_change: told whenever a figure of the status changes.
 
     Attributes:
-        cursor: where we stand, once it is committed.
-        caught_up: HQ had no more, on this connection.
+        feed: where we stand, once it is committed.
+        caught_up: HQ had no more, on this connection, and nothing before that is missing.
         active: pages are being fetched.
         error: why the last catch-up did not come to its end.
         lacks_method: the hub has no `RequestBatchSync`.
@@ -46,26 +54,40 @@ class CatchUp:
         self,
         *,
         hub: Hub,
+        inbox: Inbox,
         settings: Settings,
         clock: Clock,
         log: FilteringBoundLogger,
-        deliver: Callable[[list[Any], str | None], Awaitable[asyncio.Future[list[dict[str, object]]]]],
+        deliver: Callable[[list[Any], FeedCursor | None], Awaitable[asyncio.Future[list[dict[str, object]]]]],
         on_change: Callable[[], None],
     ) -> None:
         self._hub = hub
+        self._inbox = inbox
         self._sync = settings.sync
         self._store_id = settings.store.id
         self._clock = clock
         self._log = log
-        self._deliver = deliver
+        self._reader = FeedReader(settings, clock, log, deliver)
         self._on_change = on_change
         self._pull = asyncio.Event()
-        self._waiting: deque[asyncio.Future[list[dict[str, object]]]] = deque()
-        self.cursor: str | None = None
+        self.feed = FeedCursor(identity(settings.hub.url), str(settings.store.id), frozenset(settings.sync.entity_types))
         self.caught_up = False
         self.active = False
         self.error: str | None = None
         self.lacks_method = False
+
+    @property
+    def cursor(self) -> str | None:
+        """HQ's cursor, for the status and the heartbeat."""
+        return self.feed.cursor
+
+    async def load(self) -> None:
+        """Find where we stand.
+
+        Raises:
+            StorageError: the database cannot be read.
+        """
+        self.feed = await self._inbox.feed_cursor(self.feed.hub, self.feed.store_id) or self.feed
 
     def connected(self) -> None:
         """A new connection: what was missed meanwhile is fetched now."""
@@ -76,11 +98,7 @@ class CatchUp:
         """Catch up after every connect and every `pull_interval_seconds`; for ever."""
         wait = self._sync.pull_interval_seconds
         while True:
-            try:
-                async with asyncio.timeout(wait):
-                    await self._pull.wait()
-            except TimeoutError:
-                pass
+            await self._until_due(wait)
             self._pull.clear()
             session = await self._hub.session()
             wait = self._sync.pull_interval_seconds
@@ -106,48 +124,51 @@ class CatchUp:
             self.active = False
             self._on_change()
 
+    async def _until_due(self, seconds: float) -> None:
+        """Until a new connection, until the time is up, or until somebody has asked for a full pull."""
+        due = self._clock.monotonic() + seconds
+        while not self._pull.is_set() and (left := due - self._clock.monotonic()) > 0:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(left, REQUESTS_SECONDS)):
+                    await self._pull.wait()
+            if await self._requests() is not None:
+                return
+
+    async def _requests(self) -> tuple[int, frozenset[str]] | None:
+        with suppress(StorageError):  # whoever applies something says so
+            return await self._inbox.requests()
+        return None
+
     async def _catch_up(self, session: HubSession) -> None:
-        """Page by page until HQ has no more; a page is fetched while the one before is applied."""
+        """What is new, and then what has to be fetched from the beginning."""
         if session.lacks(REQUEST):
             return
-        await self._until_applied()  # the pages of one that was cut short: a line that flaps must not pile them up
-        cursor, first = self.cursor, True
-        stored = cursor
-        items = pages = 0
-        while True:
-            request = batch_sync_request(
-                self._store_id, cursor, self._since(cursor, first), list(self._sync.entity_types), self._sync.pull_batch_size
-            )
-            page = read_page(await session.invoke(REQUEST, request))
-            moved = page.next_cursor if page.next_cursor is not None and page.next_cursor != stored else None
-            if page.items or moved is not None:
-                self._waiting.append(await self._deliver(page.items, moved))
-                stored = moved or stored
-            items, pages = items + len(page.items), pages + 1
-            await self._until_applied(all_but=PAGES_AHEAD)
-            if not page.has_more:
-                break
-            if page.next_cursor is None or (page.next_cursor == cursor and not first):
-                raise UnreadableResponseError("the hub says that there is more, and gives no new cursor")
-            cursor, first = page.next_cursor, False
-        await self._until_applied()
-        self.caught_up = True
-        if items:
-            self._log.info("caught_up", items=items, pages=pages)
+        await self._reader.applied()  # of a pass that the line cut short
+        feed = self.feed.for_types(frozenset(self._sync.entity_types))
+        if requests := await self._requests():
+            last, types = requests
+            feed = replace(feed if feed.cursor is None else feed.with_full_pull(types), requests_taken=last)
+        feed = await self._reader.read(session, self.feed, feed, full=False)
+        if self._full_pull_is_due(feed):
+            feed = feed.with_full_pull(ALL)
+        self.caught_up = feed.complete
+        if feed.full_pull_types is not None:
+            self._on_change()
+            resumed = feed.full_pull_cursor is not None
+            self._log.info("full_pull_resumed" if resumed else "full_pull_started", entity_types=sorted(feed.full_pull_types))
+            feed = await self._reader.read(session, self.feed, feed, full=True)
+            self.caught_up = feed.complete
+            if feed.full_pull_types is None:
+                self._log.info("full_pull_finished")
+            else:
+                self._pull.set()  # what is new has its turn, and then this goes on
 
-    async def _until_applied(self, all_but: int = 0) -> None:
-        while len(self._waiting) > all_but:
-            await self._waiting[0]
-            self._waiting.popleft()
-
-    def _since(self, cursor: str | None, first: bool) -> str | None:
-        """The cursor once more as a time, where it reads as one; earlier on the first page, since rows may share an instant."""
-        parsed = parse_time(cursor) if cursor is not None else None
-        if cursor is None or parsed is None:
-            return None
-        if not first:
-            return for_the_wire(cursor)
-        try:
-            return iso_ms(parsed[0] - timedelta(seconds=self._sync.cursor_overlap_seconds))
-        except OverflowError:  # .NET's DateTime.MinValue: there is nothing earlier
-            return for_the_wire(cursor)
+    def _full_pull_is_due(self, feed: FeedCursor) -> bool:
+        """The net, where HQ does not tell that its feed is another: everything once more, at most once in the interval."""
+        hours = self._sync.full_pull_interval_hours
+        if not hours or self._reader.feed_is_named or feed.full_pull_types is not None or None in (feed.cursor, feed.fully_pulled_at):
+            return False
+        spread = 1 + SPREAD * crc32(f"{self._store_id}".encode()) / 2**32
+        assert feed.fully_pulled_at is not None
+        # A moment that lies ahead was written by a clock that was wrong.
+        return abs(self._clock.now() - feed.fully_pulled_at) >= timedelta(hours=hours * spread)

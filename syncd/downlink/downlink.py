@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from syncd.config.settings import Settings
     from syncd.downlink.queue import Chunk
     from syncd.hub.supervisor import Hub
+    from syncd.store.feed_cursor import FeedCursor
     from syncd.store.inbox import Applied, Inbox
 
 FUTURE = timedelta(days=1)  # by so much the clocks of HQ and store may differ before it is worth a warning
@@ -65,7 +66,7 @@ class Downlink:
         self._on_change = on_change
         self._queue = UpdateQueue()
         self._acknowledgements = Acknowledgements(hub, log)
-        self.catch_up = CatchUp(hub=hub, settings=settings, log=log, clock=clock, deliver=self._page, on_change=on_change)
+        self.catch_up = CatchUp(hub=hub, inbox=inbox, settings=settings, log=log, clock=clock, deliver=self._page, on_change=on_change)
         # What the status file shows:
         self.applied_total: Counter[str] = Counter({entity_type.name: 0 for entity_type in ENTITY_TYPES})
         self.stale = 0
@@ -79,7 +80,7 @@ class Downlink:
 
     async def run(self) -> None:
         """Apply, catch up and acknowledge; for ever."""
-        self.catch_up.cursor = await self._inbox.cursor()
+        await self.catch_up.load()
         self.quarantined = await self._inbox.quarantined()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._apply_all(), name="downlink.apply")
@@ -106,14 +107,14 @@ class Downlink:
     ) -> asyncio.Future[list[dict[str, object]]]:
         return self._enqueue(items, ids, "live", acknowledge=acknowledge)
 
-    async def _page(self, items: list[Any], cursor: str | None) -> asyncio.Future[list[dict[str, object]]]:
+    async def _page(self, items: list[Any], feed: FeedCursor | None) -> asyncio.Future[list[dict[str, object]]]:
         """A page of the feed, queued in pieces; the cursor moves with the last of them, which says when all are on disk."""
         reader = MessageReader(REQUEST, lambda item: update_of_item(item, REQUEST), self._log)
         async for messages in in_pieces(items):
             piece = reader.read(messages)
             self._enqueue(piece.items, piece.correlation_ids, "catchup")
         rest = reader.finish()
-        return self._enqueue([*rest], [None] * len(rest), "catchup", cursor=cursor)
+        return self._enqueue([*rest], [None] * len(rest), "catchup", feed=feed)
 
     def _keep(self, message: Quarantined) -> None:
         self._enqueue([message], [None], "live", acknowledge=False)
@@ -124,11 +125,11 @@ class Downlink:
         ids: list[str | None],
         source: str,
         *,
-        cursor: str | None = None,
+        feed: FeedCursor | None = None,
         acknowledge: bool = True,
     ) -> asyncio.Future[list[dict[str, object]]]:
         done: asyncio.Future[list[dict[str, object]]] = asyncio.get_running_loop().create_future()
-        self._queue.put(Delivery(list(items), ids, source, done, cursor, acknowledge))
+        self._queue.put(Delivery(list(items), ids, source, done, feed, acknowledge))
         return done
 
     # ── applying ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -143,9 +144,9 @@ class Downlink:
     async def _apply_some(self) -> list[Delivery]:
         """Apply one chunk, cut from the head of the queue; returns the deliveries that are complete by it."""
         chunk = self._queue.chunk(self._inbox.room())
-        applied: Applied = await self._until_it_works(lambda: self._inbox.apply(chunk.items, chunk.source, chunk.cursor))
-        if chunk.cursor is not None and applied.whole:
-            self.catch_up.cursor = chunk.cursor
+        applied: Applied = await self._until_it_works(lambda: self._inbox.apply(chunk.items, chunk.source, chunk.feed))
+        if chunk.feed is not None and applied.whole:
+            self.catch_up.feed = chunk.feed
         self._count(chunk, applied)
         finished = self._queue.applied(chunk, len(applied.stale))
         self.applied_pieces += 1

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from syncd.store.catalog import Update
 
 if TYPE_CHECKING:
+    from syncd.store.feed_cursor import FeedCursor
     from syncd.store.inbox import Quarantined
 
 MAX_UPDATES = 4_000
@@ -28,7 +29,7 @@ class Delivery:
     """Some updates that came together, and who waits for them.
 
     Attributes:
-        cursor: where the catch-up stands behind them.
+        feed: where the catch-up stands behind them.
         acknowledge: HQ is told by `Acknowledge`; otherwise by the result of its call.
         position: how many of them are applied.
         errors: why some were not.
@@ -38,7 +39,7 @@ class Delivery:
     correlation_ids: list[str | None]
     source: str
     done: asyncio.Future[list[dict[str, object]]]
-    cursor: str | None = None
+    feed: FeedCursor | None = None
     acknowledge: bool = True
     position: int = 0
     errors: dict[int, str] = field(default_factory=dict)
@@ -51,13 +52,13 @@ class Chunk:
 
     Attributes:
         parts: whose they are, and how many.
-        cursor: where the catch-up stands behind them; the chunk ends there.
+        feed: where the catch-up stands behind them; the chunk ends there.
     """
 
     source: str
     items: list[Update | Quarantined] = field(default_factory=list)
     parts: list[tuple[Delivery, int]] = field(default_factory=list)
-    cursor: str | None = None
+    feed: FeedCursor | None = None
 
 
 class UpdateQueue:
@@ -110,13 +111,13 @@ class UpdateQueue:
         """The next updates, at most so many; they stay in the queue until they are `applied`."""
         chunk = Chunk(self._deliveries[0].source)
         for delivery in self._deliveries:
-            if delivery.source != chunk.source or len(chunk.items) >= size or chunk.cursor is not None:
+            if delivery.source != chunk.source or len(chunk.items) >= size or chunk.feed is not None:
                 break
             taken = delivery.items[delivery.position : delivery.position + size - len(chunk.items)]
             chunk.parts.append((delivery, len(taken)))
             chunk.items += taken
             if delivery.position + len(taken) == len(delivery.items):
-                chunk.cursor = delivery.cursor
+                chunk.feed = delivery.feed
         return chunk
 
     def applied(self, chunk: Chunk, count: int) -> list[Delivery]:

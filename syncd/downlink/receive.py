@@ -36,11 +36,20 @@ class UnreadableResponseError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class FeedPage:
-    """One page of HQ's changes (`BatchSyncResponse`)."""
+    """One page of HQ's changes (`BatchSyncResponse`).
+
+    Attributes:
+        total_items: how many HQ has; None where it says nothing that can be read.
+        feed_epoch: the feed's name; another one belongs to another feed.
+        cursor_unknown: the cursor that was asked for is none of this feed's.
+    """
 
     items: list[Any]
     has_more: bool
     next_cursor: str | None
+    total_items: int | None = None
+    feed_epoch: str | None = None
+    cursor_unknown: bool = False
 
 
 def read_page(answer: object) -> FeedPage:
@@ -60,7 +69,15 @@ def read_page(answer: object) -> FeedPage:
         raise UnreadableResponseError("items is not a list")
     if cursor is not None and not isinstance(cursor, str | int):
         raise UnreadableResponseError("nextCursor is neither text nor a number")
-    return FeedPage(items or [], names.get("hasmore") is True, None if cursor is None else storable(str(cursor)))
+    total, epoch = names.get("totalitems"), names.get("feedepoch")
+    return FeedPage(
+        items or [],
+        names.get("hasmore") is True,
+        None if cursor is None else storable(str(cursor)),
+        total_items=total if type(total) is int and 0 <= total < 2**63 else None,
+        feed_epoch=storable(str(epoch)) if isinstance(epoch, str | int) and epoch != "" else None,
+        cursor_unknown=names.get("cursorunknown") is True,
+    )
 
 
 def update_of_item(item: object, method: str = RECEIVE_ITEM) -> Update:

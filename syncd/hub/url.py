@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from hashlib import sha256
 from urllib.parse import SplitResult, parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 SCHEMES = frozenset({"http", "https", "ws", "wss"})
@@ -93,6 +94,13 @@ def origin(url: str) -> tuple[bool, str, int]:
 def port_of(parts: SplitResult) -> int:
     """The port, named or not."""
     return parts.port or (443 if parts.scheme in SECURE_SCHEMES else 80)
+
+
+def identity(url: str) -> str:
+    """The same text for the same hub, however its URL is written; of the query only a digest, since it may hold a key."""
+    parts = urlsplit(url)
+    query = f"?{sha256(parts.query.encode()).hexdigest()[:12]}" if parts.query else ""
+    return f"{'https' if is_secure(url) else 'http'}://{place(url)}{parts.path.rstrip('/')}{query}"
 
 
 def is_secure(url: str) -> bool:

@@ -117,6 +117,8 @@ class Inbound:
         unreadable_reason: that of the last one, unless it was long ago.
         shed: calls that were not taken since too many were waiting, since the start of this process; the catch-up makes up for them.
         is_shedding: there is no room for more.
+        full_pull_types: what is being fetched from the beginning; empty is everything, None is nothing.
+        fully_pulled_at: when everything that HQ has was last fetched from the beginning to the end.
     """
 
     applied_total: Counter[str] = field(default_factory=Counter)
@@ -129,6 +131,8 @@ class Inbound:
     cursor: str | None = None
     last_applied_at: datetime | None = None
     caught_up: bool = False
+    full_pull_types: frozenset[str] | None = None
+    fully_pulled_at: datetime | None = None
 
 
 @dataclass(slots=True)
@@ -258,6 +262,8 @@ def snapshot(report: Report, settings: Settings, now: datetime) -> dict[str, Any
             "cursor": _short(inbound.cursor),
             "lastAppliedAt": _moment(inbound.last_applied_at),
             "caughtUp": inbound.caught_up,
+            "fullPullTypes": None if inbound.full_pull_types is None else sorted(inbound.full_pull_types),
+            "fullyPulledAt": _moment(inbound.fully_pulled_at),
         },
         "heartbeat": {
             "lastSentAt": _moment(heartbeat.last_sent_at),

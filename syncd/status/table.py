@@ -60,6 +60,10 @@ def _rows(status: dict[str, Any], now: datetime) -> Iterator[tuple[str, str]]:
     yield "from HQ", ", ".join(f"{count:,} {name}" for name, count in inbound["appliedTotal"].items()) + " updates applied"
     caught_up = "caught up" if inbound["caughtUp"] else "catching up"
     yield "", f"{caught_up}; {inbound['stale']:,} were old news, {inbound['quarantined']:,} in quarantine"
+    if (pulled := inbound.get("fullPullTypes")) is not None:
+        yield "", f"fetching {', '.join(pulled) or 'everything'} from the beginning"
+    elif inbound.get("fullyPulledAt"):
+        yield "", f"everything was last fetched from the beginning {_ago(inbound['fullyPulledAt'], now)} ago"
     if heartbeat["lastSentAt"]:
         trip = f", {heartbeat['roundTripMs']} ms there and back" if heartbeat["roundTripMs"] is not None else ""
         yield "heartbeat", f"{_ago(heartbeat['lastSentAt'], now)} ago{trip}"

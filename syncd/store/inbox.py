@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from syncd.clock import iso_ms
 from syncd.store.catalog import Update, is_newer, raw_text
 from syncd.store.database import storable
+from syncd.store.feed_cursor import read_feed_cursor, read_requests, write_feed_cursor
 from syncd.store.sqlite_errors import is_of_the_database
 from syncd.store.write_budget import MAX_ROWS, Cost
 
@@ -17,9 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from syncd.clock import Clock
+    from syncd.store.feed_cursor import FeedCursor
     from syncd.store.write_budget import PacedWriter
 
-CURSOR = "hq"
 _INBOX = """
 INSERT INTO sync_inbox (entity_type, entity_key, operation, version, updated_at, correlation_id, source, applied_at)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?)
@@ -75,7 +76,7 @@ class _Work:
     news: list[Update | Quarantined]
     source: str
     stamp: str
-    cursor: str | None
+    feed: FeedCursor | None
 
     def write(self, connection: sqlite3.Connection) -> str | None:
         """Write it all, or nothing; returns why SQLite refused one of the updates."""
@@ -91,11 +92,8 @@ class _Work:
         for item in self.news:
             if isinstance(item, Quarantined):
                 _quarantine(connection, item, self.stamp)
-        if self.cursor is not None:
-            connection.execute(
-                "INSERT OR REPLACE INTO sync_cursor (name, cursor, updated_at) VALUES (?, ?, ?)",
-                (CURSOR, storable(self.cursor), self.stamp),
-            )
+        if self.feed is not None:
+            write_feed_cursor(connection, self.feed, self.stamp)
         return None
 
 
@@ -112,7 +110,7 @@ class Inbox:
         """How many updates one chunk may hold now."""
         return min(self._most, self.till.room(self._cost, urgent=True))
 
-    async def apply(self, chunk: Sequence[Update | Quarantined], source: str, cursor: str | None = None) -> Applied:
+    async def apply(self, chunk: Sequence[Update | Quarantined], source: str, feed: FeedCursor | None = None) -> Applied:
         """Apply a chunk in its order, in one transaction; where SQLite refuses that, as much of its beginning as it takes.
 
         An update that is refused when it is the only news goes into the quarantine. What it claimed to be the newest of its row
@@ -120,7 +118,7 @@ class Inbox:
 
         Args:
             source: `live` or `catchup`.
-            cursor: where the catch-up stands once the whole chunk is in.
+            feed: where the catch-up stands once the whole chunk is in.
 
         Raises:
             StorageError: nothing of it was applied.
@@ -128,7 +126,7 @@ class Inbox:
         items, refused = list(chunk), dict[int, str]()
         while True:
             whole = len(items) == len(chunk)
-            attempt = await self._attempt(items, source, cursor if whole else None)
+            attempt = await self._attempt(items, source, feed if whole else None)
             if attempt.refusal is None:
                 self._most = min(MAX_ROWS, 2 * (self._most if whole and not refused else len(items)))
                 return Applied(attempt.stale, refused, whole)
@@ -140,12 +138,12 @@ class Inbox:
             refused[index] = attempt.refusal
             items[index] = _as_quarantined(items[index], attempt.refusal)
 
-    async def _attempt(self, items: Sequence[Update | Quarantined], source: str, cursor: str | None) -> _Attempt:
+    async def _attempt(self, items: Sequence[Update | Quarantined], source: str, feed: FeedCursor | None) -> _Attempt:
         # Which of them are news can be told without the lock: nothing else writes these tables.
         attempt = await self.till.database.run(lambda connection: _judge(connection, items))
         news = [item for item, stale in zip(items, attempt.stale, strict=True) if not stale]
-        if attempt.refusal is None and (news or cursor is not None):
-            work = _Work(news, source, iso_ms(self._clock.now()), cursor)
+        if attempt.refusal is None and (news or feed is not None):
+            work = _Work(news, source, iso_ms(self._clock.now()), feed)
             attempt.refusal = (await self.till.write(work.write, rows=max(1, len(news)), cost=self._cost, urgent=True)).result
         return attempt
 
@@ -157,14 +155,13 @@ class Inbox:
         """
         await self.till.database.sync()
 
-    async def cursor(self) -> str | None:
-        """Where the catch-up stands; None before the first."""
+    async def feed_cursor(self, hub: str, store_id: str) -> FeedCursor | None:
+        """Where the catch-up stands with this hub; None before the first."""
+        return await self.till.database.run(lambda connection: read_feed_cursor(connection, hub, store_id))
 
-        def read(connection: sqlite3.Connection) -> str | None:
-            row = connection.execute("SELECT cursor FROM sync_cursor WHERE name = ?", (CURSOR,)).fetchone()
-            return str(row[0]) if row else None
-
-        return await self.till.database.run(read)
+    async def requests(self) -> tuple[int, frozenset[str]] | None:
+        """What somebody wants to have fetched from the beginning; see `read_requests`."""
+        return await self.till.database.run(read_requests)
 
     async def quarantined(self) -> int:
         """How many messages could not be applied and are kept."""

@@ -79,6 +79,7 @@ def test_the_required_keys_are_enough_and_the_rest_has_the_contract_s_defaults(t
             "entity_types": [],
             "pull_interval_seconds": 300,
             "pull_batch_size": 500,
+            "full_pull_interval_hours": 24,
             "cursor_overlap_seconds": 5,
             "retention_days": 30,
         },

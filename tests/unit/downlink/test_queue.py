@@ -9,6 +9,7 @@ import pytest
 
 from syncd.downlink.queue import MAX_CHARACTERS, MAX_UPDATES, Delivery, UpdateQueue
 from syncd.store.catalog import PRICE, Update, read_update
+from tests.support.feeds import feed_at
 
 
 def price(number: int, text: str = "EUR") -> Update:
@@ -22,12 +23,12 @@ def delivery(count: int, source: str = "live", **fields: Any) -> Delivery:
 
 async def test_a_chunk_holds_neighbours_of_one_source_and_ends_at_a_cursor() -> None:
     queue = UpdateQueue()
-    for some in (delivery(3), delivery(2), delivery(2, "catchup", cursor="a"), delivery(1, "catchup", cursor="b")):
+    for some in (delivery(3), delivery(2), delivery(2, "catchup", feed=feed_at("a")), delivery(1, "catchup", feed=feed_at("b"))):
         queue.put(some)
     sizes = []
     while not queue.is_empty:
         chunk = queue.chunk(4)
-        sizes.append((chunk.source, len(chunk.items), chunk.cursor))
+        sizes.append((chunk.source, len(chunk.items), chunk.feed and chunk.feed.cursor))
         queue.applied(chunk, len(chunk.items))
     assert sizes == [("live", 4, None), ("live", 1, None), ("catchup", 2, "a"), ("catchup", 1, "b")]
     assert len(queue) == 0

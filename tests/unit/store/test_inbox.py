@@ -17,12 +17,14 @@ from syncd.store.catalog import ENTITY_TYPES, PRICE, PRODUCT, Update, read_updat
 from syncd.store.inbox import Inbox, Quarantined
 from syncd.wire.json import parse_json
 from tests.support.clock import FakeClock
+from tests.support.feeds import cursor_of, feed_at
 from tests.support.storefiles import AT, execute, opened
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from syncd.store.feed_cursor import FeedCursor
     from syncd.store.opening import StoreFiles
 
 WHEN = "2026-11-23T10:00:00Z"
@@ -37,12 +39,14 @@ def an_inbox(files: StoreFiles) -> Inbox:
     return Inbox(files.store, FakeClock())
 
 
-async def apply_all(inbox: Inbox, updates: Sequence[Update | Quarantined], source: str = "live", cursor: str | None = None) -> list[str]:
+async def apply_all(
+    inbox: Inbox, updates: Sequence[Update | Quarantined], source: str = "live", feed: FeedCursor | None = None
+) -> list[str]:
     """Give the inbox what is left until nothing is; what became of each."""
     became: list[str] = []
     while True:
         rest = updates[len(became) :]
-        applied = await inbox.apply(rest, source, cursor)
+        applied = await inbox.apply(rest, source, feed)
         became += [applied.refused.get(index) or ("stale" if stale else "applied") for index, stale in enumerate(applied.stale)]
         if applied.whole:
             return became
@@ -52,14 +56,14 @@ async def test_an_update_its_record_and_the_cursor_go_in_together(tmp_path: Path
     path = tmp_path / "store.db"
     async with opened(tmp_path) as files:
         inbox = an_inbox(files)
-        assert await inbox.cursor() is None
-        applied = await inbox.apply([price(price=parse_json("12.50"), correlationId="c1")], "catchup", "page-2")
+        assert await cursor_of(inbox) is None
+        applied = await inbox.apply([price(price=parse_json("12.50"), correlationId="c1")], "catchup", feed_at("page-2"))
         assert (applied.stale, applied.refused) == ([False], {})
         assert execute(path, "SELECT price, typeof(price), is_deleted, applied_at FROM prices") == [("12.50", "text", 0, AT)]
         assert execute(path, "SELECT entity_type, entity_key, operation, source, correlation_id FROM sync_inbox") == [
             ("Price", "1/default", "Update", "catchup", "c1")
         ]
-        assert await inbox.cursor() == "page-2"
+        assert await cursor_of(inbox) == "page-2"
 
 
 async def test_twice_is_once_and_older_is_dropped(tmp_path: Path) -> None:
@@ -102,13 +106,13 @@ async def test_a_constraint_of_the_poss_own_refuses_its_row_and_no_other(tmp_pat
         execute(path, "CREATE UNIQUE INDEX one_sku ON products (sku)")
         inbox = an_inbox(files)
         chunk = [read_update(PRODUCT, A_PRODUCT | {"productId": n, "sku": sku}) for n, sku in enumerate(["a", "b", "a", "c"])]
-        assert await apply_all(inbox, chunk, "live", "cursor-1") == [
+        assert await apply_all(inbox, chunk, "live", feed_at("cursor-1")) == [
             "applied", "applied", "UNIQUE constraint failed: products.sku", "applied",
         ]  # fmt: skip
         assert execute(path, "SELECT product_id FROM products") == [(0,), (1,), (3,)]
         ((method, reason, raw),) = execute(path, "SELECT method, reason, raw FROM sync_quarantine")
         assert (method, "sku" in reason, json.loads(raw)["productId"]) == ("ReceiveProductUpdate", True, 2)
-        assert await inbox.cursor() == "cursor-1"
+        assert await cursor_of(inbox) == "cursor-1"
         assert await inbox.quarantined() == 1
 
 
@@ -118,10 +122,10 @@ async def test_no_text_of_hqs_can_stop_the_chunk_it_came_in(tmp_path: Path, text
     async with opened(tmp_path) as files:
         inbox = an_inbox(files)
         bad = Quarantined("ReceivePriceUpdate", text, text, text)
-        await inbox.apply([bad, price()], "catchup", text[:1000])
+        await inbox.apply([bad, price()], "catchup", feed_at(text[:1000]))
         assert execute(path, "SELECT count(*) FROM prices") == [(1,)]
         assert execute(path, "SELECT count(*), max(length(raw)) < 70000 FROM sync_quarantine") == [(1, 1)]
-        cursor = await inbox.cursor()
+        cursor = await cursor_of(inbox)
         assert cursor is not None
         if text.isascii():
             assert cursor == text[:1000]
@@ -133,10 +137,10 @@ async def test_a_chunk_that_the_disk_refuses_leaves_nothing_and_can_be_given_aga
         inbox = an_inbox(files)
         execute(path, "CREATE TRIGGER no BEFORE INSERT ON sync_cursor BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END")
         with pytest.raises(Exception, match="disk is full"):
-            await inbox.apply([price()], "catchup", "x")
+            await inbox.apply([price()], "catchup", feed_at("x"))
         assert execute(path, "SELECT count(*) FROM prices") == execute(path, "SELECT count(*) FROM sync_inbox") == [(0,)]
         execute(path, "DROP TRIGGER no")
-        assert (await inbox.apply([price()], "catchup", "x")).stale == [False]
+        assert (await inbox.apply([price()], "catchup", feed_at("x"))).stale == [False]
 
 
 MESSAGES = st.fixed_dictionaries(
@@ -204,11 +208,11 @@ async def test_whatever_a_trigger_of_the_poss_does_it_refuses_its_own_update_alo
         execute(path, trigger)
         inbox = an_inbox(files)
         chunk = [price(productId=n, price=13 if n in (4, 17) else 100) for n in range(40)]
-        became = await apply_all(inbox, chunk, "catchup", "cursor-1")
+        became = await apply_all(inbox, chunk, "catchup", feed_at("cursor-1"))
         assert [n for n, what in enumerate(became) if what != "applied"] == [4, 17]
         assert execute(path, "SELECT product_id FROM prices") == [(n,) for n in range(40) if n not in (4, 17)]
         assert await inbox.quarantined() == 2
-        assert await inbox.cursor() == "cursor-1"
+        assert await cursor_of(inbox) == "cursor-1"
         assert await apply_all(inbox, [price(productId=99)]) == ["applied"]
 
 
@@ -217,10 +221,10 @@ async def test_a_trigger_that_writes_into_a_missing_table_refuses_updates_of_its
     async with opened(tmp_path) as files:
         execute(path, "CREATE TRIGGER no AFTER INSERT ON prices BEGIN INSERT INTO price_history VALUES (new.product_id); END")
         inbox = an_inbox(files)
-        became = await apply_all(inbox, [price(), read_update(PRODUCT, A_PRODUCT), price(productId=2)], "catchup", "cursor-1")
+        became = await apply_all(inbox, [price(), read_update(PRODUCT, A_PRODUCT), price(productId=2)], "catchup", feed_at("cursor-1"))
         assert became == ["no such table: main.price_history", "applied", "no such table: main.price_history"]
         assert execute(path, "SELECT count(*) FROM products") == [(1,)]
-        assert await inbox.cursor() == "cursor-1"
+        assert await cursor_of(inbox) == "cursor-1"
         execute(path, "DROP TRIGGER no")
         assert await apply_all(inbox, [price()]) == ["applied"]
 

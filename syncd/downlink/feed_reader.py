@@ -1,0 +1,160 @@
+"""One way through HQ's feed: page by page from where we stand to its end, a page being fetched while the one before is applied."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from syncd.clock import iso_ms
+from syncd.downlink.other_feed import Hints, behind
+from syncd.downlink.receive import REQUEST, UnreadableResponseError, read_page
+from syncd.store.feed_cursor import ALL
+from syncd.store.times import for_the_wire, parse_time
+from syncd.wire.messages import batch_sync_request
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Awaitable, Callable
+
+    from structlog.typing import FilteringBoundLogger
+
+    from syncd.clock import Clock
+    from syncd.config.settings import Settings
+    from syncd.downlink.receive import FeedPage
+    from syncd.hub.session import HubSession
+    from syncd.store.feed_cursor import FeedCursor
+
+PAGES_AHEAD = 2  # fetched while an earlier one is applied
+LONGEST_REST_SECONDS = 5.0  # between two pages of a full pull that is only a net
+
+
+class FeedReader:
+    """Fetches pages and hands them over to be applied.
+
+    Args:
+        deliver: takes a page's items and where we stand behind them (None where that has not moved); done once they are applied and on
+            disk.
+
+    Attributes:
+        feed_is_named: HQ's last answer had a `feedEpoch`.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        log: FilteringBoundLogger,
+        deliver: Callable[[list[Any], FeedCursor | None], Awaitable[asyncio.Future[list[dict[str, object]]]]],
+    ) -> None:
+        self._sync = settings.sync
+        self._store_id = settings.store.id
+        self._clock = clock
+        self._log = log
+        self._deliver = deliver
+        self._hints = Hints(clock)
+        self._waiting: deque[asyncio.Future[list[dict[str, object]]]] = deque()
+        self.feed_is_named = False
+
+    async def applied(self, ahead: int = 0) -> None:
+        """Until no more than so many of the pages handed over wait to be applied."""
+        while len(self._waiting) > ahead:
+            await self._waiting[0]  # it stays where this is cut short: a line that flaps must not pile them up
+            self._waiting.popleft()
+
+    async def read(self, session: HubSession, stored: FeedCursor, feed: FeedCursor, *, full: bool) -> FeedCursor:
+        """Read to the end of the feed; a full pull may be interrupted, so that what is new has its turn.
+
+        Args:
+            stored: where we stand on disk.
+            feed: where we stand.
+            full: a full pull goes on; otherwise what is new is fetched.
+
+        Returns:
+            Where we stand then, on disk too.
+
+        Raises:
+            HubError: the line or the hub.
+            UnreadableResponseError: the hub's answer is none that can be worked with.
+        """
+        began = self._clock.monotonic()
+        paced = full and feed.complete  # a net only: nothing is known to be missing
+        first, started_over = True, False
+        seen: set[str] = set()
+        items = pages = 0
+        while True:
+            asked_at = self._clock.monotonic()
+            cursor = feed.full_pull_cursor if full else feed.cursor
+            since = self._since(cursor, first)
+            page = await self._ask(session, feed.full_pull_types if full else feed.entity_types, cursor, since)
+            other = None if started_over else self._hints.look(page, feed, cursor, since, first=first)
+            if other is not None:
+                self._log.warning("catch_up_started_over", reason=other.reason, cursor=cursor)
+                feed, first, started_over = feed.from_the_beginning(page.feed_epoch), True, True
+                full = paced = False
+                seen.clear()
+                continue
+            if page.cursor_unknown and cursor is not None and not page.items:
+                raise UnreadableResponseError("the hub does not know the cursor that it gave a moment ago")
+            feed = self._moved(feed, page, cursor, full=full, first=first)
+            if page.items or feed != stored:
+                self._waiting.append(await self._deliver(page.items, feed if feed != stored else None))
+                stored = feed
+            items, pages = items + len(page.items), pages + 1
+            if not page.has_more:
+                break
+            _require_progress(page, cursor, seen, first=first)
+            first = False
+            await self.applied(0 if paced else PAGES_AHEAD)
+            if full and self._clock.monotonic() - began >= self._sync.pull_interval_seconds:
+                break
+            if paced:  # neither HQ nor the store is kept busy by it for more than half of the time
+                await self._clock.sleep(min(LONGEST_REST_SECONDS, self._clock.monotonic() - asked_at))
+        await self.applied()
+        if items:
+            self._log.info("caught_up", items=items, pages=pages, full_pull=full)
+        return feed
+
+    async def _ask(self, session: HubSession, types: frozenset[str] | None, cursor: str | None, since: str | None) -> FeedPage:
+        request = batch_sync_request(self._store_id, cursor, since, sorted(types or ALL), self._sync.pull_batch_size)
+        page = read_page(await session.invoke(REQUEST, request))
+        self.feed_is_named = page.feed_epoch is not None
+        return page
+
+    def _moved(self, feed: FeedCursor, page: FeedPage, cursor: str | None, *, full: bool, first: bool) -> FeedCursor:
+        """Where we stand once the page is in."""
+        now = self._clock.now()
+        if full:
+            feed = replace(feed, full_pull_cursor=page.next_cursor or cursor)
+            return feed if page.has_more else feed.fully_pulled(now)
+        if first:
+            feed = replace(feed, total_items=page.total_items)
+            if cursor is None:
+                feed = self._hints.begun(page, replace(feed, feed_epoch=page.feed_epoch or feed.feed_epoch))
+        if page.items or page.has_more or not behind(page.next_cursor, cursor):
+            feed = replace(feed, cursor=page.next_cursor or cursor)
+        return feed if page.has_more else self._hints.ended(feed.at_the_end(now))
+
+    def _since(self, cursor: str | None, first: bool) -> str | None:
+        """The cursor once more as a time, where it reads as one; earlier on the first page, since rows may share an instant."""
+        parsed = parse_time(cursor) if cursor is not None else None
+        if cursor is None or parsed is None:
+            return None
+        if not first:
+            return for_the_wire(cursor)
+        try:
+            return iso_ms(parsed[0] - timedelta(seconds=self._sync.cursor_overlap_seconds))
+        except OverflowError:  # .NET's DateTime.MinValue: there is nothing earlier
+            return for_the_wire(cursor)
+
+
+def _require_progress(page: FeedPage, cursor: str | None, seen: set[str], *, first: bool) -> None:
+    """A hub that has more must say where; one that goes round in circles is not followed.
+
+    Raises:
+        UnreadableResponseError: there is no way on.
+    """
+    if page.next_cursor is None or page.next_cursor in seen or (page.next_cursor == cursor and not first):
+        raise UnreadableResponseError("the hub says that there is more, and gives no new cursor")
+    seen.add(page.next_cursor)
