@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from syncd.clock import iso_ms
 from syncd.errors import StorageError
-from syncd.store.database import BUSY_TIMEOUT_SECONDS, require_writable
+from syncd.store.database import BUSY_TIMEOUT_SECONDS
+from syncd.store.permissions import require_writable
 from syncd.store.sqlite_errors import translate
 
 if TYPE_CHECKING:
