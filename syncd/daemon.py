@@ -33,7 +33,8 @@ from syncd.store.commit_signal import CommitSignal
 from syncd.store.file_watch import FileWatch
 from syncd.store.inbox import Inbox
 from syncd.store.journal import Journal
-from syncd.store.opening import StoreFiles, StoreLock, open_store
+from syncd.store.lock import StoreLock
+from syncd.store.opening import StoreFiles, open_store
 from syncd.store.outbox import OutboxReader
 from syncd.store.retention import Retention
 from syncd.store.status_marks import StatusMarks

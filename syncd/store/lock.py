@@ -1,0 +1,78 @@
+"""One syncd a store: the lock, and who has it."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from filelock import FileLock, Timeout
+
+from syncd.errors import AnotherInstanceError, PermissionDeniedError, StorageError
+from syncd.own_files import replace_own, require_own
+from syncd.store.permissions import require_writable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class StoreLock:
+    """One syncd a store: an advisory lock beside the outbox, which goes with its process however that ends.
+
+    Args:
+        outbox_path: the file whose only sender we want to be; links are followed, so that another name for it is no way round.
+    """
+
+    def __init__(self, outbox_path: Path) -> None:
+        real = outbox_path.resolve()
+        self._lock_file = real.with_name(f"{real.name}.syncd.lock")
+        self._lock = FileLock(self._lock_file, timeout=0)
+        self._pid_file = real.with_name(f"{real.name}.syncd.pid")
+        self._store = outbox_path
+
+    def require_usable(self) -> None:
+        """Say what keeps us from ever taking the lock; changes nothing.
+
+        Raises:
+            PermissionDeniedError: the lock file or the folder may not be written, or the file is not ours.
+            StorageError: there is no such folder.
+        """
+        require_writable(self._store)
+        require_own(self._lock_file)  # FileLock follows no link either, and changes nothing in the file; this says it in words
+        if self._lock_file.exists() and not os.access(self._lock_file, os.R_OK | os.W_OK):
+            raise PermissionDeniedError(f"{self._lock_file} may not be read and written by this user")
+
+    def acquire(self) -> None:
+        """Take the lock.
+
+        Raises:
+            AnotherInstanceError: another process has it; names that process.
+            PermissionDeniedError: the lock file may not be written, or is not ours.
+        """
+        self.require_usable()
+        try:
+            self._lock.acquire()
+        except Timeout:
+            raise AnotherInstanceError(f"another syncd ({self.holder()}) is already running for {self._store}") from None
+        except PermissionError as error:
+            raise PermissionDeniedError(f"{error.filename}: {error.strerror}") from error
+        except OSError as error:
+            raise StorageError(f"{self._lock.lock_file}: {error.strerror}") from error
+        try:
+            replace_own(self._pid_file, f"{os.getpid()}\n".encode(), 0o644)
+        except OSError as error:
+            raise StorageError(f"{self._pid_file}: {error.strerror}") from error
+
+    def holder(self) -> str:
+        """The process that has the lock, as far as it can be told."""
+        try:
+            require_own(self._pid_file)
+            return f"pid {int(self._pid_file.read_text(encoding='ascii'))}"
+        except (PermissionDeniedError, OSError, ValueError):
+            return "its pid is not known"
+
+    def release(self) -> None:
+        """Give the lock back."""
+        with suppress(OSError):
+            self._pid_file.unlink()
+        self._lock.release()
