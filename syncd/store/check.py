@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import TYPE_CHECKING
+from contextlib import closing
+from typing import TYPE_CHECKING, TypeVar
 
-from syncd.errors import StorageError
+from syncd.errors import StorageError, SyncdError
+from syncd.store.lock import StoreLock
 from syncd.store.migrate import plan
 from syncd.store.outbox_ids import ids_used_up
 from syncd.store.permissions import require_own_database, require_writable
 from syncd.store.sqlite_errors import translate
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from syncd.config.settings import Settings
+    from syncd.store.migrate import Plan
+
+T = TypeVar("T")
+
+WAL_FLAG_AT, WAL_FLAG = 18, b"\x02"  # the file format's write version: https://www.sqlite.org/fileformat2.html
 
 
 def inspect(settings: Settings) -> str:
@@ -26,6 +34,7 @@ def inspect(settings: Settings) -> str:
         StorageError: a file is damaged, or no database.
     """
     paths = settings.database
+    StoreLock(paths.outbox_path).require_usable()
     found = [_file(paths.path, ("outbox", "store") if paths.outbox_path == paths.path else ("store",), "the store's database")]
     if paths.outbox_path != paths.path:
         found.append(_file(paths.outbox_path, ("outbox",), "the outbox"))
@@ -39,24 +48,24 @@ def _file(path: Path, components: tuple[str, ...], name: str) -> str:
     if not path.exists():
         return f"{name} is not there yet: `syncd run` makes it"
     try:
-        connection = open_read_only(path)
-        try:
-            trouble = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-            if trouble != "ok":
-                raise StorageError(f"{path} is damaged: {trouble}")
-            plans = {component: plan(connection, path, component) for component in components}
-            waiting = None
-            if "outbox" in plans:
-                if used_up := ids_used_up(connection, path):
-                    raise StorageError(used_up)
-                waiting = _pending(connection)
-        finally:
-            connection.close()
+        plans, waiting = _without_a_trace(path, lambda connection: _look(connection, path, components))
     except sqlite3.Error as error:
         raise translate(error, path) from error
     if not all(plan.recorded for plan in plans.values()):
         return f"{name} can be used; `syncd run` adds its tables"
     return f"{name} can be used" + (f", {waiting:,} rows marked pending in it" if waiting is not None else "")
+
+
+def _look(connection: sqlite3.Connection, path: Path, components: tuple[str, ...]) -> tuple[dict[str, Plan], int | None]:
+    trouble = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if trouble != "ok":
+        raise StorageError(f"{path} is damaged: {trouble}")
+    plans = {component: plan(connection, path, component) for component in components}
+    if "outbox" not in plans:
+        return plans, None
+    if used_up := ids_used_up(connection, path):
+        raise StorageError(used_up)
+    return plans, _pending(connection)
 
 
 def _pending(connection: sqlite3.Connection) -> int | None:
@@ -65,10 +74,29 @@ def _pending(connection: sqlite3.Connection) -> int | None:
     return int(connection.execute("SELECT count(*) FROM sync_outbox WHERE status = 'pending'").fetchone()[0])
 
 
-def open_read_only(path: Path) -> sqlite3.Connection:
-    """A connection that can change nothing.
+def _without_a_trace(path: Path, read: Callable[[sqlite3.Connection], T]) -> T:
+    """Read a file, and leave no file beside it that was not there.
 
-    Raises:
-        sqlite3.Error: the file is no database, or cannot be opened.
+    A database in WAL mode that nobody has open has no `-wal` file, and even a read-only connection would leave one behind. As `immutable`
+    SQLite reads it without; whoever opens and writes it meanwhile makes the file, and then we look again.
     """
-    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+    real = path.resolve()
+    log = real.with_name(f"{real.name}-wal")
+    nobody_has_it = _is_wal(path) and not log.exists()
+    try:
+        return _read_only(path, read, immutable=nobody_has_it)
+    except (sqlite3.Error, SyncdError):
+        if not (nobody_has_it and log.exists()):
+            raise
+    return _read_only(path, read, immutable=False)
+
+
+def _read_only(path: Path, read: Callable[[sqlite3.Connection], T], *, immutable: bool) -> T:
+    address = f"{path.absolute().as_uri()}?mode=ro{'&immutable=1' if immutable else ''}"
+    with closing(sqlite3.connect(address, uri=True, isolation_level=None)) as connection:
+        return read(connection)
+
+
+def _is_wal(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(WAL_FLAG_AT + 1)[WAL_FLAG_AT:] == WAL_FLAG
