@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,7 @@ from syncd.config.settings import Settings
 from syncd.config.sources import find_file, read_environment, read_toml
 from syncd.errors import ExitCode, SyncdError
 from syncd.own_files import group_name, user_name
-from syncd.store.check import open_read_only
+from syncd.store.check import read_without_a_trace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,8 +81,8 @@ def _file(path: Path) -> Finding:
 
 def _outbox(path: Path) -> Finding:
     try:
-        with closing(open_read_only(path)) as connection:
-            found = connection.execute("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'sync_outbox'").fetchone()
+        query = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'sync_outbox'"
+        found = read_without_a_trace(path, lambda connection: connection.execute(query).fetchone())
     except sqlite3.Error as error:
         return Finding(f"outbox: {path}: {error}", ExitCode.IO)
     return Finding("outbox: the table sync_outbox is there" if found else "outbox: no table sync_outbox yet; `syncd run` makes it")

@@ -48,7 +48,7 @@ def _file(path: Path, components: tuple[str, ...], name: str) -> str:
     if not path.exists():
         return f"{name} is not there yet: `syncd run` makes it"
     try:
-        plans, waiting = _without_a_trace(path, lambda connection: _look(connection, path, components))
+        plans, waiting = read_without_a_trace(path, lambda connection: _look(connection, path, components))
     except sqlite3.Error as error:
         raise translate(error, path) from error
     if not all(plan.recorded for plan in plans.values()):
@@ -74,11 +74,14 @@ def _pending(connection: sqlite3.Connection) -> int | None:
     return int(connection.execute("SELECT count(*) FROM sync_outbox WHERE status = 'pending'").fetchone()[0])
 
 
-def _without_a_trace(path: Path, read: Callable[[sqlite3.Connection], T]) -> T:
+def read_without_a_trace(path: Path, read: Callable[[sqlite3.Connection], T]) -> T:
     """Read a file, and leave no file beside it that was not there.
 
     A database in WAL mode that nobody has open has no `-wal` file, and even a read-only connection would leave one behind. As `immutable`
     SQLite reads it without; whoever opens and writes it meanwhile makes the file, and then we look again.
+
+    Raises:
+        sqlite3.Error: the file is no database, or cannot be opened.
     """
     real = path.resolve()
     log = real.with_name(f"{real.name}-wal")
