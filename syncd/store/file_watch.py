@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from syncd.errors import StorageError
+from syncd.errors import ConfigurationError, StatementError, StorageError
 from syncd.store.migrate import migrate, plan
 from syncd.store.outbox_ids import ids_used_up
 
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 LOOK_SECONDS = 1.0
 # Some tools rebuild a table in several commits, and make the indexes again themselves; what we made first would be in their way.
 SETTLE_SECONDS = 2.0
+# What looks like a table of another make may be such a tool half-way (the old table renamed, our indexes on it, the rows being copied),
+# and after exit 78 nobody starts us again by himself.
+REFUSE_SECONDS = 10.0
 
 
 class FileWatch:
@@ -79,14 +82,19 @@ class FileWatch:
 
         Raises:
             ConfigurationError: a table of ours is no longer one that we can work with.
-            StorageError: the file cannot be read or written.
+            StorageError: the file cannot be read or written; or that same trouble, for `REFUSE_SECONDS`.
         """
         now = self._clock.monotonic()
         version = await self._database.run(_schema_version)
         if version != self._version:
             self._version, self._changed_at, self._is_ours = version, now, False
         if not self._is_ours and now - self._changed_at >= SETTLE_SECONDS:
-            await self._mend()
+            try:
+                await self._mend()
+            except ConfigurationError as error:
+                if now - self._changed_at >= REFUSE_SECONDS:
+                    raise
+                raise StatementError(str(error), path=self._database.path) from error
             self._is_ours = True
         if self._is_ours and "outbox" in self._components:
             await self._look_at_ids()

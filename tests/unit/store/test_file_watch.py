@@ -1,13 +1,13 @@
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 import pytest
 import structlog
 
-from syncd.errors import ConfigurationError
-from syncd.store.file_watch import LOOK_SECONDS, SETTLE_SECONDS, FileWatch
+from syncd.errors import ConfigurationError, StatementError
+from syncd.store.file_watch import LOOK_SECONDS, REFUSE_SECONDS, SETTLE_SECONDS, FileWatch
 from tests.support.clock import FakeClock
 from tests.support.storefiles import execute, opened, write_rows
 
@@ -40,7 +40,8 @@ class Watched:
     async def look(self, seconds: float) -> None:
         """Look every second, for so long."""
         for _ in range(round(seconds / LOOK_SECONDS) + 1):
-            await self._watch.look()
+            with suppress(StatementError):
+                await self._watch.look()
             self._clock.seconds += LOOK_SECONDS
 
 
@@ -90,8 +91,24 @@ async def test_a_tool_that_makes_its_indexes_again_itself_is_left_the_time_for_i
 async def test_a_column_that_is_gone_is_told_with_its_name(tmp_path: Path, path: Path) -> None:
     async with watched(tmp_path) as store:
         execute(path, "ALTER TABLE sync_outbox RENAME COLUMN payload TO body")
+        await store.look(REFUSE_SECONDS - LOOK_SECONDS)
         with pytest.raises(ConfigurationError, match="a table sync_outbox already, and it has no column payload"):
-            await store.look(SETTLE_SECONDS)
+            await store.look(LOOK_SECONDS)
+
+
+async def test_a_table_that_is_rebuilt_in_several_commits_is_waited_for(tmp_path: Path, path: Path) -> None:
+    async with watched(tmp_path) as store:
+        ((sql,),) = execute(path, BY_NAME, "sync_outbox")
+        write_rows(path, ("Receipt", 1, 3))
+        execute(path, "ALTER TABLE sync_outbox RENAME TO old_outbox")  # its indexes and triggers go with it
+        execute(path, sql)
+        await store.look(2 * SETTLE_SECONDS)
+        execute(path, "INSERT INTO sync_outbox SELECT * FROM old_outbox")
+        execute(path, "DROP TABLE old_outbox")
+        await store.look(2 * SETTLE_SECONDS)
+        query = "SELECT count(*) FROM sync_outbox INDEXED BY sync_outbox_by_priority WHERE status = 'pending' AND priority = 3"
+        assert execute(path, query) == [(1,)]
+        assert execute(path, "SELECT count(*) FROM sqlite_schema WHERE type = 'trigger'") == [(2,)]
 
 
 async def test_an_index_is_made_again_beside_the_rows_that_were_sold_meanwhile(tmp_path: Path, path: Path) -> None:

@@ -59,6 +59,12 @@ def test_the_catalog_writes_the_columns_and_the_key_that_the_migrations_make(kin
     assert [column.name for column in sorted(columns, key=lambda column: column.key) if column.key] == list(kind.keys)
 
 
+@pytest.mark.parametrize("component", ["outbox", "store", "journal"])
+def test_steps_are_numbered_without_a_gap(component: str) -> None:
+    """A file that has had step 3 never gets a step 2 that comes later."""
+    assert [step.version for step in migrations(component)] == list(range(1, len(migrations(component)) + 1))
+
+
 async def test_opening_again_changes_nothing(tmp_path: Path, path: Path) -> None:
     async with opened(tmp_path):
         before = execute(path, "SELECT sql FROM sqlite_schema ORDER BY name")
