@@ -157,7 +157,7 @@ class SendQueue:
             lane.after_id, lane.complete = page.after_id, page.complete and load.priority not in self._grown_meanwhile
         elif isinstance(load, LoadDue):
             assert isinstance(page, DuePage)
-            self._take_due(load.priority, page, now, retry_in, next_due)
+            self._take_due(load.priority, page, now, retry_in, next_due, finished)
             return
         else:
             self._refill.pop(load.entity, None)
@@ -179,7 +179,15 @@ class SendQueue:
         for entity in page.cut_entities:
             self._settle(entity)
 
-    def _take_due(self, priority: int, page: DuePage, now: float, retry_in: Callable[[datetime], float], next_due: float | None) -> None:
+    def _take_due(
+        self,
+        priority: int,
+        page: DuePage,
+        now: float,
+        retry_in: Callable[[datetime], float],
+        next_due: float | None,
+        finished: set[int],
+    ) -> None:
         lane = self._lanes[priority]
         lane.due = min((at for at in (next_due, self._due_meanwhile.get(priority)) if at is not None), default=None)
         last = {row.entity: row.id for row in page.rows}
@@ -187,7 +195,7 @@ class SendQueue:
             if entity not in self._waits_meanwhile and (state := self._entities.get(entity)) is not None:
                 state.waits_from = None
         for row in page.rows:
-            self._add(row, row.priority, now, retry_in, set())
+            self._add(row, row.priority, now, retry_in, finished)
         for entity in page.cut_entities:
             self._leave_on_disk(entity, last[entity], priority)
         for entity in page.entities:
@@ -199,8 +207,6 @@ class SendQueue:
         if (first := self._waits_meanwhile.get(row.entity)) is not None and row.id >= first:
             return
         state = self._entity(row.entity)
-        if state.waits_from is not None and row.id >= state.waits_from:
-            return
         if state.unread_after is not None and row.id > state.unread_after:  # it comes with its entity's page, in order
             state.boost = min(state.boost, row.priority)
             return

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from syncd.uplink.breaker import OPEN_AFTER_ROWS
 from tests.support.flow import BOTH, FlowHub, arrived, close_shop, counted, drained, faults, flow_hub, items, make_store
 from tests.support.refhub import RefHub
 from tests.support.store import Daemon, Store, until
@@ -406,3 +407,30 @@ async def test_a_hub_that_throws_for_everything_costs_no_row_an_attempt_and_all_
             assert store.status()["outbox"]["failed"] == 0
             await until(lambda: store.count("sent") == 60, "the till's file says so")
             assert store.query("SELECT max(attempts) FROM sync_outbox") == [(0,)]
+
+
+async def test_where_hq_refuses_every_row_the_status_says_so_with_its_words_and_few_rows_are_tried_until_it_accepts_one(
+    tmp_path: Path,
+) -> None:
+    rows = OPEN_AFTER_ROWS + 1000
+    async with RefHub() as hub:
+        store = await make_store(tmp_path, hub.url(), sync__retry_base_seconds=1)
+        store.sell_many(rows)
+        await faults(hub, refuseEvery=1, refuseRetryable=True)
+        async with store.running():
+            await until(lambda: store.events("hub_accepts_nothing"), "the uplink goes slowly")
+            await until(lambda: store.status()["health"] == "degraded", "a minute later the status says so", 90)
+            (reason,) = store.status()["reasons"]
+            assert reason.startswith("HQ has accepted no row since ")
+            assert "first words: refused by fault" in reason
+            assert store.status()["outbox"]["pending"]["total"] == rows
+            state = await counted(hub)
+            assert state["refused"] < OPEN_AFTER_ROWS + 500, "the whole backlog goes on losing its attempts"
+            assert len(store.events("row_refused")) < 20
+            insert(store, entity_type="Order", priority=LOW)
+            await faults(hub)
+            await arrived(hub, rows + 1)
+            await drained(store)
+            assert store.status()["health"] == "healthy"
+            assert store.events("hub_accepts_again")
+            assert (await counted(hub))["orderViolationCount"] == 0

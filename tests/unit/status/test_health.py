@@ -62,6 +62,12 @@ def test_a_rejected_token_is_degraded(report: Report) -> None:
     assert "hub.access_token_file" in reason
 
 
+def test_a_hub_that_accepts_nothing_is_degraded_and_its_words_stand_for_all_its_errors(report: Report) -> None:
+    report.hub_throws = True
+    report.accepts_nothing = "HQ has accepted no row since 10:00: first words: closed for stocktaking"
+    assert assess(report) == ("degraded", ["HQ has accepted no row since 10:00: first words: closed for stocktaking"])
+
+
 def test_a_hub_that_takes_neither_batches_nor_items_is_degraded(report: Report) -> None:
     report.connection.missing_methods = {"SendSyncBatch", "Heartbeat"}
     assert assess(report)[0] == "healthy"

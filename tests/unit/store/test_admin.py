@@ -80,6 +80,19 @@ async def test_a_row_that_waits_for_its_retry_goes_at_once_when_it_is_asked_for(
         assert (row.retry_at, row.attempts) == (None, 0)
 
 
+@pytest.mark.parametrize("change", ["retry", "cancel"])
+async def test_who_takes_a_refused_row_in_hand_ends_its_entitys_waiting(tmp_path: Path, change: str) -> None:
+    path = tmp_path / "store.db"
+    async with opened(tmp_path) as files:
+        write_rows(path, ("R", 1, 3), ("R", 1, 3))
+        (row, _) = (await a_reader(files, FakeClock()).page(3, 0, 10, lambda _: 0)).rows
+        await a_journal(files, FakeClock())._write([outcome(path, 1, "pending", next_attempt_at="2026-11-23T10:02:00.000Z", row=row)])
+        with OutboxAdmin(paths(tmp_path)) as outbox:
+            assert getattr(outbox, change)([1]) == 1
+        expected = [1, 2] if change == "retry" else [2]
+        assert [r.id for r in (await a_reader(files, FakeClock()).page(3, 0, 10, lambda _: 0)).rows] == expected
+
+
 def test_what_hq_has_is_neither_sent_again_nor_cancelled(store: Path) -> None:
     with OutboxAdmin(paths(store)) as outbox:
         assert outbox.retry([1, 3, 4]) == 0

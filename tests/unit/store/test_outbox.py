@@ -207,6 +207,88 @@ async def test_a_count_is_right_though_marks_go_in_and_leave_our_file_meanwhile(
         assert statements > 2
 
 
+@pytest.mark.parametrize("what", ["lane", "entity", "due"])
+async def test_an_outcome_that_is_marked_and_forgotten_while_a_page_is_read_is_not_read_as_pending(
+    tmp_path: Path, path: Path, what: str
+) -> None:
+    """Marked in the till's file, then dropped from ours, between the two looks at them: whichever is seen, the row is decided."""
+    clock = FakeClock()
+    async with opened(tmp_path) as files:
+        write_rows(path, *[("R", 1, 3)] * 10)
+        journal = a_journal(files, clock)
+        await record(journal, *[outcome(path, n) for n in range(1, 7)])
+        (row,) = (await a_reader(files, clock).page(3, 6, 1, nothing_known)).rows
+        if what == "due":
+            await record(journal, outcome(path, 7, "pending", next_attempt_at=AT, row=row))
+            execute(tmp_path / "store.db.syncd", "UPDATE retry SET id = 1")
+        moved = False
+
+        def mark_in_the_middle(statement: str) -> None:
+            nonlocal moved
+            if "FROM sync_outbox AS o" in statement and not moved:
+                moved = True
+                execute(path, "UPDATE sync_outbox SET status = 'sent' WHERE id < 7")
+                execute(tmp_path / "store.db.syncd", "DELETE FROM outcome WHERE id < 7")
+
+        def trace(connection: sqlite3.Connection) -> None:
+            connection.set_trace_callback(mark_in_the_middle)
+
+        await files.reader.run(trace)
+        reader = a_reader(files, clock)
+        if what == "lane":
+            page = await reader.page(3, 0, 20, nothing_known)
+        elif what == "entity":
+            page = await reader.entity_page(("R", "1"), 0, 20)
+        else:
+            page = await reader.due_page(3, "2026-11-24", "2026-11-25", 20)
+        assert moved
+        assert ids(page) == [7, 8, 9, 10]
+
+
+async def test_rows_of_an_entity_that_waits_are_in_no_page_until_its_retry_is_due(tmp_path: Path, path: Path) -> None:
+    clock = FakeClock()
+    async with opened(tmp_path) as files:
+        write_rows(path, ("R", 5, 3), ("R", "5", 3), ("R", 5.0, 1), ("R", 6, 3), ("R", 7, 3), ("R", 7, 3))
+        reader, journal = a_reader(files, clock), a_journal(files, clock)
+        rows = (await reader.page(3, 0, 10, nothing_known)).rows
+        due = "2026-11-23T10:00:30.000Z"
+        await record(journal, *[outcome(path, row.id, "pending", attempts=1, next_attempt_at=due, row=row) for row in (rows[1], rows[4])])
+        page = await reader.page(3, 0, 10, nothing_known)
+        assert ids(page) == [1, 4, 5], "what was written before the refused row is not held back"
+        assert page.after_id == 6, "what waits is not looked at again"
+        assert ids(await reader.page(1, 0, 10, nothing_known)) == []
+        assert ids(await reader.entity_page(("R", "5"), 0, 10)) == [1]
+        counts = await reader.count(None)
+        assert sum(counts.pending.values()) == 6
+        assert counts.next_due == {3: due}
+        early = await reader.due_page(3, "2026-11-23T10:00:29.000Z", "2026-11-23T10:08:00.000Z", 10)
+        assert (ids(early), early.entities, early.next_due) == ([], {}, due)
+        page = await reader.due_page(3, due, "2026-11-23T10:08:00.000Z", 10)
+        assert [row.id for row in page.rows] == [2, 3, 6]
+        assert [row.retry_at for row in page.rows] == [None, None, None]
+        assert [row.attempts for row in page.rows] == [1, 0, 1]
+        assert page.entities == {("R", "5"): 2, ("R", "7"): 6}
+        assert page.next_due is None
+        await journal.retry_is_due({("R", "5"): 2, ("R", "7"): 5})
+        assert execute(tmp_path / "store.db.syncd", "SELECT entity_id, id FROM retry") == [("7", 6)], "another row waits there by now"
+
+
+async def test_a_retry_that_seems_due_too_far_ahead_is_due_now(tmp_path: Path, path: Path) -> None:
+    clock = FakeClock()
+    async with opened(tmp_path) as files:
+        write_rows(path, ("R", 1, 3), ("R", 2, 3))
+        reader = a_reader(files, clock)
+        first, second = (await reader.page(3, 0, 10, nothing_known)).rows
+        late, soon = "2099-01-01T00:00:00.000Z", "2026-11-23T10:00:30.000Z"
+        await record(
+            a_journal(files, clock),
+            outcome(path, 1, "pending", next_attempt_at=late, row=first), outcome(path, 2, "pending", next_attempt_at=soon, row=second),
+        )  # fmt: skip
+        page = await reader.due_page(3, AT, "2026-11-23T10:08:48.000Z", 10)
+        assert (ids(page), page.entities) == ([1], {("R", "1"): 1})
+        assert page.next_due == AT, "the others are looked at next"
+
+
 async def test_failed_rows_are_counted_in_either_file(tmp_path: Path, path: Path) -> None:
     clock = FakeClock()
     async with opened(tmp_path) as files:

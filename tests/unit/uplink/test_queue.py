@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -190,7 +191,34 @@ OPERATIONS = st.lists(
 def test_whatever_happens_order_holds_and_everything_arrives(
     operations: list[tuple[str, int, int]], max_wait: float, *, fresh_first: bool
 ) -> None:
-    model = Model(max_wait_seconds=max_wait, fresh_first=fresh_first)
+    play(Model(max_wait_seconds=max_wait, fresh_first=fresh_first), operations)
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_a_long_walk_keeps_the_order_and_everything_arrives(seed: int) -> None:
+    chance = random.Random(seed)
+    model = Model(max_wait_seconds=chance.choice([1e12, 20.0]), fresh_first=chance.random() < 0.3, entity_limit=chance.choice([1, 3, 50]))
+    entities = chance.choice([2, 5, 20])
+    kinds = (
+        ["write"] * 4 + ["write unseen", "count"] + ["begin", "end"] * 5 + ["take"] * 3 + ["finish"] * 3 + ["pass"] + ["reset"] * (seed % 2)
+    )
+    operations = []
+    for kind in chance.choices(kinds, k=300):
+        match kind:
+            case "write" | "write unseen":
+                values = chance.randrange(entities), chance.choice(PRIORITIES)
+            case "take":
+                values = chance.randint(1, 6), chance.randrange(2)
+            case "finish":
+                values = chance.randrange(4), chance.randrange(4**6)
+            case _:
+                values = chance.randint(1, 40), 0
+        operations.append((kind, *values))
+    play(model, operations)
+
+
+def play(model: Model, operations: list[tuple[str, int, int]]) -> None:
+    """Do all this, and then let everything go through."""
     load = None
     for what, a, b in operations:
         if what == "write":
