@@ -58,6 +58,7 @@ class EntityType:
         name: as in `SyncItem.entityType`.
         method: the client method that carries it.
         keys: the columns of its primary key.
+        open_key: the last of them, where a delete may leave it out to mean all rows of its group; a message may, too, and it is ''.
     """
 
     name: str
@@ -65,6 +66,12 @@ class EntityType:
     table: str
     keys: tuple[str, ...]
     fields: tuple[Field, ...]
+    open_key: str | None = None
+
+    @cached_property
+    def group_keys(self) -> tuple[str, ...]:
+        """The columns of the key that every message names."""
+        return tuple(key for key in self.keys if key != self.open_key)
 
     @cached_property
     def columns(self) -> tuple[str, ...]:
@@ -73,9 +80,10 @@ class EntityType:
 
     @cached_property
     def select_sql(self) -> str:
-        """What the table has of a row, so that newer can win."""
-        where = " AND ".join(f"{key} = ?" for key in self.keys)
-        return f"SELECT version, updated_at FROM {self.table} WHERE {where}"  # noqa: S608 - names from this module only
+        """What the table has of a group of rows, so that newer can win."""
+        where = " AND ".join(f"{key} = ?" for key in self.group_keys)
+        last = self.open_key or "''"
+        return f"SELECT {last}, version, updated_at, is_deleted FROM {self.table} WHERE {where}"  # noqa: S608 - names from this module only
 
     @cached_property
     def upsert_sql(self) -> str:
@@ -115,13 +123,14 @@ PRODUCT = EntityType(
     ),
 )  # fmt: skip
 PRICE = EntityType(
-    "Price", "ReceivePriceUpdate", "prices", ("product_id", "price_list"),
+    "Price", "ReceivePriceUpdate", "prices", ("product_id", "price_list", "effective_from"),
     (
         Field("productId", "product_id", "identifier", required=True), Field("priceList", "price_list", "text", default="default"),
         Field("price", "price", "decimal", required=True), Field("currency", "currency", "text", required=True),
-        Field("costPrice", "cost_price", "decimal"), Field("effectiveFrom", "effective_from", "time"),
+        Field("costPrice", "cost_price", "decimal"), Field("effectiveFrom", "effective_from", "time", default=""),
         Field("effectiveTo", "effective_to", "time"), *_TAIL,
     ),
+    open_key="effective_from",
 )  # fmt: skip
 INVENTORY = EntityType(
     "Inventory", "ReceiveInventoryUpdate", "inventory", ("product_id", "location_id"),
@@ -182,6 +191,16 @@ class Update:
     key_only: bool
     method: str = attribute(compare=False)
     message: object = attribute(compare=False, repr=False)
+
+    @property
+    def entity_id(self) -> str:
+        """The key in one piece, for people."""
+        return "/".join(str(part) for part in self.key if part != "")
+
+    @property
+    def deletes_group(self) -> bool:
+        """It deletes all rows that share its `group_keys`."""
+        return self.deleted and self.entity_type.open_key is not None and self.key[-1] == ""
 
 
 @dataclass(frozen=True, slots=True)

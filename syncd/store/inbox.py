@@ -8,9 +8,10 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from syncd.clock import iso_ms
-from syncd.store.catalog import Update, is_newer, raw_text
+from syncd.store.catalog import Update, raw_text
 from syncd.store.database import storable
 from syncd.store.feed_cursor import read_feed_cursor, read_requests, write_feed_cursor
+from syncd.store.news import KnownRows, News
 from syncd.store.sqlite_errors import is_of_the_database
 from syncd.store.write_budget import MAX_ROWS, Cost
 
@@ -62,18 +63,24 @@ class _Attempt:
     """One transaction for a chunk.
 
     Attributes:
+        news: what each update changes; None where it is stale.
         refusal: why nothing of it was applied; one of the updates is at fault.
     """
 
-    stale: list[bool]
+    news: list[News | Quarantined | None]
     refusal: str | None = None
+
+    @property
+    def stale(self) -> list[bool]:
+        """For each update, whether what the table had was newer, or the same."""
+        return [item is None for item in self.news]
 
 
 @dataclass(frozen=True, slots=True)
 class _Work:
     """What goes into one transaction."""
 
-    news: list[Update | Quarantined]
+    news: list[News | Quarantined]
     source: str
     stamp: str
     feed: FeedCursor | None
@@ -81,7 +88,7 @@ class _Work:
     def write(self, connection: sqlite3.Connection) -> str | None:
         """Write it all, or nothing; returns why SQLite refused one of the updates."""
         try:
-            _write(connection, [item for item in self.news if isinstance(item, Update)], self.source, self.stamp)
+            _write(connection, [item for item in self.news if isinstance(item, News)], self.source, self.stamp)
         except sqlite3.Error as error:
             if is_of_the_database(error):
                 raise
@@ -130,7 +137,7 @@ class Inbox:
             if attempt.refusal is None:
                 self._most = min(MAX_ROWS, 2 * (self._most if whole and not refused else len(items)))
                 return Applied(attempt.stale, refused, whole)
-            suspects = [index for index, item in enumerate(items) if isinstance(item, Update) and not attempt.stale[index]]
+            suspects = [index for index, item in enumerate(attempt.news) if isinstance(item, News)]
             if len(suspects) > 1:
                 del items[suspects[len(suspects) // 2] :]
                 continue
@@ -141,7 +148,7 @@ class Inbox:
     async def _attempt(self, items: Sequence[Update | Quarantined], source: str, feed: FeedCursor | None) -> _Attempt:
         # Which of them are news can be told without the lock: nothing else writes these tables.
         attempt = await self.till.database.run(lambda connection: _judge(connection, items))
-        news = [item for item, stale in zip(items, attempt.stale, strict=True) if not stale]
+        news = [item for item in attempt.news if item is not None]
         if attempt.refusal is None and (news or feed is not None):
             work = _Work(news, source, iso_ms(self._clock.now()), feed)
             attempt.refusal = (await self.till.write(work.write, rows=max(1, len(news)), cost=self._cost, urgent=True)).result
@@ -169,67 +176,38 @@ class Inbox:
 
 
 def _judge(connection: sqlite3.Connection, items: Sequence[Update | Quarantined]) -> _Attempt:
+    known = KnownRows(connection)
     try:
-        return _Attempt(_stale(connection, items))
+        return _Attempt([known.take(item) if isinstance(item, Update) else item for item in items])
     except sqlite3.Error as error:  # the POS has put something else in a table's place
         if is_of_the_database(error):
             raise
-        return _Attempt([False] * len(items), str(error))
+        return _Attempt([News(item) if isinstance(item, Update) else item for item in items], str(error))
 
 
-def _stale(connection: sqlite3.Connection, chunk: Sequence[Update | Quarantined]) -> list[bool]:
-    known: dict[tuple[str, tuple[object, ...]], tuple[object, object]] = {}
-    stale = []
-    for item in chunk:
-        if isinstance(item, Quarantined):
-            stale.append(False)
-            continue
-        at = (item.entity_type.table, item.key)
-        if at not in known:
-            row = connection.execute(item.entity_type.select_sql, item.key).fetchone()
-            if row is not None:
-                known[at] = row
-        old = known.get(at)
-        news = old is None or is_newer(item, *old)
-        stale.append(not news)
-        if news:
-            known[at] = _dates_after(item, old)
-    return stale
-
-
-def _dates_after(update: Update, old: tuple[object, object] | None) -> tuple[object, object]:
-    """Version and time that the row has once the update is in."""
-    if old is None or not update.key_only:
-        return update.version, update.updated_at
-    return (
-        old[0] if update.version is None else update.version,
-        old[1] if update.updated_at is None else update.updated_at,
-    )
-
-
-def _write(connection: sqlite3.Connection, updates: list[Update], source: str, stamp: str) -> None:
+def _write(connection: sqlite3.Connection, news: list[News], source: str, stamp: str) -> None:
     """Within the write lock, so as few statements as possible: neighbours of one kind go in together."""
-    for kind, group in groupby(updates, key=lambda update: None if update.key_only else update.entity_type):
+    for kind, group in groupby(news, key=lambda item: None if item.update.deleted else item.update.entity_type):
         if kind is None:
-            for update in group:
-                _put_tombstone(connection, update, stamp)
+            for item in group:
+                _delete(connection, item, stamp)
         else:
-            connection.executemany(kind.upsert_sql, [(*update.values, stamp) for update in group])
-    connection.executemany(_INBOX, [_record(update, source, stamp) for update in updates])
+            connection.executemany(kind.upsert_sql, [(*item.update.values, stamp) for item in group])
+    connection.executemany(_INBOX, [_record(item.update, source, stamp) for item in news])
 
 
 def _record(item: Update, source: str, stamp: str) -> tuple[object, ...]:
-    key = "/".join(str(part) for part in item.key)
     operation = "Delete" if item.deleted else "Update"
-    return (item.entity_type.name, key, operation, item.version, item.updated_at, item.correlation_id, source, stamp)
+    return (item.entity_type.name, item.entity_id, operation, item.version, item.updated_at, item.correlation_id, source, stamp)
 
 
-def _put_tombstone(connection: sqlite3.Connection, update: Update, stamp: str) -> None:
-    """A delete that names its row and no more: what the row said stays readable."""
-    cursor = connection.execute(
-        update.entity_type.tombstone_sql, (update.version, update.updated_at, update.correlation_id, stamp, *update.key)
-    )
-    if not cursor.rowcount:
+def _delete(connection: sqlite3.Connection, news: News, stamp: str) -> None:
+    """Leave tombstones; where the delete says no more than which row, what the row said stays readable."""
+    update = news.update
+    sql, dates = update.entity_type.tombstone_sql, (update.version, update.updated_at, update.correlation_id, stamp)
+    for key in news.tombstones:
+        connection.execute(sql, (*dates, *key))
+    if news.writes_own_row and not (update.key_only and connection.execute(sql, (*dates, *update.key)).rowcount):
         connection.execute(update.entity_type.upsert_sql, (*update.values, stamp))
 
 

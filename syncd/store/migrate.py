@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from syncd.clock import iso_ms
 from syncd.errors import ConfigurationError
-from syncd.store.schema import Difference, Schema, difference, mend, schema_of, statements
+from syncd.store.schema import Difference, Schema, difference, mend, run_script, schema_of
 
 if TYPE_CHECKING:
     from syncd.clock import Clock
@@ -145,8 +145,7 @@ def _advance(connection: sqlite3.Connection, path: object, component: str, stamp
 
 def _run(connection: sqlite3.Connection, path: object, component: str, step: Migration) -> None:
     try:
-        for statement in statements(step.script):
-            connection.execute(statement)
+        run_script(connection, step.script)
     except sqlite3.Error as error:
         if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CONSTRAINT):  # a lock, a full disk: the file's
             raise

@@ -1,4 +1,4 @@
-"""Old rows leave in small pieces: what was sent or cancelled, the inbox and the quarantine, after `sync.retention_days`.
+"""Old rows leave in small pieces: what was sent or cancelled, the inbox, the quarantine and past prices, after `sync.retention_days`.
 
 Rows that are pending or failed stay for ever: they are somebody's sale. Each row is decided by its own moment: what was sent late, or
 stamped by a wrong clock, keeps nothing else. So every table is read from end to end, in pages of a bounded number of rows, on a
@@ -63,7 +63,21 @@ OUTBOX = (
         delete="DELETE FROM sync_outbox WHERE id = ? AND status IN ('sent', 'cancelled') AND coalesce(sent_at, created_at) IS ?",
     ),
 )
-STORE = (_records("sync_inbox", "applied_at"), _records("sync_quarantine", "received_at"))
+# A price is over once it has ended, or once another has begun that does not end; a tombstone of all dates stays for good.
+_PRICE_OVER = """
+CASE WHEN is_deleted = 0 OR effective_from <> '' THEN (
+    SELECT min(coalesce(prices.effective_to, later.moment), coalesce(later.moment, prices.effective_to)) FROM (
+        SELECT min(effective_from) AS moment FROM prices AS other
+        WHERE other.product_id = prices.product_id AND other.price_list = prices.price_list
+          AND other.effective_from > prices.effective_from AND other.is_deleted = 0 AND other.effective_to IS NULL
+    ) AS later
+) END
+"""
+PRICES = Sweep(
+    page=f"SELECT rowid, {_PRICE_OVER} FROM prices WHERE rowid > ? ORDER BY rowid LIMIT ?",  # noqa: S608 - constants
+    delete=f"DELETE FROM prices WHERE rowid = ? AND {_PRICE_OVER} IS ?",  # noqa: S608
+)
+STORE = (_records("sync_inbox", "applied_at"), _records("sync_quarantine", "received_at"), PRICES)
 
 
 class Retention:

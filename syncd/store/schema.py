@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import NamedTuple
 
+from syncd.store.rebuild import finish_rebuilds
+
 RECORD = """
 CREATE TABLE IF NOT EXISTS sync_schema (
     component  TEXT NOT NULL,
@@ -95,6 +97,17 @@ def statements(script: str) -> list[str]:
     return found
 
 
+def run_script(connection: sqlite3.Connection, script: str) -> None:
+    """Run a step's script, within the caller's transaction.
+
+    Raises:
+        ConfigurationError: see `finish_rebuilds`.
+    """
+    for statement in statements(script):
+        connection.execute(statement)
+    finish_rebuilds(connection)
+
+
 @cache
 def schema_of(scripts: tuple[str, ...]) -> Schema:
     """What these scripts make, run one after the other."""
@@ -102,8 +115,7 @@ def schema_of(scripts: tuple[str, ...]) -> Schema:
     try:
         connection.execute(RECORD)
         for script in scripts:
-            for statement in statements(script):
-                connection.execute(statement)
+            run_script(connection, script)
         return _read(connection, with_rows=True)
     finally:
         connection.close()

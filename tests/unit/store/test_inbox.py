@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from syncd.clock import iso_ms
 from syncd.errors import StorageError
 from syncd.store.catalog import ENTITY_TYPES, PRICE, PRODUCT, Update, read_update
 from syncd.store.inbox import Inbox, Quarantined
@@ -179,6 +181,87 @@ async def test_whatever_comes_in_whatever_chunks_the_newest_version_of_each_row_
         assert execute(folder / "store.db", "SELECT count(*) FROM sync_inbox") == [(news,)]
 
 
+# ── prices by date ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+DECEMBER, JANUARY = "2026-12-01T00:00:00.0000000Z", "2027-01-01T00:00:00.0000000Z"
+ROWS = "SELECT effective_from, price, is_deleted FROM prices ORDER BY effective_from"
+
+
+async def test_a_price_for_later_lies_beside_the_one_in_force(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    async with opened(tmp_path) as files:
+        inbox = an_inbox(files)
+        later = {"effectiveFrom": DECEMBER}
+        chunk = [price(price=10), price(price=12, version=1, **later), price(price=11), price(price=13, version=2, **later)]
+        assert await apply_all(inbox, chunk) == ["applied", "applied", "stale", "applied"]
+        assert execute(path, ROWS) == [("", "10", 0), (DECEMBER, "13", 0)]
+
+
+async def test_a_delete_that_names_no_date_deletes_all_that_are_older_and_no_older_update_comes_back(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    async with opened(tmp_path) as files:
+        inbox = an_inbox(files)
+        prices = [
+            price(price=10, version=1),
+            price(price=12, effectiveFrom=DECEMBER, version=2),
+            price(price=14, effectiveFrom=JANUARY, version=9),
+        ]
+        delete = read_update(PRICE, {"productId": 1, "version": 5}, delete=True)
+        other = price(price=7, productId=2)
+        assert await apply_all(inbox, [*prices, other, delete, delete]) == ["applied"] * 5 + ["stale"]
+        assert execute(path, ROWS) == [("", "10", 1), ("", "7", 0), (DECEMBER, "12", 1), (JANUARY, "14", 0)], "the newer one stays"
+        late = price(price=1, effectiveFrom="2026-12-24T00:00:00Z", version=4)
+        assert await apply_all(inbox, [*prices, late]) == ["stale"] * 4
+        assert await apply_all(inbox, [price(price=15, effectiveFrom=DECEMBER, version=6)]) == ["applied"]
+        assert execute(path, ROWS)[2] == (DECEMBER, "15", 0)
+
+
+async def test_a_delete_that_names_a_date_deletes_that_one(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    async with opened(tmp_path) as files:
+        delete = read_update(PRICE, {"productId": 1, "effectiveFrom": "2026-12-01", "version": 5}, delete=True)
+        await apply_all(an_inbox(files), [price(price=10, version=1), price(price=12, effectiveFrom=DECEMBER, version=2), delete])
+        assert execute(path, ROWS) == [("", "10", 0), (DECEMBER, "12", 1)]
+
+
+def at(**offset: float) -> str:
+    """A time so far from now, by the machine's clock, which the view asks."""
+    return iso_ms(datetime.now(UTC) + timedelta(**offset))
+
+
+async def test_the_view_has_the_one_price_that_is_in_force_now(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    async with opened(tmp_path) as files:
+        updates = [
+            price(productId="plain", price=1),
+            price(productId="later", price=2), price(productId="later", price=3, effectiveFrom=at(days=1)),
+            price(productId="begun", price=4), price(productId="begun", price=5, effectiveFrom=at(seconds=-1)),
+            price(productId="begun", price=6, effectiveFrom=at(days=-2)),
+            price(productId="offer", price=7), price(productId="offer", price=8, effectiveFrom=at(days=-1), effectiveTo=at(days=1)),
+            price(productId="offer over", price=9),
+            price(productId="offer over", price=10, effectiveFrom=at(days=-2), effectiveTo=at(days=-1)),
+            price(productId="withdrawn", price=11), price(productId="withdrawn", price=12, effectiveFrom=at(days=-1), isDeleted=True),
+            price(productId="not yet", price=13, effectiveFrom=at(days=1)), price(productId="ended", price=14, effectiveTo=at(days=-1)),
+            price(productId="deleted", price=15, isDeleted=True),
+            price(productId="two lists", price=16), price(productId="two lists", price=17, priceList="b", effectiveFrom=at(days=-1)),
+        ]  # fmt: skip
+        assert set(await apply_all(an_inbox(files), updates)) == {"applied"}
+        rows = execute(path, "SELECT product_id, price_list, price FROM current_prices")
+        assert sorted(rows) == [
+            ("begun", "default", "5"), ("later", "default", "2"), ("offer", "default", "8"), ("offer over", "default", "9"),
+            ("plain", "default", "1"), ("two lists", "b", "17"), ("two lists", "default", "16"), ("withdrawn", "default", "11"),
+        ]  # fmt: skip
+
+
+@pytest.mark.parametrize("where", ["product_id = 7", "product_id = 7 AND price_list = 'default'"])
+async def test_the_price_in_force_is_a_look_up(tmp_path: Path, where: str) -> None:
+    async with opened(tmp_path):
+        plan = [row[3] for row in execute(tmp_path / "store.db", f"EXPLAIN QUERY PLAN SELECT * FROM current_prices WHERE {where}")]
+        steps = [step for step in plan if not step.startswith("CORRELATED")]
+        assert len(steps) == 2
+        assert all(step.startswith("SEARCH") and "(product_id=?" in step for step in steps), plan
+
+
 # ── what SQLite refuses ─────────────────────────────────────────────────────────────────────────────────────────────
 
 NO_NEGATIVE = "CREATE TRIGGER no_negative BEFORE {} ON prices WHEN new.price LIKE '-%' BEGIN SELECT RAISE(ABORT, 'negative'); END"
@@ -275,7 +358,9 @@ TRIGGERS = tuple(
         ("json", "AFTER", 14, "json_extract('{', '$.a')"),
     )
 )
-WHICH = st.fixed_dictionaries({"productId": st.integers(1, 3)})
+WHICH = st.fixed_dictionaries(
+    {"productId": st.integers(1, 3)}, optional={"effectiveFrom": st.sampled_from([None, "2026-12-01T00:00:00Z", "2027-01-01T00:00:00Z"])}
+)
 DATES = st.fixed_dictionaries({"version": st.integers(1, 4)}, optional={"updatedAt": st.sampled_from([WHEN, "2026-11-24T10:00:00Z"])}) | (
     st.fixed_dictionaries({"updatedAt": st.sampled_from([WHEN, "2026-11-24T10:00:00Z"])})
 )
@@ -305,7 +390,7 @@ async def test_one_list_several_pages_and_one_by_one_give_the_same_store_and_the
             seen.append(
                 (
                     became,
-                    execute(folder / "store.db", "SELECT * FROM prices ORDER BY product_id"),
+                    execute(folder / "store.db", "SELECT * FROM prices ORDER BY product_id, effective_from"),
                     execute(folder / "store.db", "SELECT reason, raw FROM sync_quarantine ORDER BY id"),
                 )
             )

@@ -12,7 +12,7 @@ from syncd.store import migrate as module
 from syncd.store.catalog import ENTITY_TYPES, PRODUCT
 from syncd.store.database import Database
 from syncd.store.migrate import Migration, migrate, migrations, schema_at
-from syncd.store.schema import statements
+from syncd.store.schema import RECORD, statements
 from tests.support.clock import FakeClock
 from tests.support.storefiles import execute, opened, write_rows
 
@@ -277,3 +277,49 @@ async def test_outbox_and_store_may_be_two_files(tmp_path: Path, path: Path) -> 
 def test_a_script_is_split_where_its_statements_end() -> None:
     script = "-- a comment; with a semicolon\nCREATE TABLE a (b TEXT DEFAULT ';');\nINSERT INTO a\nVALUES ('x;y');\n"
     assert [s.splitlines()[-1] for s in statements(script)] == ["CREATE TABLE a (b TEXT DEFAULT ';');", "VALUES ('x;y');"]
+
+
+# ── the table of prices, built anew ─────────────────────────────────────────────────────────────────────────────────
+
+
+def before_the_rebuild(path: Path) -> None:
+    """A store of the first release, to which a POS has added a column, an index, a trigger and views."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for statement in (*statements(migrations("store")[0].script), RECORD):
+            connection.execute(statement)
+        connection.execute("INSERT INTO sync_schema VALUES ('store', 1, 'store', '2026-11-23T10:00:00.000Z')")
+        connection.execute("ALTER TABLE prices ADD COLUMN \"shelf label\" TEXT NOT NULL DEFAULT 'A'")
+        connection.execute("ALTER TABLE prices ADD COLUMN printed_at TEXT")
+        connection.execute("INSERT INTO prices (product_id, price, effective_from, \"shelf label\") VALUES (1, '1.10', NULL, 'B')")
+        connection.execute("INSERT INTO prices (product_id, price, effective_from) VALUES ('2', '2.20', '2026-12-01T00:00:00.0000000Z')")
+        connection.execute('CREATE INDEX pos_labels ON prices ("shelf label")')
+        connection.execute("CREATE TABLE seen (product_id)")
+        connection.execute("CREATE TRIGGER pos_seen AFTER INSERT ON prices BEGIN INSERT INTO seen VALUES (new.product_id); END")
+        connection.execute("CREATE VIEW pos_cheap AS SELECT * FROM prices WHERE price < '2'")
+
+
+async def test_a_table_that_is_built_anew_keeps_its_rows_and_what_the_pos_has_added(tmp_path: Path, path: Path) -> None:
+    before_the_rebuild(path)
+    async with opened(tmp_path):
+        columns = [name for (name,) in execute(path, "SELECT name FROM pragma_table_info('prices')")]
+        assert columns == [column.name for column in schema_at("store", 1)["prices"].columns] + ["shelf label", "printed_at"]
+        assert execute(path, 'SELECT product_id, price, effective_from, "shelf label" FROM prices ORDER BY price') == [
+            (1, "1.10", "", "B"), ("2", "2.20", "2026-12-01T00:00:00.0000000Z", "A"),
+        ]  # fmt: skip
+        assert execute(path, "SELECT name FROM sqlite_schema WHERE name LIKE 'pos_%' AND type <> 'view' ORDER BY name") == [
+            ("pos_labels",), ("pos_seen",),
+        ]  # fmt: skip
+        assert execute(path, "SELECT product_id FROM pos_cheap") == [(1,)]
+        assert execute(path, "SELECT * FROM seen") == [], "no trigger ran for it"
+        execute(path, "INSERT INTO prices (product_id, effective_from) VALUES (3, 'x')")
+        assert execute(path, "SELECT * FROM seen") == [(3,)]
+        assert execute(path, "PRAGMA integrity_check") == [("ok",)]
+
+
+async def test_a_generated_column_of_the_poss_is_named_before_its_table_is_built_anew(tmp_path: Path, path: Path) -> None:
+    before_the_rebuild(path)
+    execute(path, "ALTER TABLE prices ADD COLUMN cents AS (price * 100)")
+    with pytest.raises(ConfigurationError, match="generated column cents of the POS's: drop it"):
+        async with opened(tmp_path):
+            pytest.fail("it opened")
+    assert execute(path, "SELECT count(*) FROM prices") == [(2,)]

@@ -160,3 +160,27 @@ async def test_zero_days_keep_everything(tmp_path: Path, path: Path) -> None:
         assert execute(path, "SELECT count(*) FROM sync_outbox") == [(1,)]
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_price_leaves_once_it_is_long_over_and_the_one_in_force_never(tmp_path: Path, path: Path) -> None:
+    old, young, ahead = (f"{day}T00:00:00.0000000Z" for day in ("2026-10-01", "2026-11-20", "2026-12-24"))
+    prices = {
+        "replaced long ago": (1, "", None, 0), "in force": (1, old, None, 0),
+        "replaced lately": (2, "", None, 0), "replaced it": (2, young, None, 0),
+        "comes back": (3, "", None, 0), "ended long ago": (3, "2026-09-01T00:00:00.0000000Z", old, 0),
+        "before what is ahead": (4, "", None, 0), "ahead": (4, ahead, None, 0),
+        "tombstone of all": (5, "", None, 1), "since": (5, old, None, 0),
+        "tombstone of a date": (6, "2026-09-01T00:00:00.0000000Z", None, 1), "after it": (6, old, None, 0),
+        "what the deleted one had replaced": (7, "", None, 0), "deleted": (7, old, None, 1),
+    }  # fmt: skip
+    async with opened(tmp_path) as files:
+        for name, row in prices.items():
+            execute(
+                path,
+                "INSERT INTO prices (currency, product_id, effective_from, effective_to, is_deleted) VALUES (?, ?, ?, ?, ?)",
+                name,
+                *row,
+            )
+        assert await a_retention(files).purge() == 3
+        left = {name for (name,) in execute(path, "SELECT currency FROM prices")}
+        assert prices.keys() - left == {"replaced long ago", "ended long ago", "tombstone of a date"}

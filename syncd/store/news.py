@@ -1,0 +1,96 @@
+"""Newer wins, and twice is once: which updates are news, told from what the table has and from what those before them make of it.
+
+A delete that leaves out the last column of the key takes every row of its group with it, as far as they are older: for a price, all its
+dates. Its own row, whose last column is '', stays as the tombstone of all, so that an older update cannot bring any of them back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from syncd.store.catalog import is_newer
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from syncd.store.catalog import Update
+
+
+@dataclass(slots=True)
+class _Row:
+    version: object
+    updated_at: object
+    is_deleted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """An update that changes something.
+
+    Attributes:
+        writes_own_row: not so for a delete of a group whose own row is newer.
+        tombstones: keys of the other rows that a delete takes with it.
+    """
+
+    update: Update
+    writes_own_row: bool = True
+    tombstones: tuple[tuple[object, ...], ...] = ()
+
+
+class KnownRows:
+    """The rows as they will be once all that was `taken` is written."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._groups: dict[tuple[str, tuple[object, ...]], dict[object, _Row]] = {}
+
+    def take(self, update: Update) -> News | None:
+        """What is to be written for it; None where what is there is newer, or the same."""
+        kind = update.entity_type
+        group = update.key[: len(kind.group_keys)]
+        rows = self._rows(update, group)
+        last = update.key[-1] if kind.open_key else ""
+        own, of_all = rows.get(last), rows.get("")
+        if update.deletes_group:
+            older = [value for value, row in rows.items() if value != last and _beats(update, row)]
+            writes_own_row = own is None or _beats(update, own)
+            if not writes_own_row and not older:
+                return None
+            news = News(update, writes_own_row, tuple((*group, value) for value in older))
+        else:
+            if own is not None and not _beats(update, own):
+                return None
+            if own is None and of_all is not None and of_all.is_deleted and not _beats(update, of_all):
+                return None
+            older, news = [], News(update)
+        for value in older:
+            rows[value] = _tombstone(update, rows[value])
+        if news.writes_own_row:
+            rows[last] = (
+                _Row(update.version, update.updated_at, update.deleted)
+                if own is None or not update.key_only
+                else _tombstone(update, own)
+            )  # fmt: skip
+        return news
+
+    def _rows(self, update: Update, group: tuple[object, ...]) -> dict[object, _Row]:
+        kind = update.entity_type
+        rows = self._groups.get((kind.table, group))
+        if rows is None:
+            rows = {row[0]: _Row(row[1], row[2], bool(row[3])) for row in self._connection.execute(kind.select_sql, group)}
+            self._groups[kind.table, group] = rows
+        return rows
+
+
+def _beats(update: Update, row: _Row) -> bool:
+    return is_newer(update, row.version, row.updated_at)
+
+
+def _tombstone(update: Update, row: _Row) -> _Row:
+    """As `EntityType.tombstone_sql` leaves the row."""
+    return _Row(
+        row.version if update.version is None else update.version,
+        row.updated_at if update.updated_at is None else update.updated_at,
+        is_deleted=True,
+    )
