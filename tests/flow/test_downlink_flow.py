@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import structlog
 
+from syncd.clock import iso_ms
 from syncd.downlink.downlink import Downlink
 from syncd.downlink.queue import MAX_UPDATES
 from syncd.store.inbox import Inbox
@@ -207,6 +209,25 @@ async def test_a_price_that_no_decimal_can_hold_is_refused_and_one_with_an_expon
         await acknowledged(hub, ok=2, failed=2)
         assert store.query("SELECT product_id, price FROM prices ORDER BY 1") == [(1, "100"), (2, "12.50")]
         assert [json.loads(raw)["productId"] for (raw,) in store.query("SELECT raw FROM sync_quarantine ORDER BY id")] == [0, 3]
+
+
+async def test_a_price_of_tomorrow_leaves_todays_in_force_and_a_delete_without_a_date_takes_both(tmp_path: Path, hub: FlowHub) -> None:
+    store = await make_store(tmp_path, hub.url())
+    tomorrow = iso_ms(datetime.now(UTC) + timedelta(days=1))
+    async with store.running():
+        await online(store, hub)
+        await push(hub, "ReceivePriceUpdate", a_price(price=10))
+        await push(hub, "ReceivePriceUpdate", a_price(price=12, effectiveFrom=tomorrow, correlationId="c2"))
+        await hub.control(
+            "POST", "feed", [an_item(2), an_item(2, payload=json.dumps(a_price(productId=2, price=3, effectiveFrom=tomorrow)))]
+        )
+        await hub.control("POST", "cut")
+        await acknowledged(hub, ok=4)
+        assert store.query("SELECT product_id, price FROM current_prices ORDER BY product_id") == [(1, "10"), (2, "2")]
+        assert store.query("SELECT count(*) FROM prices") == [(4,)]
+        await push(hub, "ReceiveSyncItem", an_item(1, operation="Delete", payload="", timestamp=LATER, correlationId="gone"))
+        await acknowledged(hub, ok=5)
+        assert store.query("SELECT product_id FROM prices WHERE is_deleted = 0") == [(2,), (2,)]
 
 
 # ── what cannot be applied ──────────────────────────────────────────────────────────────────────────────────────────
