@@ -85,14 +85,16 @@ class Loader:
         """Somebody committed to the store's file: count what is new, and wake the sender.
 
         Raises:
-            nothing: a file that cannot be read now is reported, and read again at the next change.
+            nothing: a file that cannot be read is reported, and read again until it can be.
         """
         async with self._counting:
-            try:
-                grown = await self._count()
-            except StorageError as error:
-                self._on_trouble(error)
-                return
+            while True:
+                try:
+                    grown = await self._count()
+                    break
+                except StorageError as error:
+                    self._on_trouble(error)
+                    await self._clock.sleep(LOAD_RETRY_SECONDS)
             self._on_trouble(None)
         if grown:
             self._queue.grown(grown)
@@ -147,6 +149,7 @@ class Loader:
             except StorageError as error:
                 self._on_trouble(error)
                 continue
+            self._on_trouble(None)
             if self._queue.idle and not self._busy() and not unmarked and not self._breaker.open:
                 self._counts = None
                 await self.changed()
@@ -167,6 +170,7 @@ class Loader:
                 self._on_trouble(error)
                 await self._clock.sleep(LOAD_RETRY_SECONDS)
                 continue
+            self._on_trouble(None)
             next_due = None
             if isinstance(page, DuePage):
                 self._oldest_on_disk = page.oldest_waiting
