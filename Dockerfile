@@ -10,7 +10,7 @@ RUN python3 -m venv /build \
  && /build/bin/pip install --require-hashes --requirement requirements-build.lock \
  && python3 -m venv --without-pip /opt/syncd \
  && /build/bin/pip --python /opt/syncd/bin/python install --require-hashes --requirement requirements.lock
-COPY pyproject.toml README.md ./
+COPY pyproject.toml README.md LICENSE ./
 COPY syncd syncd
 RUN /build/bin/pip wheel --no-index --no-deps --no-build-isolation --wheel-dir /wheel . \
  && /build/bin/pip --python /opt/syncd/bin/python install --no-index --no-deps /wheel/*.whl

@@ -108,8 +108,14 @@ def shared_folders(folders: set[Path]) -> list[Path]:
     return found
 
 
+OVERFLOW_ID = 65_534
+"""What the kernel tells in the place of an id that the user namespace does not have (user_namespaces(7))."""
+
+
 def user_name(uid: int) -> str:
-    """The user's name, or the number where it has none."""
+    """The user's name, or the number where it has none. The unit's PrivateUsers= hides all but ours and root's."""
+    if uid == OVERFLOW_ID:
+        return "another user"
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:

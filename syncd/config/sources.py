@@ -25,8 +25,8 @@ CREDENTIALS = {
 }
 """The keys of `hub` whose file a credential may stand for, and the names that it may have."""
 PREFIX = "SYNCD_"
-NOT_SETTINGS = frozenset({"SYNCD_CONFIG", "SYNCD_REFHUB", "SYNCD_REQUIRE"})
-"""Variables with our prefix that are no keys: where the file is; where the tests find a real hub, and what they may not skip."""
+NOT_SETTINGS = frozenset({"SYNCD_CONFIG", "SYNCD_CSC", "SYNCD_REFHUB", "SYNCD_REQUIRE"})
+"""Variables with our prefix that are no keys: where the file is; where tests find a C# compiler and a real hub, what they may not skip."""
 TRUE, FALSE = frozenset({"true", "yes", "on", "1"}), frozenset({"false", "no", "off", "0"})
 
 

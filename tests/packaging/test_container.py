@@ -1,18 +1,40 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from syncd import __version__
+from syncd.config.settings import Settings, StatusSettings
+from syncd.config.sources import known_keys, variable_of
 from syncd.errors import ExitCode
+from tests.support.requirements import need
+from tests.support.store import until
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.support.image import Image
 
 pytestmark = [pytest.mark.timeout(1200), pytest.mark.xdist_group("image")]
 
+COMPOSE = (Path(__file__).parents[2] / "compose.yaml").read_text(encoding="utf-8")
+US = 10_001
+TILL = 1000
+SALE = """
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1], timeout=10)
+db.execute("INSERT INTO sync_outbox (entity_type, entity_id, operation, payload) VALUES ('Receipt', 1, 'Create', '{}')")
+db.commit()
+"""
 LIFE = """
 syncd run & daemon=$!
 until syncd healthcheck 2>&1 | grep -q healthy; do kill -0 $daemon || exit 99; done
@@ -67,3 +89,53 @@ def test_the_image_says_how_it_is_started_watched_and_stopped(image: Image) -> N
 def test_only_what_runs_is_in_the_image(image: Image) -> None:
     assert not list(image.root.glob("opt/syncd/bin/pip*"))
     assert not (image.root / "src").exists()
+
+
+def test_the_compose_file_fits_the_program_and_the_image(image: Image) -> None:
+    assert set(re.findall(r"SYNCD_\w+", COMPOSE)) <= {variable_of(key) for key in known_keys(Settings)}
+    assert f"- {StatusSettings().path.parent}:uid={US},gid={US}," in COMPOSE
+    assert image.run("id", "-g").stdout == f"{US}\n"
+    for line in ("read_only: true", "restart: on-failure:10", "stop_grace_period: 30s"):
+        assert line in COMPOSE
+
+
+@pytest.fixture
+def shared() -> Iterator[Path]:
+    """The folders of the host that the compose file mounts, as the README makes them."""
+    with tempfile.TemporaryDirectory(prefix="syncd-shared-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        commands = (
+            ["install", "-d", "-m", "2770", "-g", str(US), folder / "pos"],
+            ["install", "-m", "400", "-o", str(US), "-g", str(US), "/dev/null", folder / "token"],
+        )
+        for command in commands:
+            subprocess.run(command, check=True)
+        (folder / "token").write_text("s3cr3t")
+        yield folder
+
+
+async def test_on_a_read_only_root_it_shares_its_database_with_a_till_of_another_user(image: Image, shared: Path) -> None:
+    need("nspawn", os.geteuid() == 0 and shutil.which("systemd-nspawn") is not None, "a read-only root takes root and systemd-nspawn")
+    variables = {"SYNCD_STORE__ID": "17", "SYNCD_DATABASE__PATH": "/var/lib/syncd/store.db", "SYNCD_HUB__URL": "http://127.0.0.1:9/hub"}
+    options = [
+        "--quiet", "--register=no", "--keep-unit", "--private-network", "--link-journal=no", "--console=pipe", "--as-pid2", "--read-only",
+        f"--directory={image.root}", f"--bind={shared}/pos:/var/lib/syncd", f"--bind-ro={shared}/token:/run/secrets/hub_access_token",
+        f"--tmpfs=/run/syncd:mode=0755,uid={US},gid={US}", "--user=syncd", "--setenv=PATH=/opt/syncd/bin:/usr/bin:/bin",
+        *(f"--setenv={name}={value}" for name, value in variables.items()),
+    ]  # fmt: skip
+    command = ["systemd-nspawn", *options, "sh", "-c", "syncd check; exec syncd run"]
+    daemon = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    database = shared / "pos/store.db"
+    sell = [sys.executable, "-c", SALE, str(database)]
+    try:
+        await until(lambda: daemon.poll() is not None or subprocess.run(
+            sell, user=TILL, group=US, extra_groups=[], capture_output=True, check=False).returncode == 0, "the till sells")  # fmt: skip
+    finally:
+        daemon.terminate()
+        said, _ = daemon.communicate(timeout=60)
+    assert "NOT OK" not in said
+    assert "token from /run/secrets/hub_access_token" in said
+    assert '"event":"started"' in said, said
+    made = database.stat()
+    assert (made.st_uid, made.st_gid, oct(made.st_mode & 0o777)) == (US, US, "0o660")

@@ -162,8 +162,7 @@ def exam(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
             shutil.copy(PROJECT / name, root / "root/syncd" / name)
     try:
         shown = boot(root, SCRIPT, network=True, seconds=600)
-        if keep := os.environ.get("SYNCD_TRANSCRIPT"):
-            shutil.copytree(root / "exam", keep, dirs_exist_ok=True)
+        shutil.copytree(root / "exam", tmp_path_factory.mktemp("transcript"), dirs_exist_ok=True)
     finally:
         shutil.rmtree(root, ignore_errors=True)
     assert "end" in shown, shown[max(shown.keys() - {"script", "till.py"})][-3000:]

@@ -31,3 +31,10 @@ def test_the_wheel_is_the_package_with_its_sql_and_type_marker_and_nothing_else(
 def test_the_wheel_brings_the_command(wheel: zipfile.ZipFile) -> None:
     [entry_points] = [name for name in wheel.namelist() if name.endswith("entry_points.txt")]
     assert "syncd = syncd.__main__:main" in wheel.read(entry_points).decode()
+
+
+def test_the_wheel_says_under_which_licence_it_is_and_brings_its_text(wheel: zipfile.ZipFile) -> None:
+    [metadata] = [name for name in wheel.namelist() if name.endswith("/METADATA")]
+    assert "License-Expression: MIT\nLicense-File: LICENSE\n" in wheel.read(metadata).decode()
+    [text] = [name for name in wheel.namelist() if name.endswith("/licenses/LICENSE")]
+    assert wheel.read(text) == (PROJECT / "LICENSE").read_bytes()
