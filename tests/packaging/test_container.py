@@ -1,11 +1,11 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +17,6 @@ from syncd.config.settings import Settings, StatusSettings
 from syncd.config.sources import known_keys, variable_of
 from syncd.errors import ExitCode
 from tests.support.requirements import need
-from tests.support.store import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,8 +29,8 @@ COMPOSE = (Path(__file__).parents[2] / "compose.yaml").read_text(encoding="utf-8
 US = 10_001
 TILL = 1000
 SALE = """
-import sqlite3, sys
-db = sqlite3.connect(sys.argv[1], timeout=10)
+import sqlite3
+db = sqlite3.connect("/var/lib/syncd/store.db", timeout=10)
 db.execute("INSERT INTO sync_outbox (entity_type, entity_id, operation, payload) VALUES ('Receipt', 1, 'Create', '{}')")
 db.commit()
 """
@@ -105,37 +104,48 @@ def shared() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="syncd-shared-") as name:
         folder = Path(name)
         folder.chmod(0o755)
-        commands = (
-            ["install", "-d", "-m", "2770", "-g", str(US), folder / "pos"],
-            ["install", "-m", "400", "-o", str(US), "-g", str(US), "/dev/null", folder / "token"],
-        )
-        for command in commands:
-            subprocess.run(command, check=True)
+        subprocess.run(["install", "-d", "-m", "2770", "-g", str(US), folder / "pos"], check=True)
+        subprocess.run(["install", "-m", "400", "-o", str(US), "-g", str(US), "/dev/null", folder / "token"], check=True)
         (folder / "token").write_text("s3cr3t")
         yield folder
 
 
-async def test_on_a_read_only_root_it_shares_its_database_with_a_till_of_another_user(image: Image, shared: Path) -> None:
-    need("nspawn", os.geteuid() == 0 and shutil.which("systemd-nspawn") is not None, "a read-only root takes root and systemd-nspawn")
-    variables = {"SYNCD_STORE__ID": "17", "SYNCD_DATABASE__PATH": "/var/lib/syncd/store.db", "SYNCD_HUB__URL": "http://127.0.0.1:9/hub"}
-    options = [
+async def container(image: Image, name: str, shared: Path, *arguments: str) -> asyncio.subprocess.Process:
+    """A container of the image with a read-only root, which has the shared database."""
+    options = (
         "--quiet", "--register=no", "--keep-unit", "--private-network", "--link-journal=no", "--console=pipe", "--as-pid2", "--read-only",
-        f"--directory={image.root}", f"--bind={shared}/pos:/var/lib/syncd", f"--bind-ro={shared}/token:/run/secrets/hub_access_token",
-        f"--tmpfs=/run/syncd:mode=0755,uid={US},gid={US}", "--user=syncd", "--setenv=PATH=/opt/syncd/bin:/usr/bin:/bin",
-        *(f"--setenv={name}={value}" for name, value in variables.items()),
-    ]  # fmt: skip
-    command = ["systemd-nspawn", *options, "sh", "-c", "syncd check; exec syncd run"]
-    daemon = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    database = shared / "pos/store.db"
-    sell = [sys.executable, "-c", SALE, str(database)]
+        f"--machine={name}", f"--directory={image.root}", f"--bind={shared}/pos:/var/lib/syncd",
+    )  # fmt: skip
+    pipe, null = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
+    return await asyncio.create_subprocess_exec(
+        "systemd-nspawn", *options, *arguments, stdin=null, stdout=pipe, stderr=asyncio.subprocess.STDOUT
+    )
+
+
+async def test_on_a_read_only_root_it_shares_its_database_with_a_till_in_another_container(image: Image, shared: Path) -> None:
+    need("nspawn", os.geteuid() == 0 and shutil.which("systemd-nspawn") is not None, "a read-only root takes root and systemd-nspawn")
+    with (image.root / "etc/passwd").open("a") as users:
+        users.write(f"till:x:{TILL}:{US}::/:/bin/sh\n")
+    variables = {"SYNCD_STORE__ID": "17", "SYNCD_DATABASE__PATH": "/var/lib/syncd/store.db", "SYNCD_HUB__URL": "http://127.0.0.1:9/hub"}
+    daemon = await container(
+        image, "syncd", shared, "--user=syncd", f"--tmpfs=/run/syncd:mode=0755,uid={US},gid={US}",
+        f"--bind-ro={shared}/token:/run/secrets/hub_access_token", "--setenv=PATH=/opt/syncd/bin:/usr/bin:/bin",
+        *(f"--setenv={name}={value}" for name, value in variables.items()), "sh", "-c", "syncd check; exec syncd run",
+    )  # fmt: skip
     try:
-        await until(lambda: daemon.poll() is not None or subprocess.run(
-            sell, user=TILL, group=US, extra_groups=[], capture_output=True, check=False).returncode == 0, "the till sells")  # fmt: skip
+        assert daemon.stdout is not None
+        said = ""
+        while '"event":"started"' not in said:
+            line = await asyncio.wait_for(daemon.stdout.readline(), 60)
+            assert line, said
+            said += line.decode()
+        till = await container(image, "till", shared, "--user=till", "python3", "-c", SALE)
+        output, _ = await till.communicate()
+        assert (output, till.returncode) == (b"", 0)
     finally:
         daemon.terminate()
-        said, _ = daemon.communicate(timeout=60)
+        await asyncio.wait_for(daemon.communicate(), 60)
     assert "NOT OK" not in said
     assert "token from /run/secrets/hub_access_token" in said
-    assert '"event":"started"' in said, said
-    made = database.stat()
+    made = (shared / "pos/store.db").stat()
     assert (made.st_uid, made.st_gid, oct(made.st_mode & 0o777)) == (US, US, "0o660")
