@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from syncd.errors import StorageError
+from syncd.errors import StorageError, SyncdError
 from syncd.store.database import BUSY_TIMEOUT_SECONDS
+from syncd.store.migrate import require_current
 from syncd.store.outbox import as_sent
 from syncd.store.permissions import require_own_database, require_writable
 from syncd.store.sqlite_errors import translate
@@ -65,6 +67,7 @@ class OutboxAdmin:
 
     Raises:
         StorageError: there is no outbox here, or it cannot be used.
+        ConfigurationError: it is older or newer than this program.
         PermissionDeniedError: it may not be written.
     """
 
@@ -84,11 +87,17 @@ class OutboxAdmin:
             self._connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
             self._connection.execute("PRAGMA synchronous = NORMAL")
             self._connection.execute("PRAGMA wal_autocheckpoint = 0")
+            require_current(self._connection, paths.outbox_path, "outbox")
+            with closing(sqlite3.connect(paths.state_path, isolation_level=None, timeout=BUSY_TIMEOUT_SECONDS)) as journal:
+                require_current(journal, paths.state_path, "journal")
             self._connection.execute("ATTACH DATABASE ? AS journal", (str(paths.state_path),))
             self._connection.execute("PRAGMA journal.synchronous = FULL")
         except sqlite3.Error as error:
             self._connection.close()
             raise translate(error, paths.outbox_path) from error
+        except SyncdError:
+            self._connection.close()
+            raise
 
     def __enter__(self) -> Self:
         return self

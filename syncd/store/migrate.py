@@ -104,6 +104,17 @@ def plan(connection: sqlite3.Connection, path: object, component: str) -> Plan:
     return Plan(version, recorded, found, next((step for step in steps if step.version > version), None))
 
 
+def require_current(connection: sqlite3.Connection, path: object, component: str) -> None:
+    """Refuse a file on which no daemon of this release has run yet: what is here to read and write it knows today's tables only.
+
+    Raises:
+        ConfigurationError: it is older or newer than this program, or of another make.
+    """
+    now = plan(connection, path, component)
+    if not now.recorded or now.next_step is not None:
+        raise ConfigurationError(f"{path}: its {component} tables are older than this program: `syncd run` brings them up to date")
+
+
 async def migrate(database: Database, component: str, clock: Clock) -> int:
     """Bring one component's tables up to this program's version, and make what is missing of them.
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from syncd.clock import iso_ms
 from syncd.errors import StorageError
 from syncd.store.database import BUSY_TIMEOUT_SECONDS
+from syncd.store.migrate import require_current
 from syncd.store.permissions import require_writable
 from syncd.store.sqlite_errors import translate
 
@@ -25,7 +26,8 @@ def request_full_pull(path: Path, types: Sequence[str], now: datetime) -> None:
         path: the store's database.
 
     Raises:
-        StorageError: there is no such database, it has not been made by this release yet, or it cannot be used.
+        ConfigurationError: it is older or newer than this program.
+        StorageError: there is no such database, or it cannot be used.
         PermissionDeniedError: it may not be written.
     """
     require_writable(path)
@@ -35,8 +37,7 @@ def request_full_pull(path: Path, types: Sequence[str], now: datetime) -> None:
         with closing(sqlite3.connect(path, isolation_level=None, timeout=BUSY_TIMEOUT_SECONDS)) as connection:
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute("PRAGMA wal_autocheckpoint = 0")
-            if not connection.execute("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'sync_resync'").fetchone():
-                raise StorageError(f"{path}: no daemon of this release has run on this database yet; `syncd run` brings it up to date")
+            require_current(connection, path, "store")
             connection.execute("BEGIN IMMEDIATE")
             connection.executemany(
                 "INSERT INTO sync_resync (entity_type, requested_at) VALUES (?, ?)", [(name, iso_ms(now)) for name in types or ("",)]

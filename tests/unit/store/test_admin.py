@@ -13,6 +13,7 @@ from syncd.errors import ConfigurationError, StorageError
 from syncd.store.admin import OutboxAdmin
 from syncd.store.check import inspect
 from tests.support.clock import FakeClock
+from tests.support.first_schema import restore
 from tests.support.settings import clean_environment, make_settings
 from tests.support.storefiles import AT, a_journal, a_reader, execute, opened, outcome, paths, write_rows
 
@@ -168,3 +169,14 @@ async def test_a_look_at_a_damaged_or_a_newer_file_says_which(tmp_path: Path) ->
     path.write_bytes(content)
     with pytest.raises(StorageError, match=r"store\.db"):
         inspect(make_settings(tmp_path))
+
+
+def test_a_store_that_was_not_upgraded_yet_is_left_alone_with_words(tmp_path: Path) -> None:
+    restore(tmp_path / "store.db")
+    before = execute(tmp_path / "store.db.syncd", "SELECT * FROM outcome")
+    with (
+        pytest.raises(ConfigurationError, match="are older than this program: `syncd run` brings them up to date"),
+        OutboxAdmin(paths(tmp_path)) as admin,
+    ):
+        admin.retry([29, 30])
+    assert execute(tmp_path / "store.db.syncd", "SELECT * FROM outcome") == before
