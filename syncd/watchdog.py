@@ -152,7 +152,7 @@ class Watchdog:
         connection.disconnected_at = status.disconnected_at
         connection.reconnect_attempts = status.reconnect_attempts
         connection.next_attempt_at = status.next_attempt_at
-        connection.last_error = status.last_error or connection.last_error
+        connection.last_error = status.last_error
         connection.authentication_rejected = status.auth_rejected
         connection.missing_methods = {"SendSyncBatch", "SendSyncItem"} if uplink.takes_no_rows else set()
         if downlink.catch_up.lacks_method:

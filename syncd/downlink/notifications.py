@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from syncd.status.report import SyncCompletion
+from syncd.redaction import foreign
+from syncd.status.report import HubError, SyncCompletion, SyncProgress
 from syncd.store.times import parse_time
+from syncd.wire.json import Number
 from syncd.wire.messages import any_case
 
 if TYPE_CHECKING:
@@ -47,17 +49,28 @@ class Notifications:
 
     async def _sync_progress(self, arguments: list[Any], wants_result: bool) -> object:  # noqa: ARG002 - it has none
         names = _first(arguments)
-        self._log.info(
-            "sync_progress", total_items=_count(names.get("totalitems")), completed_items=_count(names.get("completeditems")),
+        current_item = names.get("currentitem")
+        progress = SyncProgress(
+            at=self._clock.now(),
+            total_items=_count(names.get("totalitems")),
+            completed_items=_count(names.get("completeditems")),
             failed_items=_count(names.get("faileditems")),
-        )  # fmt: skip
+            progress_percent=_percent(names.get("progresspercent")),
+            current_item=current_item if isinstance(current_item, str) else None,
+            is_complete=names.get("iscomplete") is True,
+        )
+        self._report.last_sync_progress = progress
+        self._report.touch()
+        self._log.info(
+            "sync_progress", total_items=progress.total_items, completed_items=progress.completed_items, failed_items=progress.failed_items
+        )
         return None
 
     async def _error(self, arguments: list[Any], wants_result: bool) -> object:  # noqa: ARG002 - it has none
         text = str(arguments[0])[:MAX_TEXT_CHARACTERS] if arguments else "no reason given"
-        self._report.connection.last_error = f"HQ says: {text}"
+        self._report.last_hub_error = HubError(self._clock.now(), text)
         self._report.touch()
-        self._log.warning("hub_says_error", reason=text)
+        self._log.warning("hub_says_error", reason=foreign(text))
         return None
 
     def _moment(self, value: object) -> datetime:
@@ -70,4 +83,15 @@ def _first(arguments: list[Any]) -> dict[str, Any]:
 
 
 def _count(value: object) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+    return max(0, value) if isinstance(value, int) and not isinstance(value, bool) else 0
+
+
+def _percent(value: object) -> float | None:
+    """None for what is no number from 0 to 100."""
+    if not isinstance(value, int | Number) or isinstance(value, bool):
+        return None
+    try:
+        percent = float(value)
+    except OverflowError:
+        return None
+    return percent if 0 <= percent <= 100 else None

@@ -176,6 +176,27 @@ class SyncCompletion:
     completed_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class SyncProgress:
+    """What HQ last said of the progress of a synchronisation of its own."""
+
+    at: datetime
+    total_items: int
+    completed_items: int
+    failed_items: int
+    progress_percent: float | None
+    current_item: str | None
+    is_complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HubError:
+    """The last error that HQ has told us of, by `Error`; what is wrong with the line is in `Connection.last_error`."""
+
+    at: datetime
+    error: str
+
+
 @dataclass(slots=True)
 class Report:
     """All that the status file tells, and what its health follows from.
@@ -200,6 +221,8 @@ class Report:
     inbound: Inbound = field(default_factory=Inbound)
     heartbeat: Heartbeat = field(default_factory=Heartbeat)
     last_sync_complete: SyncCompletion | None = None
+    last_sync_progress: SyncProgress | None = None
+    last_hub_error: HubError | None = None
     database: DatabaseFiles = field(default_factory=DatabaseFiles)
     storage_error: str | None = None
     stalled_loops: list[str] = field(default_factory=list)
@@ -222,7 +245,7 @@ def snapshot(report: Report, settings: Settings, now: datetime) -> dict[str, Any
     life = max(SHORTEST_LIFE, MISSED_HEARTBEATS * timedelta(seconds=settings.heartbeat.interval_seconds))
     health, reasons = assess(report)
     connection, outbox, inbound, heartbeat = report.connection, report.outbox, report.inbound, report.heartbeat
-    complete = report.last_sync_complete
+    complete, going_on, hub_error = report.last_sync_complete, report.last_sync_progress, report.last_hub_error
     return {
         "schema": SCHEMA,
         "version": __version__,
@@ -284,6 +307,17 @@ def snapshot(report: Report, settings: Settings, now: datetime) -> dict[str, Any
             "failedItems": min(complete.failed_items, LARGEST_COUNT),
             "completedAt": iso_ms(complete.completed_at),
         },
+        "lastSyncProgress": going_on
+        and {
+            "at": iso_ms(going_on.at),
+            "totalItems": min(going_on.total_items, LARGEST_COUNT),
+            "completedItems": min(going_on.completed_items, LARGEST_COUNT),
+            "failedItems": min(going_on.failed_items, LARGEST_COUNT),
+            "progressPercent": going_on.progress_percent,
+            "currentItem": _short(going_on.current_item),
+            "isComplete": going_on.is_complete,
+        },
+        "lastHubError": hub_error and {"at": iso_ms(hub_error.at), "error": _text(hub_error.error)},
     }
 
 

@@ -67,6 +67,8 @@ def _rows(status: dict[str, Any], now: datetime) -> Iterator[tuple[str, str]]:
     if heartbeat["lastSentAt"]:
         trip = f", {heartbeat['roundTripMs']} ms there and back" if heartbeat["roundTripMs"] is not None else ""
         yield "heartbeat", f"{_ago(heartbeat['lastSentAt'], now)} ago{trip}"
+    if hub_error := status.get("lastHubError"):
+        yield "HQ said", f"{_ago(hub_error['at'], now)} ago: {hub_error['error']}"
     for error in outbox["recentErrors"][-3:]:
         yield "error", f"{error['entityType']} {error['entityId']}: {error['error']}"
 

@@ -319,6 +319,21 @@ async def test_a_hub_that_waits_for_a_result_gets_the_sync_ack_after_the_commit(
         assert (state["acksOk"], state["acksFailed"]) == (0, 0)  # the result was the acknowledgement
 
 
+async def test_an_error_that_hq_tells_is_in_the_status_beside_the_last_one_of_the_line(tmp_path: Path, hub: FlowHub) -> None:
+    store = await make_store(tmp_path, hub.url())
+    async with store.running():
+        await online(store, hub)
+        await hub.control("POST", "cut")
+        await until(
+            lambda: store.status()["connection"]["lastError"] and store.status()["state"] == "online", "the line was cut, and is back"
+        )
+        line_error = store.status()["connection"]["lastError"]
+        await push(hub, "Error", '"the warehouse is closed"')
+        await until(lambda: (store.status()["lastHubError"] or {}).get("error") == "the warehouse is closed", "HQ's words are there")
+        assert store.status()["connection"]["lastError"] == line_error
+        assert store.events("hub_says_error")
+
+
 async def test_what_hq_says_of_itself_is_in_the_status_file_and_no_message_ends_the_daemon(tmp_path: Path, hub: FlowHub) -> None:
     store = await make_store(tmp_path, hub.url())
     async with store.running() as daemon:
@@ -327,7 +342,12 @@ async def test_what_hq_says_of_itself_is_in_the_status_file_and_no_message_ends_
             for odd in ("", "null", "[]", '"text"', "17", '{"totalItems":"many","completedAt":5}', "1,2,3"):
                 await push(hub, method, *([odd] if odd else []))
         await push(hub, "Error", '"the warehouse is closed"')
-        await until(lambda: "warehouse" in str(store.status()["connection"]["lastError"]), "HQ's words are there")
+        await until(lambda: "warehouse" in str(store.status()["lastHubError"]), "HQ's words are there")
+        progress = {"totalItems": 9, "completedItems": 3, "failedItems": 1, "currentItem": "Price 3", "isComplete": False}
+        await push(hub, "SyncProgress", progress | {"progressPercent": 33.3})
+        await until(lambda: (store.status()["lastSyncProgress"] or {}).get("progressPercent") == 33.3, "so is its progress")
+        assert progress.items() <= store.status()["lastSyncProgress"].items()
+        assert {event["completed_items"] for event in store.events("sync_progress")} == {0, 3}
         complete = {"storeId": 7, "totalItems": 5, "completedItems": 4, "failedItems": 1, "completedAt": AT}
         await push(hub, "SyncComplete", complete)
         await until(lambda: store.status()["lastSyncComplete"] == complete, "the last word counts")

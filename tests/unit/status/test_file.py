@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 from syncd.errors import StorageError
 from syncd.status.file import StatusWriter, write_status
 from syncd.status.progress import Progress
-from syncd.status.report import OutboxError, Report, SyncCompletion, snapshot
+from syncd.status.report import HubError, OutboxError, Report, SyncCompletion, SyncProgress, snapshot
 from tests.support.settings import BEGINNING, HandClock, clean_environment, make_settings, settle  # noqa: F401  (a fixture)
 
 if TYPE_CHECKING:
@@ -53,6 +53,8 @@ def full_report() -> Report:
     report.database.lock_held_since = report.database.wal_large_since = BEGINNING
     report.database.lock_holder = "till (pid 12)"
     report.last_sync_complete = SyncCompletion("17", 3, 2, 1, BEGINNING)
+    report.last_sync_progress = SyncProgress(BEGINNING, 3, 2, 1, 66.6, "Price 1", is_complete=False)
+    report.last_hub_error = HubError(BEGINNING, "closed")
     return report
 
 
@@ -70,7 +72,7 @@ def test_the_schema_is_strict_at_every_level() -> None:
             [node] if isinstance(node, dict) and node.get("type") == "object" else []
         )
 
-    assert len(objects(SCHEMA)) == 11
+    assert len(objects(SCHEMA)) == 13
     for node in objects(SCHEMA):
         assert node["additionalProperties"] is False
         assert set(node["required"]) == set(node["properties"])
