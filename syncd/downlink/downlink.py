@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from syncd.store.inbox import Applied, Inbox
 
 FUTURE = timedelta(days=1)  # by so much the clocks of HQ and store may differ before it is worth a warning
+FINISHED_A_TURN = 100  # deliveries whose handlers go on before anything else gets its turn
 RETRY_SECONDS = 1.0  # a database that cannot be written is tried again this often
 
 
@@ -139,7 +140,7 @@ class Downlink:
             finished = await self._apply_some()
             if finished:
                 await self._until_it_works(self._inbox.sync)
-                self._finish(finished)
+                await self._finish(finished)
 
     async def _apply_some(self) -> list[Delivery]:
         """Apply one chunk, cut from the head of the queue; returns the deliveries that are complete by it."""
@@ -193,9 +194,11 @@ class Downlink:
                 self._on_trouble(None)
                 return result
 
-    def _finish(self, deliveries: list[Delivery]) -> None:
+    async def _finish(self, deliveries: list[Delivery]) -> None:
         now = self._clock.now()
-        for delivery in deliveries:
+        for number, delivery in enumerate(deliveries, 1):
+            if number % FINISHED_A_TURN == 0:
+                await asyncio.sleep(0)
             acks = [sync_ack(identifier, delivery.errors.get(index), now) for index, identifier in enumerate(delivery.correlation_ids)]
             if not delivery.done.done():
                 delivery.done.set_result(acks)

@@ -41,7 +41,7 @@ class UnreadableMessages:
         self._quarantined = quarantined
         self._kept: dict[str, int] = {}
         self._day_began = clock.monotonic()
-        self._last = ""
+        self._last = ("", "")
         self._last_at = 0.0
         self.total = 0
 
@@ -49,7 +49,7 @@ class UnreadableMessages:
         """One more."""
         method = (message.target or NO_METHOD)[:100]
         self.total += 1
-        self._last = f"{foreign(method)}: {foreign(message.reason)}"
+        self._last = method, message.reason
         self._last_at = self._clock.monotonic()
         if self._is_worth_keeping(method):
             self._keep(Quarantined(method, None, message.reason, message.raw))
@@ -58,7 +58,8 @@ class UnreadableMessages:
         """For the status, as long as the last one is not long ago."""
         if self.total == 0 or self._clock.monotonic() - self._last_at > RECENT_SECONDS:
             return None
-        return f"HQ sends what cannot be read ({self.total:,} since the start), the last: {self._last}"
+        method, why = map(foreign, self._last)
+        return f"HQ sends what cannot be read ({self.total:,} since the start), the last: {method}: {why}"
 
     def _is_worth_keeping(self, method: str) -> bool:
         if self._clock.monotonic() - self._day_began > DAY_SECONDS:

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from syncd.hub.negotiate import Endpoint
     from syncd.hub.options import HubOptions
 
-GOODBYE_SECONDS = 2.0
-"""Bound of a polite leave; the hub is told by the socket's end anyway."""
+GOODBYE_SECONDS = 0.7
+"""Bound of a polite leave, so that SIGTERM is answered within a second; the hub is told by the socket's end anyway."""
 HAPPY_EYEBALLS_SECONDS = 0.25
 """The next address is tried after this long (RFC 8305): a dead IPv6 way must not cost the whole time-out."""
 LARGEST_CONTROL_FRAME_BYTES = 131
@@ -200,16 +200,16 @@ class HubConnection(WebsocketTransport):
         try:
             async with asyncio.timeout(seconds):
                 await line.send(self._hub_protocol.dump(self._hub_protocol.handshake_message()), text=True)
-                answer = bytearray()
+                answer = b""
                 async for piece in pieces:
-                    answer += piece
-                    record, separator, _ = answer[: MAX_HANDSHAKE_BYTES + 1].partition(SEPARATOR)
-                    if separator:
-                        check_handshake(bytes(record))
-                        return bytes(answer[len(record) + len(separator) :])
-                    if len(answer) > MAX_HANDSHAKE_BYTES:
+                    end = piece.find(SEPARATOR, 0, MAX_HANDSHAKE_BYTES - len(answer))
+                    if end >= 0:
+                        check_handshake(answer + piece[:end])
+                        return piece[end + len(SEPARATOR) :]
+                    if len(answer) + len(piece) >= MAX_HANDSHAKE_BYTES:
                         break
-                raise ConnectionFailed(f"{self._place} sent {len(answer):,} bytes that are no SignalR handshake")
+                    answer += piece
+                raise ConnectionFailed(f"what {self._place} sent is no SignalR handshake: {MAX_HANDSHAKE_BYTES:,} bytes without its end")
         except TimeoutError:
             raise ConnectionFailed(f"{self._place} took the connection but not the SignalR handshake within {seconds:g} s") from None
         except ConnectionLost as lost:
@@ -236,11 +236,16 @@ class HubConnection(WebsocketTransport):
         raise AssertionError("a reader only ends with an error")
 
     async def _take(self, piece: bytes) -> None:
-        """Read the messages that this piece completes; the loop gets its turn between them."""
+        """Read the messages that this piece completes; the loop gets its turn between them, and between copies of a large piece."""
+        if len(piece) > TURN_BYTES:
+            await asyncio.sleep(0)
         for record in self._hub_protocol.records(piece):
+            message = None
             if isinstance(record, Oversized):
                 message = await oversized(record.beginning, MAX_INBOUND_BYTES).read()
-            else:
+            elif record:
+                if len(record) > TURN_BYTES:
+                    await asyncio.sleep(0)
                 message = await read_message(record)
                 self._read_bytes += len(record)
             if message is not None:

@@ -22,8 +22,8 @@ MAX_WAITING = 150_000
 """Calls whose handlers have not begun; each costs some 50 bytes beside its own."""
 MAX_UNPACKED = 1_000
 """Of these, kept as they were read; those behind are kept as they came, a tenth of the memory, and read once more."""
-MAX_RUNNING = 2_000
-"""Handlers at work: many, so that many updates can share one commit."""
+MAX_RUNNING = 500
+"""Handlers at work: many, so that many updates can share one commit, and few enough to end all together without a stall."""
 MAX_RUNNING_BYTES = 8 * 1024 * 1024
 """Wire bytes of what they work on, read into several times as much memory."""
 STARTED_A_TURN = 50
@@ -77,8 +77,8 @@ class Dispatcher:
                 self._refusals.append(call.invocation_id)
                 self._refused.set()
             return
-        packed = len(self._waiting) >= MAX_UNPACKED and isinstance(call, Call)
-        self._waiting.append(call.record if packed and isinstance(call, Call) else call)
+        packed = call.whole_record if len(self._waiting) >= MAX_UNPACKED else None
+        self._waiting.append(call if packed is None else packed)
         self._waiting_bytes += call.size
         self._changed.set()
 

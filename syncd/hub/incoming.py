@@ -42,6 +42,11 @@ class Call(InvocationMessage, type_=MessageType.invocation):
         """Bytes it took on the wire."""
         return len(self.record)
 
+    @property
+    def whole_record(self) -> bytes | None:
+        """From which it can be read once more."""
+        return self.record
+
 
 @dataclass
 class Unreadable(Message, type_=MessageType._):
@@ -70,6 +75,11 @@ class Unreadable(Message, type_=MessageType._):
     def size(self) -> int:
         """Bytes that are held."""
         return len(self.beginning)
+
+    @property
+    def whole_record(self) -> bytes | None:
+        """From which it can be read once more; None where only the beginning is held."""
+        return self.beginning if len(self.beginning) < KEPT_BYTES else None
 
 
 class _MalformedError(ValueError):

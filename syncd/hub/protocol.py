@@ -7,6 +7,7 @@ hub's limit: that one message would cost the connection, again and again. What c
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -33,6 +34,8 @@ MAX_INBOUND_BYTES = 32 * 1024 * 1024
 """A longer message is skipped, whatever fragments it comes in, so that no hub can make us hold any amount of memory."""
 MAX_HANDSHAKE_BYTES = 64 * 1024
 """The same before the hub has answered our handshake."""
+_SEPARATORS = re.compile(SEPARATOR + b"*")
+_WINDOW = 64 * 1024
 ID_DIGITS = 12
 """Digits allowed for an invocation's id when sizes are computed ahead; at 1000 a second they last 30 years."""
 
@@ -67,7 +70,7 @@ class HubProtocol(JSONProtocol):
         return text + SEPARATOR
 
     def records(self, raw: bytes) -> Iterator[bytes | Oversized]:
-        """The messages that this piece of the stream completes, and those that have just become too long."""
+        """The messages that this piece of the stream completes, some of them empty, and those that have just become too long."""
         return self._records.feed(raw)
 
 
@@ -114,6 +117,10 @@ class _Records:
     def feed(self, raw: bytes) -> Iterator[bytes | Oversized]:
         start = 0
         while (end := raw.find(SEPARATOR, start)) >= 0:
+            if end == start and not self._held and not self._skipping:  # an empty record, and maybe millions of them
+                start = _SEPARATORS.match(raw, start, start + _WINDOW).end()  # type: ignore[union-attr] # it matches nothing, too
+                yield b""
+                continue
             if self._skipping or self._held:
                 yield from self._hold(raw, start, end)
                 if self._held:
@@ -121,7 +128,7 @@ class _Records:
                 self._held, self._skipping = bytearray(), False
             elif end - start > MAX_INBOUND_BYTES:
                 yield Oversized(raw[start : start + KEPT_BYTES])
-            elif end > start:
+            else:
                 yield raw[start:end]
             start = end + len(SEPARATOR)
         yield from self._hold(raw, start, len(raw))

@@ -28,7 +28,7 @@ async def heard(raw: str | bytes, protocol: HubProtocol | None = None) -> list[M
         if isinstance(record, Oversized):
             messages.append(await oversized(record.beginning, protocol_module.MAX_INBOUND_BYTES).read())
         else:
-            messages.append(await read_message(record))
+            messages.append(await read_message(record) if record else None)
     return [message for message in messages if message is not None]
 
 
@@ -114,7 +114,7 @@ def test_however_a_stream_is_cut_the_same_records_come_out(texts: list[str], dat
     protocol, out = a_protocol(), list[object]()
     while raw:
         cut = data.draw(st.integers(1, len(raw)))
-        out += protocol.records(raw[:cut])
+        out += [record for record in protocol.records(raw[:cut]) if record]
         raw = raw[cut:]
     assert out == records
 

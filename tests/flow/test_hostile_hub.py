@@ -1,0 +1,41 @@
+"""Whatever a hub sends: the daemon's loop goes on, its memory stays bounded, it stops when told to, and nothing is dropped silently."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.hostile_hubs import HOSTILE, HostileHub, assault
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MOST_HELD_SECONDS = 0.050
+STOP_SECONDS = 5.0
+"""A second on a machine that is not busy with other tests; what this is about took 199."""
+MEMORY_BYTES = 40_000_000
+"""Beside a few times what was sent, up to the bound of a message."""
+TRIED = [
+    "a list of 1 million numbers, 2 MB", "a list of 29 million numbers, 58 MB", "a list of 16 million numbers, 32 MB",
+    "1 million empty objects, 3 MB", "nesting of 200,000", "an integer of 20 million digits", "invalid UTF-8",
+    "a payload of 7 MB of numbers", "60,000 pings in one frame", "one message of 5 MB good updates",
+    "fragments without end", "fragments without end before the handshake",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("hub", [hub for hub in HOSTILE if hub.name in TRIED], ids=lambda hub: hub.name)
+async def test_the_loop_is_never_held_memory_stays_bounded_and_sigterm_is_answered(hub: HostileHub, tmp_path: Path) -> None:
+    outcome = await assault(hub, tmp_path)
+    figures = outcome.figures
+    assert figures.held_seconds <= MOST_HELD_SECONDS * figures.slowness
+    assert figures.peak_bytes - figures.idle_bytes <= MEMORY_BYTES + 3 * min(outcome.megabytes, 32) * 1e6
+    assert outcome.stop_seconds <= STOP_SECONDS
+    if "good updates" in hub.name:
+        assert outcome.status["inbound"]["appliedTotal"]["price"] == 30_000
+        assert {method for method, _, _ in outcome.quarantine} == {"IsItOver"}
+    elif not hub.before_handshake and "pings" not in hub.name:
+        kept = [(reason, size) for method, reason, size in outcome.quarantine if method != "IsItOver"]
+        assert len(kept) == 1, kept
+        assert kept[0][1] <= 64 * 1024
+        assert "warning" in outcome.status["health"]
