@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from syncd.errors import StorageError
 from syncd.store.database import without_waiting
-from syncd.store.lock_holders import READ_LOCKS, holders
+from syncd.store.lock_holders import READ_LOCKS
 from syncd.store.sqlite_errors import is_locked
 
 if TYPE_CHECKING:
@@ -142,4 +142,4 @@ class Checkpoints:
             self._above_limit = self._clock.monotonic(), self._clock.now()
         if self._clock.monotonic() - self._above_limit[0] >= LARGE_AFTER_SECONDS:
             file.wal_large_since = self._above_limit[1]
-            file.wal_readers = holders(file.shm_path, READ_LOCKS)
+            file.wal_readers = file.lock_holders.of(READ_LOCKS)

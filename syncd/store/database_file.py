@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from syncd.errors import StorageError
+from syncd.store.lock_holders import LockHolders
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -31,6 +32,7 @@ class DatabaseFile:
         wal_bytes: size of the `-wal` file when it was last looked at.
         wal_large_since: since when more of the log has been in use than is good.
         wal_readers: the processes that keep it so, where they can be told.
+        lock_holders: who has its locks; to be closed after the last connection.
     """
 
     path: Path
@@ -40,7 +42,11 @@ class DatabaseFile:
     wal_bytes: int = 0
     wal_large_since: datetime | None = None
     wal_readers: list[str] = field(default_factory=list)
+    lock_holders: LockHolders = field(init=False, repr=False)
     _identity: dict[Path, tuple[int, int]] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        self.lock_holders = LockHolders(self.shm_path)
 
     @classmethod
     def at(cls, path: Path, clock: Clock) -> DatabaseFile:

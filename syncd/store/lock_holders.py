@@ -1,36 +1,58 @@
-"""Which process has a lock of SQLite's, as far as the kernel tells: `/proc/locks` has the process and the file of every lock.
+"""Which process has a lock of SQLite's, as far as the kernel tells.
 
-In WAL mode the locks lie on bytes of the `-shm` file (https://sqlite.org/walformat.html, section 2.3). Where `/proc/locks` cannot be read,
-or the holder lives in another container, nobody is named.
+In WAL mode the locks lie on bytes of the `-shm` file (https://sqlite.org/walformat.html, section 2.3), and `F_GETLK` names a process that
+has one of them; `/proc/locks` would too, but the systemd unit hides it (`ProcSubset=pid`). Who lives in another container is not named.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
+import struct
 from pathlib import Path
 
 WRITE_LOCK = range(120, 121)
 READ_LOCKS = range(123, 128)  # an open read transaction has one of them
 PROC = Path("/proc")
+_FLOCK = struct.Struct("@hhqqi0q")  # type, whence, start, length, process
 
 
-def holders(shm: Path, locks: range) -> list[str]:
-    """The other processes that have one of these locks, each as `name (pid 123)`."""
-    try:
-        stat = shm.stat()
-        lines = (PROC / "locks").read_text(encoding="ascii", errors="replace").splitlines()
-    except OSError:
-        return []
-    file = f"{os.major(stat.st_dev):02x}:{os.minor(stat.st_dev):02x}:{stat.st_ino}"
-    pids: dict[int, None] = {}
-    for line in lines:
-        words = line.split()  # 1: POSIX ADVISORY WRITE 12756 fe:00:2155932 120 120; one that waits has an arrow after its number
-        if len(words) != 8 or words[1] != "POSIX" or words[5] != file or not words[6].isdigit() or int(words[6]) not in locks:
-            continue
-        pid = int(words[4])
-        if pid > 0 and pid != os.getpid():
-            pids[pid] = None
-    return [_named(pid) for pid in pids]
+class LockHolders:
+    """Asks about one file's locks.
+
+    Args:
+        shm: its `-shm` file.
+    """
+
+    def __init__(self, shm: Path) -> None:
+        self._shm = shm
+        self._descriptor: int | None = None
+
+    def of(self, locks: range) -> list[str]:
+        """The other processes that have one of these locks, each as `name (pid 123)`."""
+        try:
+            if self._descriptor is None:
+                self._descriptor = os.open(self._shm, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            pids = [self._holder(byte) for byte in locks]
+        except OSError:
+            return []
+        return [_named(pid) for pid in dict.fromkeys(pids) if pid > 0]
+
+    def _holder(self, byte: int) -> int:
+        """One process that has it; 0 for nobody, or for one that cannot be named. Our own locks do not count."""
+        assert self._descriptor is not None
+        question = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, byte, 1, 0)
+        kind, _, _, _, pid = _FLOCK.unpack(fcntl.fcntl(self._descriptor, fcntl.F_GETLK, question))
+        return 0 if kind == fcntl.F_UNLCK else int(pid)
+
+    def close(self) -> None:
+        """To be called once our connections to the file are closed, never before.
+
+        Whoever closes a descriptor of a file drops all the locks that the process has on it, SQLite's own too (POSIX).
+        """
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
 
 
 def _named(pid: int) -> str:

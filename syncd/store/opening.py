@@ -53,6 +53,8 @@ class StoreFiles:
         writers = {id(writer): writer.database for writer in (self.outbox, self.store)}
         for database in (*self.each_once, self.reader, *writers.values(), self.journal):
             await database.close()
+        for database in self.each_once:
+            database.file.lock_holders.close()
 
 
 async def open_store(paths: DatabaseSettings, clock: Clock, log: FilteringBoundLogger) -> StoreFiles:

@@ -8,7 +8,7 @@ import stat
 from pathlib import Path
 
 from syncd.errors import PermissionDeniedError, StorageError
-from syncd.own_files import group_name, require_own, require_trusted_link, user_name
+from syncd.own_files import OVERFLOW_ID, group_name, require_own, require_trusted_link, user_name
 
 DATABASE_MODE = 0o660
 """The till shares the group with us."""
@@ -75,7 +75,7 @@ def _mended(path: Path, files: list[Path], mode: str) -> str:
         group = folder if _is_in(folder) else os.getegid()
         commands.insert(0, f"chgrp {group_name(group)} {names}")
     also = ""
-    if found.st_gid and not _is_in(found.st_gid):
+    if found.st_gid not in {0, OVERFLOW_ID} and not _is_in(found.st_gid):
         also = f" (or, for good: `usermod --append --groups {group_name(found.st_gid)} {user_name(os.geteuid())}`)"
     return f"; as {user_name(found.st_uid)} or root, run `{' && '.join(commands)}`{also}"
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from syncd.errors import StorageBusy, StorageError
-from syncd.store.lock_holders import WRITE_LOCK, holders
+from syncd.store.lock_holders import WRITE_LOCK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -139,7 +139,7 @@ class Troubles:
                 self._log.info("write_lock_free", path=before.file, held_seconds=round(before.seconds, 1), holder=before.holder)
                 self._on_change()
             return
-        names = holders(longest.file.shm_path, WRITE_LOCK)
+        names = longest.file.lock_holders.of(WRITE_LOCK)
         self.held_lock = HeldLock(str(longest.path), seconds, names[0] if names else before.holder if before else None)
         if before is None:
             self._log.warning("write_lock_held", path=str(longest.path), held_seconds=round(seconds, 1), holder=self.held_lock.holder)

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from syncd.errors import StatementError, StorageBusy, StorageDamaged, StorageError
 from syncd.store import lock_holders as module
-from syncd.store.lock_holders import READ_LOCKS, WRITE_LOCK, holders
+from syncd.store.lock_holders import READ_LOCKS, WRITE_LOCK, LockHolders
 from syncd.store.troubles import Troubles
 from syncd.store.write_budget import Cost
 from tests.support.settings import BEGINNING, HandClock
@@ -47,6 +47,14 @@ def a_till_in(path: Path, begin: str) -> Iterator[subprocess.Popen[str]]:
         assert process.stdout is not None
         process.stdout.readline()
         yield process
+
+
+def a_till_may_write(path: Path) -> bool:
+    """Whether another process gets the write lock now."""
+    code = "import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=0, isolation_level=None).execute('BEGIN IMMEDIATE')"
+    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, check=False, timeout=60)
+    assert done.returncode == 0 or b"database is locked" in done.stderr
+    return done.returncode == 0
 
 
 async def write(files: StoreFiles) -> None:
@@ -116,28 +124,38 @@ async def test_the_first_write_of_anybody_ends_the_trouble_that_others_had_with_
 
 async def test_who_reads_and_who_writes_is_told_apart_and_we_are_neither(tmp_path: Path) -> None:
     async with opened(tmp_path) as files:
-        shm = files.reader.file.shm_path
+        holders = files.reader.file.lock_holders.of
         await files.reader.run(lambda c: c.execute("BEGIN IMMEDIATE"))
-        assert holders(shm, WRITE_LOCK) == []
+        assert holders(WRITE_LOCK) == []
         with a_till_in(tmp_path / "store.db", "BEGIN") as reader:
-            assert [name.partition(" (")[2] for name in holders(shm, READ_LOCKS)] == [f"pid {reader.pid})"]
-            assert holders(shm, WRITE_LOCK) == []
+            assert [name.partition(" (")[2] for name in holders(READ_LOCKS)] == [f"pid {reader.pid})"]
+            assert holders(WRITE_LOCK) == []
         await files.reader.run(lambda c: c.execute("ROLLBACK"))
-        assert holders(shm, READ_LOCKS) == []
+        assert holders(READ_LOCKS) == []
 
 
-def test_where_the_kernel_tells_nothing_nobody_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_asking_who_has_a_lock_drops_none_of_ours(tmp_path: Path) -> None:
+    async with opened(tmp_path) as files:
+        await files.outbox.database.run(lambda c: c.execute("BEGIN IMMEDIATE"))
+        assert files.reader.file.lock_holders.of(WRITE_LOCK) == []
+        assert not a_till_may_write(tmp_path / "store.db")
+        await files.outbox.database.run(lambda c: c.execute("ROLLBACK"))
+        assert a_till_may_write(tmp_path / "store.db")
+
+
+def test_where_the_kernel_tells_nothing_nobody_is_named_and_a_hidden_process_has_its_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "store.db"
+    assert LockHolders(path.with_name("store.db-shm")).of(WRITE_LOCK) == []
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA journal_mode = WAL").fetchone()
         connection.execute("CREATE TABLE sync_outbox (n)")
         with a_till_in(path, "BEGIN IMMEDIATE") as till:
-            shm = path.with_name("store.db-shm")
-            locks = (module.PROC / "locks").read_text()
             monkeypatch.setattr(module, "PROC", tmp_path)
-            assert holders(shm, WRITE_LOCK) == []
-            (tmp_path / "locks").write_text("1: nonsense\n\n" + locks)
-            assert holders(shm, WRITE_LOCK) == [f"pid {till.pid}"], "its name is hidden from us"
+            found = LockHolders(path.with_name("store.db-shm"))
+            assert found.of(WRITE_LOCK) == [f"pid {till.pid}"]
+    found.close()
 
 
 async def test_a_log_that_has_grown_is_logged_once_and_once_when_it_is_small_again(tmp_path: Path) -> None:
