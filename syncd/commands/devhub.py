@@ -30,7 +30,13 @@ FILE_POLL_SECONDS = 0.5
 
 @click.command("devhub")
 @click.option("--port", type=click.IntRange(0, 65_535), default=5199, show_default=True, help="0: any that is free.")
-@click.option("--push", "push_file", type=FILE, metavar="FILE", help="JSON lines to push to every store that connects.")
+@click.option(
+    "--push",
+    "push_file",
+    type=FILE,
+    metavar="FILE",
+    help="JSON lines to push to every store that connects, and to all when the file changes.",
+)
 @click.option("--fault", "faults", multiple=True, metavar="NAME=VALUE", help="Let something go wrong; more than once for more.")
 @click.option("--json", "json_output", is_flag=True, help="One JSON line for everything that happens.")
 def command(port: int, push_file: Path | None, faults: tuple[str, ...], *, json_output: bool) -> int:
@@ -51,8 +57,8 @@ async def run_devhub(*, port: int, push_file: Path | None, faults: list[str], js
 
     Args:
         port: of the loopback interface; 0 for any free one.
-        push_file: pushed to every store when it connects, and to all whenever the file changes: one object
-            `{"method": "...", "args": [...]}`, or a list of these.
+        push_file: pushed to every store when it connects, and to all whenever the file changes: `{"method": "...", "args": [...]}` a line,
+            or a JSON list of these.
         faults: each `name=value`, as `refuse-every=10`.
         json_output: one JSON object a line instead of columns.
 
@@ -88,13 +94,29 @@ def read_pushes(path: Path) -> list[tuple[str, list[object]]]:
         ValueError: the file cannot be read, or is not what it should be.
     """
     try:
-        content = exact.loads(path.read_bytes())
+        content = path.read_bytes()
+        pushes = _whole_document(content) or [(f" line {number}", exact.loads(line)) for number, line in _lines(content)]
     except (OSError, ValueError) as error:
         raise ValueError(f"push file {path}: {error}") from error
-    pushes = content if isinstance(content, list) else [content]
-    if not all(map(_is_push, pushes)):
-        raise ValueError(f'push file {path}: {{"method": "ReceivePriceUpdate", "args": [...]}} or a list of such is wanted')
-    return [(push["method"], push["args"]) for push in pushes]
+    for where, push in pushes:
+        if not _is_push(push):
+            raise ValueError(
+                f'push file {path}{where}: {{"method": "ReceivePriceUpdate", "args": [...]}} is wanted, one a line or in a list'
+            )
+    return [(push["method"], push["args"]) for _, push in pushes]
+
+
+def _whole_document(content: bytes) -> list[tuple[str, Any]] | None:
+    """A file that is one JSON document: an object over several lines, or a list; None where it is none."""
+    try:
+        document = exact.loads(content)
+    except ValueError:
+        return None
+    return [("", one) for one in (document if isinstance(document, list) else [document])]
+
+
+def _lines(content: bytes) -> list[tuple[int, bytes]]:
+    return [(number, line) for number, line in enumerate(content.splitlines(), 1) if line.strip()]
 
 
 def _is_push(value: Any) -> bool:

@@ -16,6 +16,8 @@ class Faults:
         refuse_entity_ids: refuse the items of these entities.
         refuse_retryable: whether a refusal says that trying again may help.
         throw_for_entity_ids: throw a HubException for a batch that holds one of these; nothing of it is processed.
+        hang_for_entity_ids: never answer a batch that holds one of these; nothing of it is processed.
+        null_for_entity_ids: answer `null` in place of the verdict on these, which are not processed.
         cut_after_every: process the batch, then cut the connection before the answer.
         cut_before_every: cut the connection before the batch is processed.
         silent_every: process the batch and never answer.
@@ -31,6 +33,8 @@ class Faults:
     refuse_entity_ids: list[str] = field(default_factory=list)
     refuse_retryable: bool = True
     throw_for_entity_ids: list[str] = field(default_factory=list)
+    hang_for_entity_ids: list[str] = field(default_factory=list)
+    null_for_entity_ids: list[str] = field(default_factory=list)
     cut_after_every: int = 0
     cut_before_every: int = 0
     silent_every: int = 0
@@ -42,21 +46,23 @@ class Faults:
 
     @classmethod
     def from_json(cls, body: Any) -> Self:
-        """Reads camelCase names, whatever their case; unknown ones are ignored, what is left out is off.
+        """Reads camelCase names, whatever their case; what is left out is off.
 
         Raises:
-            ValueError: not an object, or a value of the wrong type.
+            ValueError: not an object, a name that is no fault's, or a value of the wrong type.
         """
         if not isinstance(body, dict):
             raise ValueError("faults are an object")  # noqa: TRY004  # whoever calls sent JSON, not Python
         faults = cls()
         known = {name.replace("_", ""): name for name in names()}
         for given, value in body.items():
-            if (name := known.get(given.lower())) is not None:
-                kind = type(getattr(faults, name))
-                if type(value) is not kind or (kind is list and not all(type(one) is str for one in value)):
-                    raise ValueError(f"{given} takes {'a list of texts' if kind is list else kind.__name__}")
-                setattr(faults, name, value)
+            name = known.get(given.lower())
+            if name is None:
+                raise ValueError(f"there is no fault {given}; there are {', '.join(map(_camel, names()))}")
+            kind = type(getattr(faults, name))
+            if type(value) is not kind or (kind is list and not all(type(one) is str for one in value)):
+                raise ValueError(f"{given} takes {'a list of texts' if kind is list else kind.__name__}")
+            setattr(faults, name, value)
         return faults
 
     def to_json(self) -> dict[str, object]:

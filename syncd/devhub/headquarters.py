@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 import time
 from collections import Counter, deque
 from datetime import UTC, datetime
@@ -43,6 +44,7 @@ class Headquarters:
         self._last_items: deque[Item] = deque(maxlen=KEPT_ITEMS)
         self._order_violations: list[str] = []
         self._feed: list[Item] = []
+        self._feed_epoch = secrets.token_hex(8)  # the feed's name: where it begins anew, no cursor of before means anything
         self._failed_acks: list[Any] = []
         self._acked: set[str] = set()
         self._heartbeats_by_store: Counter[str] = Counter()
@@ -113,13 +115,14 @@ class Headquarters:
         self._feed.extend(items)
 
     def page(self, request: dict[str, Any]) -> dict[str, object]:
-        """The BatchSyncResponse to a BatchSyncRequest. The cursor is the number of items already passed."""
+        """The BatchSyncResponse to a BatchSyncRequest. The cursor is the number of items already passed; one beyond the feed is unknown."""
         self._counts["batchRequests"] += 1
         try:
             at = int(request["cursor"] or 0)
         except ValueError:
             at = 0
-        at = max(0, min(at, len(self._feed)))
+        at = max(0, at)
+        unknown = at > len(self._feed)
         types: list[str] | None = request["entityTypes"]
         items: list[Item] = []
         while at < len(self._feed) and len(items) < request["batchSize"]:
@@ -129,12 +132,13 @@ class Headquarters:
         return {
             "success": True,
             "totalItems": len(self._feed),
-            "processedItems": at,
+            "processedItems": 0 if unknown else at,
             "items": items,
             "hasMore": at < len(self._feed),
-            "nextCursor": str(at),
+            "nextCursor": None if unknown else str(at),
             "errorMessage": None,
-        }
+            "feedEpoch": self._feed_epoch,
+        } | ({"cursorUnknown": True} if unknown else {})
 
     def arrivals(self, offset: int, count: int) -> list[str]:
         """Correlation ids in the order of their first arrival."""

@@ -107,7 +107,7 @@ class SyncHub:
         self._watcher.on_heartbeat(heartbeat)
         await connection.send({"type": 1, "target": "HeartbeatResponse", "arguments": []})
 
-    async def _take(self, connection: Connection, items: list[Item]) -> list[dict[str, object]]:
+    async def _take(self, connection: Connection, items: list[Item]) -> list[dict[str, object] | None]:
         """Runs a batch under the faults in force."""
         faults = self._headquarters.faults
         number = self._headquarters.next_batch(len(items))
@@ -115,14 +115,22 @@ class SyncHub:
             await asyncio.sleep(faults.delay_ms / 1000)
         if _due(number, faults.cut_before_every):
             raise self._cut(connection)
-        if any(exact.text(item["entityId"]) in faults.throw_for_entity_ids for item in items):
+        entities = {exact.text(item["entityId"]) for item in items}
+        if not entities.isdisjoint(faults.throw_for_entity_ids):
             raise InvocationError("this batch holds an item that HQ cannot process")
+        if not entities.isdisjoint(faults.hang_for_entity_ids):
+            await connection.gone.wait()
+            raise InvocationError
         taken = items[: (len(items) + 1) // 2] if faults.half_verdicts else items
         refused: set[str] = set()
-        acks = []
+        acks: list[dict[str, object] | None] = []
         for item in taken:
-            acks.append(self._headquarters.receive(item, refused))
-            self._watcher.on_item(item, acks[-1])
+            if exact.text(item["entityId"]) in faults.null_for_entity_ids:
+                acks.append(None)
+                continue
+            ack = self._headquarters.receive(item, refused)
+            acks.append(ack)
+            self._watcher.on_item(item, ack)
         if _due(number, faults.cut_after_every):
             raise self._cut(connection)
         if _due(number, faults.silent_every):

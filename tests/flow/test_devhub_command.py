@@ -105,6 +105,9 @@ async def test_a_file_is_pushed_to_who_connects_and_again_when_it_changes(termin
         file.write_text(f"[{PRICE % '13.00'},{PRICE % '14.00'}]")
         assert '"price":13.00' in await client.receive_text()
         assert '"price":14.00' in await client.receive_text()
+        file.write_text(f"{PRICE % '15.00'}\n\n{PRICE % '16.00'}\n")
+        assert '"price":15.00' in await client.receive_text()
+        assert '"price":16.00' in await client.receive_text()
 
 
 async def test_the_control_door_ends_it_as_well(terminal: Terminal) -> None:
@@ -127,7 +130,14 @@ async def test_a_port_that_is_taken_is_said_plainly() -> None:
 
 async def test_a_push_file_that_cannot_be_used_is_said_before_the_start(tmp_path: Path) -> None:
     (tmp_path / "wrong.json").write_text('{"method": 5}')
-    for name, reason in (("wrong.json", "is wanted"), ("absent.json", "No such file")):
+    (tmp_path / "line.json").write_text(PRICE % "1" + '\n{"method": 5}\n')
+    (tmp_path / "half.json").write_text(PRICE % "1" + '\n{"method":\n')
+    for name, reason in (
+        ("wrong.json", "is wanted"),
+        ("line.json", "line 2: .* is wanted"),
+        ("half.json", "unexpected end"),
+        ("absent.json", "No such file"),
+    ):
         with pytest.raises(ValueError, match=reason):
             await run_devhub(port=0, push_file=tmp_path / name, faults=[], json_output=False)
 

@@ -85,7 +85,7 @@ async def running(request: pytest.FixtureRequest) -> AsyncIterator[str]:
         async with DevHub() as devhub:
             yield devhub.url
     else:
-        async with RefHub("--no-stateful=1") as refhub:
+        async with RefHub("--no-stateful=1", "--feed-epochs=1") as refhub:
             yield refhub.url()
 
 
@@ -453,7 +453,7 @@ class TestBatches:
         page = (await client.call("RequestBatchSync", {"storeId": 7, "batchSize": 3}))["result"]
         assert page == {
             "success": True, "totalItems": 5, "processedItems": 3, "items": items[:3], "hasMore": True, "nextCursor": "3",
-            "errorMessage": None,
+            "errorMessage": None, "feedEpoch": page["feedEpoch"],
         }  # fmt: skip
         page = (await client.call("RequestBatchSync", {"storeId": 7, "cursor": "3"}))["result"]
         assert (page["items"], page["hasMore"], page["nextCursor"]) == (items[3:], False, "5")
@@ -461,6 +461,21 @@ class TestBatches:
         assert page["items"] == items[::2]
         state = await hub.state()
         assert (state["feed"], state["batchRequests"]) == (5, 3)
+
+    async def test_a_feed_that_begins_anew_has_another_name_and_says_that_it_does_not_know_the_cursor(
+        self, hub: Hub, client: RawClient
+    ) -> None:
+        await hub.control("POST", "feed", [sync_item(number) for number in range(5)])
+        before = (await client.call("RequestBatchSync", {"storeId": 7}))["result"]
+        await hub.control("POST", "reset")
+        page = (await client.call("RequestBatchSync", {"storeId": 7, "cursor": before["nextCursor"]}))["result"]
+        assert page == {
+            "success": True, "totalItems": 0, "processedItems": 0, "items": [], "hasMore": False, "nextCursor": None,
+            "errorMessage": None, "feedEpoch": page["feedEpoch"], "cursorUnknown": True,
+        }  # fmt: skip
+        assert page["feedEpoch"] not in (before["feedEpoch"], None)
+        again = (await client.call("RequestBatchSync", {"storeId": 7}))["result"]
+        assert (again["feedEpoch"], again["nextCursor"], "cursorUnknown" in again) == (page["feedEpoch"], "0", False)
 
     async def test_reset_forgets(self, hub: Hub, client: RawClient) -> None:
         before = await hub.state()
@@ -532,14 +547,35 @@ class TestFaults:
 
     async def test_what_is_left_out_is_off(self, hub: Hub) -> None:
         await hub.faults(refuseEvery=2, halfVerdicts=True)
-        _, faults = await hub.control("PUT", "faults", {"RefuseEntityIds": ["5"], "unknown": 1})
+        _, faults = await hub.control("PUT", "faults", {"RefuseEntityIds": ["5"]})
         assert faults == {
             "delayMs": 0, "refuseEvery": 0, "refuseEntityIds": ["5"], "refuseRetryable": True, "throwForEntityIds": [],
+            "hangForEntityIds": [], "nullForEntityIds": [],
             "cutAfterEvery": 0, "cutBeforeEvery": 0, "silentEvery": 0, "halfVerdicts": False,
             "negotiateStatus": 0, "upgradeStatus": 0, "retryAfterSeconds": 0, "captivePortal": False,
         }  # fmt: skip
-        for nonsense in ("nonsense", "null"):
+
+    async def test_a_name_that_is_no_faults_is_refused_and_changes_nothing(self, hub: Hub, client: RawClient) -> None:
+        await hub.faults(refuseEvery=1)
+        for nonsense in ('{"refuseEverry": 2}', '{"delayMs": 1, "halfVerdict": true}', '{"delayMs": "x"}', "nonsense", "null"):
             assert (await hub.control("PUT", "faults", nonsense))[0] == 400
+        assert [ack["success"] for ack in (await client.call("SendSyncBatch", [sync_item()]))["result"]] == [False]
+
+    async def test_some_entities_get_no_verdict_but_null(self, hub: Hub, client: RawClient) -> None:
+        await hub.faults(nullForEntityIds=["2"])
+        acks = (await client.call("SendSyncBatch", [sync_item(1), sync_item(2), sync_item(3)]))["result"]
+        assert [ack and ack["success"] for ack in acks] == [True, None, True]
+        assert (await hub.state())["received"] == 2
+
+    async def test_a_batch_with_some_entity_is_never_answered(self, hub: Hub) -> None:
+        await hub.faults(hangForEntityIds=["2"])
+        async with raw_client(hub.url) as client:
+            assert len((await client.call("SendSyncBatch", [sync_item(1)]))["result"]) == 1
+            await client.send(
+                invocation("SendSyncBatch", [sync_item(2)], number="9"), invocation("SendSyncBatch", [sync_item(3)], number="10")
+            )
+            assert (await hub.state_until(lambda state: state["batches"] == 2))["received"] == 1
+        assert (await hub.state_until(lambda state: state["connections"] == 0))["received"] <= 2
 
 
 class TestPushes:
