@@ -81,9 +81,9 @@ class RawClient:
 
 
 @asynccontextmanager
-async def raw_client(url: str, handshake: str | None = HANDSHAKE) -> AsyncIterator[RawClient]:
+async def raw_client(url: str, handshake: str | None = HANDSHAKE, headers: dict[str, str] | None = None) -> AsyncIterator[RawClient]:
     """Connects to a hub's address, its query included; its handshake is answered already unless it is None."""
-    async with aiohttp.ClientSession() as http, http.ws_connect(url, autoping=True, max_msg_size=0) as socket:
+    async with aiohttp.ClientSession() as http, http.ws_connect(url, autoping=True, max_msg_size=0, headers=headers) as socket:
         client = RawClient(socket)
         if handshake is not None:
             await client.send(handshake)
