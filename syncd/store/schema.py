@@ -7,6 +7,7 @@ with that, so that a column which a later step adds is not asked for before that
 from __future__ import annotations
 
 import sqlite3
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from typing import NamedTuple
@@ -119,6 +120,16 @@ def schema_of(scripts: tuple[str, ...]) -> Schema:
         return _read(connection, with_rows=True)
     finally:
         connection.close()
+
+
+def empty_copy(connection: sqlite3.Connection) -> sqlite3.Connection:
+    """A database in memory with the file's tables, indexes, views and triggers, and none of its rows; close it."""
+    copy = sqlite3.connect(":memory:", isolation_level=None)
+    found = connection.execute("SELECT type, sql FROM main.sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite^_%' ESCAPE '^'")
+    for _, sql in sorted(found.fetchall(), key=lambda row: _ORDER.index(row[0])):
+        with suppress(sqlite3.Error):  # what takes an extension of the POS's, or is part of a virtual table, is none of ours
+            copy.execute(sql)
+    return copy
 
 
 def difference(connection: sqlite3.Connection, wanted: Schema) -> Difference:

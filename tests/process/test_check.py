@@ -14,6 +14,7 @@ import pytest
 
 from syncd.store.migrate import migrations
 from tests.support.disks import immutable, read_only
+from tests.support.first_schema import restore
 from tests.support.program import Ended, run_to_its_end
 from tests.support.store import Store
 from tests.support.storefiles import execute
@@ -74,6 +75,11 @@ def rubbish(content: bytes) -> Callable[[Store], None]:
     return make
 
 
+def first_release_with_cents(store: Store) -> None:
+    restore(store.path)
+    execute(store.path, "ALTER TABLE prices ADD COLUMN cents AS (price * 100)")
+
+
 def linked(ending: str) -> Callable[[Store], None]:
     """A link that somebody put where a file of ours goes."""
     return lambda store: store.path.with_name(f"store.db{ending}").symlink_to(store.config_path)
@@ -104,6 +110,7 @@ REFUSALS: dict[str, Refusal] = {
     "an index of our name elsewhere": (
         78, "an index sync_outbox_failed on a already", sql("CREATE TABLE a (b); CREATE INDEX sync_outbox_failed ON a (b)"),
     ),
+    "an addition of the POS's that a step cannot move": (78, "a generated column cents of the POS's", first_release_with_cents),
     "a newer outbox": (78, "its outbox tables have version 99", newer("outbox")),
     "a newer store": (78, "its store tables have version 99", newer("store")),
     "a newer file of ours": (78, "its journal tables have version 99", newer("journal")),

@@ -323,3 +323,4 @@ async def test_a_generated_column_of_the_poss_is_named_before_its_table_is_built
         async with opened(tmp_path):
             pytest.fail("it opened")
     assert execute(path, "SELECT count(*) FROM prices") == [(2,)]
+    assert execute(path, "SELECT max(version) FROM sync_schema WHERE component = 'store'") == [(1,)], "no step before it was made either"
