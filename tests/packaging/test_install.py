@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from syncd import __version__
 from tests.support.booted import boot, write
 from tests.support.image import debian, registry_settings
 from tests.support.requirements import need
@@ -25,6 +26,9 @@ README = (PROJECT / "README.md").read_text(encoding="utf-8")
 SECTION = README[README.index("### With systemd") : README.index("### In a container")]
 BLOCKS = re.findall(r"^```sh\n(.*?)^```$", SECTION, re.MULTILINE | re.DOTALL)
 INSTALL, GROUP, OF_THE_TILL, CREDENTIAL, START = BLOCKS
+_, UPGRADE = re.findall(r"^```sh\n(.*?)^```$", (PROJECT / "docs/upgrade.md").read_text(), re.MULTILINE | re.DOTALL)
+[ROLL_BACK] = re.findall(r"^```sh\n(.*?)^```$", (PROJECT / "docs/roll-back.md").read_text(), re.MULTILINE | re.DOTALL)
+[UNINSTALL] = re.findall(r"^```sh\n(.*?)^```$", (PROJECT / "docs/uninstall.md").read_text(), re.MULTILINE | re.DOTALL)
 
 SUDO = """#!/bin/sh
 [ "$1" != -u ] || { user=$2; shift 2; exec runuser -u "$user" -- "$@"; }
@@ -137,9 +141,31 @@ await "syncd status | grep '1 sent'"
 sudo -u pos syncd check
 sudo -u pos stat -c '%U %G %a %n' /srv/pos/*
 
+at upgrade
+sed -i 's/^__version__ = .*/__version__ = "9.9.9"/' syncd/__init__.py
+{UPGRADE}
+await "syncd status | grep 'syncd 9.9.9'"
+at roll-back
+{ROLL_BACK.replace("syncd-OLD", f"syncd-{__version__}")}
+await "syncd status | grep 'syncd {__version__}'"
+
+at no-program
+chmod 700 /opt/syncd-{__version__}
+systemctl restart syncd || failed
+show
+syncd status
+syncd check
+chmod 755 /opt/syncd-{__version__}
+
 at home
 sed -i 's#^path = .*#path = "/home/pos/store.db"#' /etc/syncd/syncd.toml
 syncd check
+
+at uninstall
+{UNINSTALL}
+systemctl status syncd
+syncd
+ls -d /opt/syncd* /usr/local/bin/syncd /etc/systemd/system/syncd* /usr/lib/*/syncd.conf /etc/syncd/syncd.toml /srv/pos/store.db
 at end
 """
 
@@ -198,7 +224,8 @@ def test_a_refused_reload_is_told_by_systemctl_status(exam: Mapping[str, str]) -
 
 
 @pytest.mark.parametrize(
-    ("step", "code", "says"), [("misconfigured", "78", "store.id = true: must be"), ("no-credential", "243", "LoadCredential=")]
+    ("step", "code", "says"),
+    [("misconfigured", "78", "store.id = true: must be"), ("no-credential", "243", "LoadCredential="), ("no-program", "203", "umask 022")],
 )
 def test_what_needs_a_person_waits_for_one_and_says_why(exam: Mapping[str, str], step: str, code: str, says: str) -> None:
     assert "ActiveState=failed\n" in exam[step]
@@ -234,3 +261,16 @@ def test_a_database_below_home_is_said_to_be_hidden_by_the_unit(exam: Mapping[st
 def test_the_service_is_hardly_exposed(exam: Mapping[str, str]) -> None:
     [exposure] = re.findall(r"Overall exposure level for syncd.service: ([\d.]+)", exam["ours-first"])
     assert float(exposure) <= 1.1
+
+
+def test_it_is_upgraded_and_rolled_back_while_it_runs(exam: Mapping[str, str]) -> None:
+    assert "syncd 9.9.9 is installed" in exam["upgrade"]
+    assert "NOT OK" not in exam["upgrade"]
+    assert "syncd 9.9.9, process" in exam["upgrade"]
+    assert f"syncd {__version__}, process" in exam["roll-back"]
+
+
+def test_uninstalled_it_leaves_the_configuration_and_the_data(exam: Mapping[str, str]) -> None:
+    left = [line for line in exam["uninstall"].splitlines() if line.startswith("/")]
+    assert [line for line in left if "syncd: " not in line] == ["/etc/syncd/syncd.toml", "/srv/pos/store.db"]
+    assert "Unit syncd.service could not be found" in exam["uninstall"]
