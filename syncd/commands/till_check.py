@@ -18,6 +18,8 @@ from syncd.store.check import read_without_a_trace
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+GROUP_WRITES = stat.S_IRGRP | stat.S_IWGRP
+
 
 def check_till(config_file: Path | None, service_user: str) -> Iterator[Finding]:
     """What a till needs: its database, with the outbox in it, and a folder for SQLite's files beside it."""
@@ -65,17 +67,15 @@ def _folder(folder: Path) -> Finding:
 
 
 def _file(path: Path) -> Finding:
-    """The till may read and write it, and so may syncd: SQLite makes a database 644, whatever the umask."""
-    beside = [path.with_name(path.name + ending) for ending in ("", "-wal", "-shm")]
-    for file in (file for file in beside if file.exists()):
-        if not os.access(file, os.R_OK | os.W_OK):
-            return Finding(
-                f"database: {file} may not be read and written by this user{_owner(file)}: chmod 660 {file}", ExitCode.PERMISSION
-            )
-    status, folder = path.stat(), path.parent.stat()
-    if status.st_uid == os.geteuid() and (status.st_gid != folder.st_gid or status.st_mode & 0o060 != 0o060):
-        group = group_name(folder.st_gid)
-        return Finding(f"database: syncd may not write {path}{_owner(path)}: chgrp {group} {path}; chmod 660 {path}", ExitCode.PERMISSION)
+    """The till may read and write it, and so may syncd: SQLite makes a database 644 at most, and its -wal and -shm files likewise."""
+    group = path.parent.stat().st_gid
+    for file in filter(Path.exists, (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm"))):
+        status = file.stat()
+        shared = status.st_gid == group and status.st_mode & GROUP_WRITES == GROUP_WRITES
+        if not os.access(file, os.R_OK | os.W_OK) or (status.st_uid == os.geteuid() and not shared):
+            who = "syncd" if os.access(file, os.R_OK | os.W_OK) else "this user"
+            mend = f"chgrp {group_name(group)} {file}; chmod 660 {file}"
+            return Finding(f"database: {file} may not be read and written by {who}{_owner(file)}: {mend}", ExitCode.PERMISSION)
     return Finding(f"database: {path} can be read and written")
 
 

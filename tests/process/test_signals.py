@@ -159,6 +159,24 @@ async def test_a_service_manager_hears_the_whole_life(tmp_path: Path) -> None:
             await daemon.kill()
 
 
+async def test_a_service_manager_hears_that_a_new_configuration_was_refused_until_one_is_taken(tmp_path: Path) -> None:
+    store = Store(tmp_path, NOBODY)
+    refused = "the new configuration was refused, the old one is in use: "
+    with service_manager(tmp_path) as manager:
+        daemon = Daemon(store)
+        await daemon.start(environ=manager.environ)
+        try:
+            store.write_config(sync__batch_size=0)
+            daemon.reload()
+            await until(lambda: any(refused in line and "sync.batch_size" in line for line in manager.lines()), "it says so")
+            store.write_config(sync__batch_size=10)
+            daemon.reload()
+            await until(lambda: manager.lines().count("READY=1") == 2, "the good one is taken")
+            await until(lambda: "refused" not in [line for line in manager.lines() if line.startswith("STATUS=")][-1], "and no more")
+        finally:
+            await daemon.stop()
+
+
 async def test_a_watchdog_is_fed_often_enough_for_its_patience(tmp_path: Path) -> None:
     store = Store(tmp_path, NOBODY)
     with service_manager(tmp_path) as manager:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.support.disks import immutable, read_only
-from tests.support.program import of_process, run_to_its_end
+from tests.support.program import of_process, run_to_its_end, service_manager
 from tests.support.store import Daemon, Store
 from tests.support.storefiles import execute
 
@@ -195,3 +195,13 @@ async def test_the_environment_wins_and_a_bad_value_there_is_named_as_such(tmp_p
     assert ended.code == 78
     assert "SYNCD_SYNC__BATCH_SIZE" in ended.text or "sync.batch_size" in ended.text
     assert json.dumps("many").strip('"') in ended.text
+
+
+async def test_why_it_does_not_start_is_left_with_the_service_manager(tmp_path: Path) -> None:
+    store = Store(tmp_path, NOBODY)
+    store.write_config(sync__batch_size=0)
+    with service_manager(tmp_path) as manager:
+        ended = await run_to_its_end(store, **manager.environ)
+        assert ended.code == 78
+        [status] = [line for line in manager.lines() if line.startswith("STATUS=")]
+        assert "sync.batch_size" in status

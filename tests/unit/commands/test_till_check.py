@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from syncd.commands.till_check import check_till
-from syncd.errors import ExitCode
 from tests.support.settings import clean_environment  # noqa: F401  (a fixture)
 from tests.support.storefiles import opened
 
@@ -39,10 +38,20 @@ def test_a_database_that_the_till_made_must_be_the_groups_too(tmp_path: Path) ->
     with closing(sqlite3.connect(tmp_path / "store.db")) as till:
         till.execute("CREATE TABLE receipts (id)")
     file = configured(tmp_path)
-    assert said(file)[2].startswith(f"{int(ExitCode.PERMISSION)} database: syncd may not write {tmp_path}/store.db (owner ")
+    assert said(file)[2].startswith(f"77 database: {tmp_path}/store.db may not be read and written by syncd (owner ")
     (tmp_path / "store.db").chmod(0o660)
     assert said(file)[2] == f"0 database: {tmp_path}/store.db can be read and written"
     assert said(file)[3].startswith("0 outbox: no table sync_outbox yet")
+
+
+def test_a_log_that_the_till_made_must_be_the_groups_too(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "store.db")) as till:
+        till.execute("PRAGMA journal_mode = WAL")
+        till.execute("CREATE TABLE receipts (id)")
+        (tmp_path / "store.db").chmod(0o660)
+        assert f"{tmp_path}/store.db-wal may not be read and written by syncd" in said(configured(tmp_path))[2]
+        (tmp_path / "store.db-wal").chmod(0o660)
+        assert f"{tmp_path}/store.db-shm may not be read and written by syncd" in said(configured(tmp_path))[2]
 
 
 async def test_a_database_that_syncd_made_is_ready(tmp_path: Path) -> None:
