@@ -12,7 +12,7 @@ from syncd.store.database import any_text, as_bytes, is_text, storable
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from syncd.clock import Clock
     from syncd.store.database import Database
@@ -31,6 +31,7 @@ class Outcome:
         next_attempt_at: ISO 8601 UTC, with `pending` only.
         decided_at: ISO 8601 UTC.
         row: what was refused, with `pending` only: its entity waits on disk until then.
+        urgency: the priority at which it is tried again; None for the row's own.
     """
 
     id: int
@@ -41,6 +42,7 @@ class Outcome:
     last_error: str | None
     decided_at: str
     row: OutboxRow | None = None
+    urgency: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +135,9 @@ class Journal:
         ]
 
         waits = [
-            (*o.row.entity, o.id, o.row.priority, iso_ms(o.row.created), o.next_attempt_at) for o in outcomes if o.row and o.next_attempt_at
+            (*o.row.entity, o.id, o.urgency or o.row.priority, iso_ms(o.row.created), o.next_attempt_at)
+            for o in outcomes
+            if o.row and o.next_attempt_at
         ]
 
         def work(connection: sqlite3.Connection) -> None:
@@ -174,6 +178,12 @@ class Journal:
         """These wait no longer, where the row from which on they did is still this one: it has been read, and those behind it."""
         rows = [(*entity, first_id) for entity, first_id in entities.items()]
         await self.database.write(lambda c: c.executemany("DELETE FROM retry WHERE entity_type = ? AND entity_id = ? AND id = ?", rows))
+
+    async def promote(self, entities: Iterable[Entity], priority: int) -> None:
+        """A more urgent row is behind the one whose retry these wait for."""
+        rows = [(priority, *entity, priority) for entity in entities]
+        sql = "UPDATE retry SET priority = ? WHERE entity_type = ? AND entity_id = ? AND priority > ?"
+        await self.database.write(lambda c: c.executemany(sql, rows))
 
     async def first_saw(self, rows: Sequence[tuple[int, str, str]]) -> None:
         """Remember when rows whose `created_at` nobody can read were first seen: id, correlation id, moment."""

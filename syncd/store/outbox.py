@@ -55,10 +55,17 @@ _JOURNAL = """
 LEFT JOIN journal.outcome AS j ON j.id = o.id AND j.correlation_id = o.correlation_id
 LEFT JOIN journal.first_seen AS f ON f.id = o.id AND f.correlation_id = o.correlation_id
 """
-_WAITS = """
-EXISTS (SELECT 1 FROM journal.retry AS r WHERE r.entity_type = o.entity_type AND r.id <= o.id AND r.entity_id =
-        CAST(CASE typeof(o.entity_id) WHEN 'real' THEN CAST(o.entity_id AS INTEGER) ELSE o.entity_id END AS TEXT))
+_SAME_ENTITY = """
+r.entity_type = o.entity_type AND r.id <= o.id
+AND r.entity_id = CAST(CASE typeof(o.entity_id) WHEN 'real' THEN CAST(o.entity_id AS INTEGER) ELSE o.entity_id END AS TEXT)
 """
+_WAITS = f"EXISTS (SELECT 1 FROM journal.retry AS r WHERE {_SAME_ENTITY})"  # noqa: S608 - constants
+_LESS_URGENT_WAITS = "SELECT EXISTS (SELECT 1 FROM journal.retry INDEXED BY retry_by_due WHERE priority > ?)"
+_PROMOTED = f"""
+SELECT DISTINCT r.entity_type, r.entity_id, r.due_at
+FROM sync_outbox AS o INDEXED BY sync_outbox_by_priority CROSS JOIN journal.retry AS r ON {_SAME_ENTITY}
+WHERE o.status = 'pending' AND o.priority = :priority AND o.id > :after_id AND o.id <= :up_to AND r.priority > :priority
+"""  # noqa: S608 - constants
 _LANE = f"""
 {_COLUMNS}, {_HAS_EARLIER} FROM sync_outbox AS o INDEXED BY sync_outbox_by_priority {_JOURNAL}
 WHERE o.status = 'pending' AND o.priority = :priority AND o.id > :after_id AND (j.id IS NULL OR j.status = 'pending') AND NOT {_WAITS}
@@ -145,6 +152,7 @@ class Page:
         complete: there was nothing more when this was read.
         earlier: rows of the same entities that were written before one of `rows` with another priority; they must go first.
         cut_entities: entities of which there are still more such rows than `earlier` holds.
+        promoted: entities that wait for the retry of a less urgent row, and have one of this priority behind it; when it is due.
     """
 
     rows: list[OutboxRow]
@@ -152,6 +160,7 @@ class Page:
     complete: bool
     earlier: list[OutboxRow] = field(default_factory=list)
     cut_entities: set[Entity] = field(default_factory=set)
+    promoted: dict[Entity, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -221,6 +230,10 @@ class OutboxReader:
             if complete:  # behind the last of them there may be rows of entities that wait: they are not looked at again
                 newest = connection.execute(_NEWEST, (priority, after_id)).fetchone()[0]
                 page.after_id = page.after_id if newest is None else newest
+            if connection.execute(_LESS_URGENT_WAITS, (priority,)).fetchone()[0]:
+                scanned = {"priority": priority, "after_id": after_id, "up_to": page.after_id}
+                found = connection.execute(_PROMOTED, scanned).fetchall()
+                page.promoted = {(kind, identifier): due_at for kind, identifier, due_at in found}
             self._add_earlier(connection, page, priority, done_up_to)
             return page
 

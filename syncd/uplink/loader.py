@@ -133,12 +133,12 @@ class Loader:
             moments.append(parsed[0])
         return min(moments, default=None)
 
-    def retry(self, row: OutboxRow, due: float) -> None:
+    def retry(self, row: OutboxRow, due: float, urgency: int) -> None:
         """It was refused, which is durable: its entity waits on disk until then (monotonic)."""
         created = iso_ms(row.created)
         if not self._queue.retries_wait or self._oldest_on_disk is None or created < self._oldest_on_disk:
             self._oldest_on_disk = created
-        self._queue.retry(row, due)
+        self._queue.retry(row, due, urgency)
 
     async def rescan(self) -> None:
         """Rows with ids of their own making lie behind what was read; an idle queue has the time to look for them."""
@@ -176,6 +176,8 @@ class Loader:
                 self._oldest_on_disk = page.oldest_waiting
                 next_due = self._due(page.next_due) if page.next_due else None
             self._queue.offer(want, page, self._clock.monotonic(), self._retry_in, next_due=next_due)
+            if isinstance(want, LoadLane) and page.promoted:
+                self._queue.waits_on_disk({want.priority: self._due(min(page.promoted.values()))})
             for row in (*page.earlier, *page.rows):
                 if row.retry_at is not None and self._retry_in(row.retry_at) > 0:
                     self.waiting[row.id] = row.created
@@ -186,16 +188,19 @@ class Loader:
     async def _read(self, want: Load) -> Page:
         match want:
             case LoadLane():
-                return await self._reader.page(want.priority, want.after_id, self._queue.page_rows, self._queue.position)
+                page: Page = await self._reader.page(want.priority, want.after_id, self._queue.page_rows, self._queue.position)
+                if page.promoted:
+                    await self._journal.promote(page.promoted, want.priority)
+                return page
             case LoadEntity():
                 return await self._reader.entity_page(want.entity, want.after_id, self._queue.page_rows)
             case LoadDue():
                 now = self._clock.now()
                 latest = now + timedelta(seconds=self._longest_retry)
-                page = await self._reader.due_page(want.priority, iso_ms(now), iso_ms(latest), self._queue.page_rows)
-                if page.entities:
-                    await self._journal.retry_is_due(page.entities)
-                return page
+                due = await self._reader.due_page(want.priority, iso_ms(now), iso_ms(latest), self._queue.page_rows)
+                if due.entities:
+                    await self._journal.retry_is_due(due.entities)
+                return due
 
     @property
     def _longest_retry(self) -> float:

@@ -72,6 +72,7 @@ class _Entity:
     queued: list[int] = field(default_factory=list)  # ids in memory and not in flight, ascending
     parked: list[OutboxRow] = field(default_factory=list)  # those of them that a lane has passed by meanwhile
     in_flight: int = 0
+    urgency: int = 4  # the most urgent priority among those
     batch: object = None  # the batch being put together, while it takes from here
     held_until: float | None = None  # monotonic; infinity: until somebody retries or cancels its failed row
     waits_from: int | None = None  # this row was refused: it and those behind it wait on disk
@@ -191,13 +192,14 @@ class SendQueue:
         lane = self._lanes[priority]
         lane.due = min((at for at in (next_due, self._due_meanwhile.get(priority)) if at is not None), default=None)
         last = {row.entity: row.id for row in page.rows}
+        promoted = {row.entity for row in page.rows if page.entities.get(row.entity) == row.id and row.priority > priority}
         for entity in page.entities:
             if entity not in self._waits_meanwhile and (state := self._entities.get(entity)) is not None:
                 state.waits_from = None
         for row in page.rows:
-            self._add(row, row.priority, now, retry_in, finished)
+            self._add(row, min(row.priority, priority) if row.entity in promoted else row.priority, now, retry_in, finished)
         for entity in page.cut_entities:
-            self._leave_on_disk(entity, last[entity], priority)
+            self._leave_on_disk(entity, last[entity], priority if entity in promoted else 4)
         for entity in page.entities:
             self._settle(entity)
 
@@ -271,9 +273,10 @@ class SendQueue:
         self._lanes = {priority: _Lane() for priority in PRIORITIES}
 
     def waits_on_disk(self, next_due: dict[int, float]) -> None:
-        """When the first retry of each priority is due (monotonic), of the rows that wait on disk; after a `reset`."""
+        """When the first retry of each priority is due (monotonic), of rows that wait on disk."""
         for priority, due in next_due.items():
-            self._lanes[priority].due = due
+            lane = self._lanes[priority]
+            lane.due = due if lane.due is None else min(due, lane.due)
 
     # ── taking ────────────────────────────────────────────────────────────────────────────────────────────────────
     def take(
@@ -359,9 +362,11 @@ class SendQueue:
                 return
             state.queued.pop(0)
             del self._rows[first.id]
-            self._lanes[self._lane_of.pop(first.id)].ready_count -= 1
+            lane = self._lane_of.pop(first.id)
+            self._lanes[lane].ready_count -= 1
             self._in_flight[first.id] = first
             state.in_flight += 1
+            state.urgency = min(lane, row.priority, state.urgency)
             state.batch = batch
             batch.append(first)
 
@@ -384,7 +389,13 @@ class SendQueue:
             self._finished_meanwhile.add(row.id)
         self._hold(row.entity, row.id, until)
 
-    def retry(self, row: OutboxRow, due: float) -> None:
+    def urgency(self, row: OutboxRow) -> int:
+        """The priority at which a row that is in flight is tried again: its own, or the most urgent of those that wait for it."""
+        state = self._entities[row.entity]
+        behind = [self._lane_of[row_id] for row_id in state.queued]
+        return min([row.priority, state.urgency, *behind, *([state.boost] if state.unread_after is not None else [])])
+
+    def retry(self, row: OutboxRow, due: float, urgency: int) -> None:
         """It was refused, which is durable: from this row on its entity waits on disk until the retry is due (monotonic)."""
         self._landed(row)
         state = self._entity(row.entity)
@@ -394,11 +405,10 @@ class SendQueue:
         if state.unread_after is not None and state.unread_after >= row.id - 1:
             state.unread_after = None
             self._refill.pop(row.entity, None)
-        lane = self._lanes[row.priority]
-        lane.due = due if lane.due is None else min(due, lane.due)
+        self.waits_on_disk({urgency: due})
         if self._finished_meanwhile is not None:
             self._waits_meanwhile[row.entity] = state.waits_from
-            self._due_meanwhile[row.priority] = min(due, self._due_meanwhile.get(row.priority, due))
+            self._due_meanwhile[urgency] = min(due, self._due_meanwhile.get(urgency, due))
         self._settle(row.entity)
 
     def back(self, row: OutboxRow) -> None:
@@ -425,7 +435,9 @@ class SendQueue:
 
     def _landed(self, row: OutboxRow) -> None:
         del self._in_flight[row.id]
-        self._entities[row.entity].in_flight -= 1
+        state = self._entities[row.entity]
+        state.in_flight -= 1
+        state.urgency = state.urgency if state.in_flight else 4
 
     def _hold(self, entity: Entity, row_id: int, until: float) -> None:
         state = self._entity(entity)

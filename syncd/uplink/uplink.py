@@ -6,6 +6,7 @@ Several batches are in flight at once; each is a task of its own, and all that t
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from syncd.uplink.batch import SEND_BATCH, BatchSender
@@ -188,13 +189,16 @@ class Uplink:
         """Make the outcomes durable; only then do they count."""
         if not delivery.outcomes:
             return
-        await self._journal.record([outcome for _, outcome in delivery.outcomes])
+        outcomes = [
+            outcome if outcome.row is None else replace(outcome, urgency=self._queue.urgency(row)) for row, outcome in delivery.outcomes
+        ]
+        await self._journal.record(outcomes)
         now = self._clock.now()
-        for row, outcome in delivery.outcomes:
+        for (row, _), outcome in zip(delivery.outcomes, outcomes, strict=True):
             delivery.landed.add(row.id)
             self._sender.limiter.forget(row.id)
             if outcome.status == "pending":
-                self._loader.retry(row, self._clock.monotonic() + delivery.delays[row.id])
+                self._loader.retry(row, self._clock.monotonic() + delivery.delays[row.id], outcome.urgency or row.priority)
                 continue
             self._loader.decided(row, failed=outcome.status == "failed")
             if outcome.status == "sent":

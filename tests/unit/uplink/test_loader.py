@@ -66,9 +66,13 @@ class Rig:
     async def refuse(self, rows: list[OutboxRow]) -> None:
         """As the uplink does: durable first."""
         due = iso_ms(self.clock.now() + timedelta(seconds=RETRY_SECONDS))
-        await self.journal.record([outcome(self.path, row.id, "pending", attempts=1, next_attempt_at=due, row=row) for row in rows])
-        for row in rows:
-            self.loader.retry(row, self.clock.monotonic() + RETRY_SECONDS)
+        urgencies = [self.queue.urgency(row) for row in rows]
+        words = {"attempts": 1, "next_attempt_at": due}
+        await self.journal.record(
+            [outcome(self.path, row.id, "pending", row=row, urgency=urgency, **words) for row, urgency in zip(rows, urgencies, strict=True)]
+        )
+        for row, urgency in zip(rows, urgencies, strict=True):
+            self.loader.retry(row, self.clock.monotonic() + RETRY_SECONDS, urgency)
 
     async def accept(self, rows: list[OutboxRow]) -> None:
         """As the uplink does: durable first."""
@@ -133,6 +137,29 @@ async def test_a_row_that_is_written_while_its_entity_waits_goes_after_the_one_t
         assert [row.id for row in await store.taken()] == [3]
         store.clock.seconds += RETRY_SECONDS + 1
         assert [row.id for row in await store.taken()] == [1, 2]
+
+
+async def test_an_urgent_row_behind_a_refused_one_has_both_tried_before_all_that_is_less_urgent(tmp_path: Path) -> None:
+    async with rig(tmp_path, [*[("R", n, 4) for n in range(200)], ("R", "x", 4)]) as store:
+        await refuse_all(store, 201)
+        write_rows(tmp_path / "store.db", ("R", "x", 1))
+        await store.loader.changed()
+        await until(lambda: store.queue._lanes[1].due is not None, "it is promoted")
+        for _ in range(3):
+            store.clock.seconds += RETRY_SECONDS + 1
+            batch = await store.taken(2)
+            assert [row.id for row in batch] == [201, 202]
+            await store.refuse(batch[:1])
+            store.queue.back(batch[1])
+            await refuse_all(store, 200)
+
+
+async def refuse_all(store: Rig, count: int) -> None:
+    refused = 0
+    while refused < count:
+        batch = await store.taken()
+        await store.refuse(batch)
+        refused += len(batch)
 
 
 async def test_a_restart_keeps_who_waits(tmp_path: Path) -> None:

@@ -70,6 +70,7 @@ class Model:
         rows, complete = self._pick(lambda r: r.priority == want.priority and r.id > want.after_id, self.page_rows)
         end = max((r.id for r in self.rows.values() if r.priority == want.priority), default=want.after_id)
         page = Page(rows, max(end, want.after_id) if complete else rows[-1].id, complete)
+        self.promote(want, page.after_id)
         newest: dict[Entity, int] = {row.entity: row.id for row in rows}
         for entity, last in newest.items():
             earlier, whole = self._pick(
@@ -82,6 +83,15 @@ class Model:
             if not whole:
                 page.cut_entities.add(entity)
         return page
+
+    def promote(self, want: LoadLane, up_to: int) -> None:
+        """As the loader does: who waits with a more urgent row behind the refused one is tried again at that one's priority."""
+        for row in self.rows.values():
+            if row.priority == want.priority and want.after_id < row.id <= up_to and self.waits(row):
+                first_id, priority, due = self.retries[row.entity]
+                if priority > want.priority:
+                    self.retries[row.entity] = (first_id, want.priority, due)
+                    self.queue.waits_on_disk({want.priority: due})
 
     def read_due(self, priority: int) -> DuePage:
         """As the loader does: the entries that were read leave, and then nothing holds these rows back but the queue."""
@@ -159,9 +169,10 @@ class Model:
                 stopped.add(row.entity)
                 self.rows[row.id].retry_at = EPOCH + timedelta(seconds=self.now + 30)
                 waiting = self.retries.get(row.entity)
+                urgency = self.queue.urgency(row)
                 if waiting is None or row.id <= waiting[0]:
-                    self.retries[row.entity] = (row.id, row.priority, self.now + 30)
-                self.queue.retry(row, self.now + 30)
+                    self.retries[row.entity] = (row.id, urgency, self.now + 30)
+                self.queue.retry(row, self.now + 30, urgency)
             elif verdict == "deferred":
                 stopped.add(row.entity)
                 self.queue.wait(row, self.now + 10)
