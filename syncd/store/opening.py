@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from syncd.clock import Clock
     from syncd.config.settings import DatabaseSettings
 
+MAINTENANCE_CACHE_KIBIBYTES = 256  # whole tables are scanned there once, and nothing is read twice
+
 
 @dataclass(slots=True)
 class StoreFiles:
@@ -68,6 +70,11 @@ async def open_store(paths: DatabaseSettings, clock: Clock, log: FilteringBoundL
     opened: list[Database] = []
     files: dict[Path, DatabaseFile] = {}
 
+    async def connect_for_maintenance(path: Path, *, synchronous: str = "NORMAL") -> Database:
+        database = await connect(path, synchronous=synchronous)
+        await database.run(lambda c: c.execute(f"PRAGMA cache_size = -{MAINTENANCE_CACHE_KIBIBYTES}"))
+        return database
+
     async def connect(path: Path, *, synchronous: str = "NORMAL", attach: Path | None = None) -> Database:
         file = DatabaseFile.at(path, clock)
         file = files.setdefault(file.path, file)
@@ -81,19 +88,19 @@ async def open_store(paths: DatabaseSettings, clock: Clock, log: FilteringBoundL
         opened.append(journal)
         require_own_database(paths.state_path)  # once more: who is quick could have changed it just before SQLite opened it
         files[journal.path] = journal.file
-        journal_maintenance = await connect(paths.state_path, synchronous="FULL")
+        journal_maintenance = await connect_for_maintenance(paths.state_path, synchronous="FULL")
         outbox_written, store_written = _last_written(paths.outbox_path, clock), _last_written(paths.path, clock)
         writer = await connect(paths.outbox_path, attach=paths.state_path)
         await migrate(writer, "outbox", clock)
         outbox = store = PacedWriter(writer, clock, last_written=outbox_written)
-        maintenance = [await connect(paths.outbox_path)]
+        maintenance = [await connect_for_maintenance(paths.outbox_path)]
         if paths.path.resolve() == paths.outbox_path.resolve():
             await migrate(writer, "store", clock)
         else:
             other = await connect(paths.path)
             await migrate(other, "store", clock)
             store = PacedWriter(other, clock, last_written=store_written)
-            maintenance.append(await connect(paths.path))
+            maintenance.append(await connect_for_maintenance(paths.path))
         reader = await connect(paths.outbox_path, attach=paths.state_path)
         for till in {id(outbox): outbox, id(store): store}.values():
             await till.look()
