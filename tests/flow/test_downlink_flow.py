@@ -254,6 +254,24 @@ async def test_a_malformed_update_is_refused_and_kept_while_the_rest_of_its_list
         assert [(event["messages"], event["of"]) for event in store.events("update_malformed")] == [(6, 8), (1, 1)]
 
 
+async def test_a_method_that_nobody_knows_is_answered_counted_and_kept_as_it_came(tmp_path: Path) -> None:
+    async with RefHub() as hub:
+        store = await make_store(tmp_path, hub.url())
+        async with store.running():
+            await online(store, hub)
+            with pytest.raises(RuntimeError, match="syncd has no method 'ReceivePromotionUpdate'"):
+                await invoke(hub, "ReceivePromotionUpdate", {"promotionId": 5})
+            await push(hub, "ReceivePromotionUpdate", '{"promotionId":5,"percent":12.50}')
+            query = "SELECT method, reason, raw FROM sync_quarantine ORDER BY id"
+            kept = await until(lambda: len(found := store.query(query)) == 2 and found, "both are kept")
+            assert [row[:2] for row in kept] == [("ReceivePromotionUpdate", "an unknown method")] * 2
+            assert json.loads(kept[0][2])["arguments"] == [{"promotionId": 5}]
+            assert '"arguments":[{"promotionId":5,"percent":12.50}]' in kept[1][2]
+            status = await until(lambda: store.status()["inbound"]["unreadable"] == 2 and store.status(), "they are counted")
+            assert any("ReceivePromotionUpdate: an unknown method" in reason for reason in status["reasons"])
+            assert status["health"] == "warning"
+
+
 async def test_a_constraint_that_the_till_put_on_its_table_refuses_its_own_row_alone(tmp_path: Path) -> None:
     async with RefHub() as hub:
         store = await make_store(tmp_path, hub.url())
