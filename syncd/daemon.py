@@ -32,6 +32,7 @@ from syncd.store.checkpoint import Checkpoints
 from syncd.store.commit_signal import CommitSignal
 from syncd.store.file_watch import FileWatch
 from syncd.store.inbox import Inbox
+from syncd.store.inbox_log import InboxLog
 from syncd.store.journal import Journal
 from syncd.store.lock import StoreLock
 from syncd.store.opening import StoreFiles, open_store
@@ -161,8 +162,9 @@ class Daemon:
             on_trouble=troubles.part("outbox"), on_change=touch,
         )  # fmt: skip
         downlink = Downlink(
-            hub=hub, inbox=inbox, settings=settings, clock=clock, log=log, on_trouble=troubles.part("store"), on_change=touch
-        )
+            hub=hub, inbox=inbox, inbox_log=InboxLog(files.journal, clock), settings=settings, clock=clock, log=log,
+            on_trouble=troubles.part("store"), on_change=touch,
+        )  # fmt: skip
         heartbeat = HeartbeatLoop(
             hub=hub, store_id=settings.store.id, interval_seconds=settings.heartbeat.interval_seconds, clock=clock, log=log,
             describe=lambda: {

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from syncd.hub.supervisor import Hub
     from syncd.store.feed_cursor import FeedCursor
     from syncd.store.inbox import Applied, Inbox
+    from syncd.store.inbox_log import InboxLog
 
 FUTURE = timedelta(days=1)  # by so much the clocks of HQ and store may differ before it is worth a warning
 FINISHED_A_TURN = 100  # deliveries whose handlers go on before anything else gets its turn
@@ -54,6 +55,7 @@ class Downlink:
         *,
         hub: Hub,
         inbox: Inbox,
+        inbox_log: InboxLog,
         settings: Settings,
         clock: Clock,
         log: FilteringBoundLogger,
@@ -61,6 +63,7 @@ class Downlink:
         on_change: Callable[[], None],
     ) -> None:
         self._inbox = inbox
+        self._inbox_log = inbox_log
         self._clock = clock
         self._log = log
         self._on_trouble = on_trouble
@@ -87,6 +90,7 @@ class Downlink:
             group.create_task(self._apply_all(), name="downlink.apply")
             group.create_task(self._acknowledgements.run(), name="downlink.acknowledge")
             group.create_task(self.catch_up.run(), name="downlink.catch_up")
+            group.create_task(self._inbox_log.run(), name="downlink.inbox_log")
 
     async def recount(self) -> None:
         """A person, or the retention, may have emptied the quarantine."""
@@ -145,7 +149,7 @@ class Downlink:
     async def _apply_some(self) -> list[Delivery]:
         """Apply one chunk, cut from the head of the queue; returns the deliveries that are complete by it."""
         chunk = self._queue.chunk(self._inbox.room())
-        applied: Applied = await self._until_it_works(lambda: self._inbox.apply(chunk.items, chunk.source, chunk.feed))
+        applied: Applied = await self._until_it_works(lambda: self._inbox.apply(chunk.items, chunk.feed))
         if chunk.feed is not None and applied.whole:
             self.catch_up.feed = chunk.feed
         self._count(chunk, applied)
@@ -160,6 +164,8 @@ class Downlink:
         places = ((delivery, delivery.position + offset) for delivery, length in chunk.parts for offset in range(length))
         for number, (stale, (delivery, index)) in enumerate(zip(applied.stale, places, strict=False)):
             item = chunk.items[number]
+            if isinstance(item, Update):
+                self._inbox_log.add(item, chunk.source, stale=stale, refusal=applied.refused.get(number))
             failure = item.reason if isinstance(item, Quarantined) else applied.refused.get(number)
             if failure is not None:
                 delivery.errors[index] = failure

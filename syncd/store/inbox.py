@@ -1,4 +1,4 @@
-"""Applying HQ's updates: newer wins, twice is once, and the update, its inbox record and the cursor commit together."""
+"""Applying HQ's updates: newer wins, twice is once, and the update and the cursor commit together."""
 
 from __future__ import annotations
 
@@ -22,10 +22,6 @@ if TYPE_CHECKING:
     from syncd.store.feed_cursor import FeedCursor
     from syncd.store.write_budget import PacedWriter
 
-_INBOX = """
-INSERT INTO sync_inbox (entity_type, entity_key, operation, version, updated_at, correlation_id, source, applied_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-"""
 MAX_RAW_CHARACTERS = 64 * 1024
 
 
@@ -81,14 +77,13 @@ class _Work:
     """What goes into one transaction."""
 
     news: list[News | Quarantined]
-    source: str
     stamp: str
     feed: FeedCursor | None
 
     def write(self, connection: sqlite3.Connection) -> str | None:
         """Write it all, or nothing; returns why SQLite refused one of the updates."""
         try:
-            _write(connection, [item for item in self.news if isinstance(item, News)], self.source, self.stamp)
+            _write(connection, [item for item in self.news if isinstance(item, News)], self.stamp)
         except sqlite3.Error as error:
             if is_of_the_database(error):
                 raise
@@ -117,14 +112,13 @@ class Inbox:
         """How many updates one chunk may hold now."""
         return min(self._most, self.till.room(self._cost, urgent=True))
 
-    async def apply(self, chunk: Sequence[Update | Quarantined], source: str, feed: FeedCursor | None = None) -> Applied:
+    async def apply(self, chunk: Sequence[Update | Quarantined], feed: FeedCursor | None = None) -> Applied:
         """Apply a chunk in its order, in one transaction; where SQLite refuses that, as much of its beginning as it takes.
 
         An update that is refused when it is the only news goes into the quarantine. What it claimed to be the newest of its row
         counts for nothing: those after it are compared with what the table has.
 
         Args:
-            source: `live` or `catchup`.
             feed: where the catch-up stands once the whole chunk is in.
 
         Raises:
@@ -133,7 +127,7 @@ class Inbox:
         items, refused = list(chunk), dict[int, str]()
         while True:
             whole = len(items) == len(chunk)
-            attempt = await self._attempt(items, source, feed if whole else None)
+            attempt = await self._attempt(items, feed if whole else None)
             if attempt.refusal is None:
                 self._most = min(MAX_ROWS, 2 * (self._most if whole and not refused else len(items)))
                 return Applied(attempt.stale, refused, whole)
@@ -145,12 +139,12 @@ class Inbox:
             refused[index] = attempt.refusal
             items[index] = _as_quarantined(items[index], attempt.refusal)
 
-    async def _attempt(self, items: Sequence[Update | Quarantined], source: str, feed: FeedCursor | None) -> _Attempt:
+    async def _attempt(self, items: Sequence[Update | Quarantined], feed: FeedCursor | None) -> _Attempt:
         # Which of them are news can be told without the lock: nothing else writes these tables.
         attempt = await self.till.database.run(lambda connection: _judge(connection, items))
         news = [item for item in attempt.news if item is not None]
         if attempt.refusal is None and (news or feed is not None):
-            work = _Work(news, source, iso_ms(self._clock.now()), feed)
+            work = _Work(news, iso_ms(self._clock.now()), feed)
             attempt.refusal = (await self.till.write(work.write, rows=max(1, len(news)), cost=self._cost, urgent=True)).result
         return attempt
 
@@ -185,7 +179,7 @@ def _judge(connection: sqlite3.Connection, items: Sequence[Update | Quarantined]
         return _Attempt([News(item) if isinstance(item, Update) else item for item in items], str(error))
 
 
-def _write(connection: sqlite3.Connection, news: list[News], source: str, stamp: str) -> None:
+def _write(connection: sqlite3.Connection, news: list[News], stamp: str) -> None:
     """Within the write lock, so as few statements as possible: neighbours of one kind go in together."""
     for kind, group in groupby(news, key=lambda item: None if item.update.deleted else item.update.entity_type):
         if kind is None:
@@ -193,12 +187,6 @@ def _write(connection: sqlite3.Connection, news: list[News], source: str, stamp:
                 _delete(connection, item, stamp)
         else:
             connection.executemany(kind.upsert_sql, [(*item.update.values, stamp) for item in group])
-    connection.executemany(_INBOX, [_record(item.update, source, stamp) for item in news])
-
-
-def _record(item: Update, source: str, stamp: str) -> tuple[object, ...]:
-    operation = "Delete" if item.deleted else "Update"
-    return (item.entity_type.name, item.entity_id, operation, item.version, item.updated_at, item.correlation_id, source, stamp)
 
 
 def _delete(connection: sqlite3.Connection, news: News, stamp: str) -> None:

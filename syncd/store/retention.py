@@ -1,4 +1,4 @@
-"""Old rows leave in small pieces: what was sent or cancelled, the inbox, the quarantine and past prices, after `sync.retention_days`.
+"""Old rows leave in small pieces: what was sent or cancelled, the quarantine and past prices, after `sync.retention_days`.
 
 Rows that are pending or failed stay for ever: they are somebody's sale. Each row is decided by its own moment: what was sent late, or
 stamped by a wrong clock, keeps nothing else. So every table is read from end to end, in pages of a bounded number of rows, on a
@@ -77,7 +77,12 @@ PRICES = Sweep(
     page=f"SELECT rowid, {_PRICE_OVER} FROM prices WHERE rowid > ? ORDER BY rowid LIMIT ?",  # noqa: S608 - constants
     delete=f"DELETE FROM prices WHERE rowid = ? AND {_PRICE_OVER} IS ?",  # noqa: S608
 )
-STORE = (_records("sync_inbox", "applied_at"), _records("sync_quarantine", "received_at"), PRICES)
+# What an earlier release wrote with every update. Nothing does any more, and nobody reads it: all of it goes, in pieces like the rest.
+_FORMER_INBOX = Sweep(
+    page="SELECT id, '0001-01-01' FROM sync_inbox WHERE id > ? ORDER BY id LIMIT ?",
+    delete="DELETE FROM sync_inbox WHERE id = ? AND ? IS NOT NULL",
+)
+STORE = (_FORMER_INBOX, _records("sync_quarantine", "received_at"), PRICES)
 
 
 class Retention:

@@ -16,12 +16,13 @@ from syncd.clock import iso_ms
 from syncd.downlink.downlink import Downlink
 from syncd.downlink.queue import MAX_UPDATES
 from syncd.store.inbox import Inbox
+from syncd.store.inbox_log import InboxLog
 from tests.support.flow import BOTH, FlowHub, close_shop, counted, flow_hub, make_store
 from tests.support.hub_rig import Options, eventually, make_rig, running
 from tests.support.refhub import RefHub
 from tests.support.settings import make_settings
 from tests.support.store import Store, until
-from tests.support.storefiles import opened
+from tests.support.storefiles import execute, opened
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -111,7 +112,8 @@ async def test_pushes_of_each_type_are_applied_exact_to_the_digit_and_acknowledg
         assert store.query("SELECT store_id, total, payload FROM transactions WHERE transaction_id = 'T7'") == [
             (9, "100", '{"lines":[1.10]}')
         ]
-        assert store.query("SELECT count(*), count(DISTINCT correlation_id) FROM sync_inbox") == [(400, 400)]
+        kept = "SELECT count(*), count(DISTINCT correlation_id) FROM inbox WHERE outcome = 'applied' AND source = 'live'"
+        await until(lambda: execute(store.database.state_path, kept) == [(400, 400)], "our own file has the last updates")
         status = await until(lambda: sum(store.status()["inbound"]["appliedTotal"].values()) == 400 and store.status(), "400 are counted")
         assert status["inbound"]["appliedTotal"] == {"product": 100, "price": 100, "inventory": 100, "transaction": 100}
 
@@ -390,7 +392,7 @@ async def test_a_catch_up_goes_page_by_page_and_its_cursor_outlives_a_restart(tm
     async with store.running():
         state = await acknowledged(hub, ok=96)
         assert state["batchRequests"] == 11
-        assert store.query("SELECT count(*) FROM sync_inbox WHERE source = 'catchup'") == [(96,)]
+        assert store.query("SELECT count(*) FROM prices") == [(96,)]
 
 
 async def test_what_is_published_while_connected_is_fetched_at_the_interval(tmp_path: Path, hub: FlowHub) -> None:
@@ -465,8 +467,9 @@ async def test_a_line_that_flaps_before_a_stuck_database_leaves_no_more_than_the
         rig = make_rig(Options(hub.url(), reconnect_delay_seconds=0.1))
         troubles: list[object] = []
         downlink = Downlink(
-            hub=rig.hub, inbox=Inbox(files.store, rig.clock), settings=make_settings(tmp_path), clock=rig.clock,
-            log=structlog.get_logger(), on_trouble=troubles.append, on_change=lambda: None,
+            hub=rig.hub, inbox=Inbox(files.store, rig.clock), inbox_log=InboxLog(files.journal, rig.clock),
+            settings=make_settings(tmp_path), clock=rig.clock, log=structlog.get_logger(), on_trouble=troubles.append,
+            on_change=lambda: None,
         )  # fmt: skip
 
         async def greet(_: object) -> None:

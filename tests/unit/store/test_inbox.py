@@ -41,30 +41,25 @@ def an_inbox(files: StoreFiles) -> Inbox:
     return Inbox(files.store, FakeClock())
 
 
-async def apply_all(
-    inbox: Inbox, updates: Sequence[Update | Quarantined], source: str = "live", feed: FeedCursor | None = None
-) -> list[str]:
+async def apply_all(inbox: Inbox, updates: Sequence[Update | Quarantined], feed: FeedCursor | None = None) -> list[str]:
     """Give the inbox what is left until nothing is; what became of each."""
     became: list[str] = []
     while True:
         rest = updates[len(became) :]
-        applied = await inbox.apply(rest, source, feed)
+        applied = await inbox.apply(rest, feed)
         became += [applied.refused.get(index) or ("stale" if stale else "applied") for index, stale in enumerate(applied.stale)]
         if applied.whole:
             return became
 
 
-async def test_an_update_its_record_and_the_cursor_go_in_together(tmp_path: Path) -> None:
+async def test_an_update_and_the_cursor_go_in_together(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     async with opened(tmp_path) as files:
         inbox = an_inbox(files)
         assert await cursor_of(inbox) is None
-        applied = await inbox.apply([price(price=parse_json("12.50"), correlationId="c1")], "catchup", feed_at("page-2"))
+        applied = await inbox.apply([price(price=parse_json("12.50"), correlationId="c1")], feed_at("page-2"))
         assert (applied.stale, applied.refused) == ([False], {})
         assert execute(path, "SELECT price, typeof(price), is_deleted, applied_at FROM prices") == [("12.50", "text", 0, AT)]
-        assert execute(path, "SELECT entity_type, entity_key, operation, source, correlation_id FROM sync_inbox") == [
-            ("Price", "1/default", "Update", "catchup", "c1")
-        ]
         assert await cursor_of(inbox) == "page-2"
 
 
@@ -73,10 +68,9 @@ async def test_twice_is_once_and_older_is_dropped(tmp_path: Path) -> None:
     async with opened(tmp_path) as files:
         inbox = an_inbox(files)
         piece = [price(version=2, price=20), price(version=1, price=10), price(version=2, price=99), price(version=3, price=30)]
-        assert (await inbox.apply(piece, "live")).stale == [False, True, True, False]
-        assert (await inbox.apply(piece, "live")).stale == [True] * 4
+        assert (await inbox.apply(piece)).stale == [False, True, True, False]
+        assert (await inbox.apply(piece)).stale == [True] * 4
         assert execute(path, "SELECT price, version FROM prices") == [("30", 3)]
-        assert execute(path, "SELECT count(*) FROM sync_inbox") == [(2,)]
 
 
 async def test_a_delete_leaves_a_tombstone_that_an_older_update_cannot_raise(tmp_path: Path) -> None:
@@ -85,9 +79,9 @@ async def test_a_delete_leaves_a_tombstone_that_an_older_update_cannot_raise(tmp
         inbox = an_inbox(files)
         delete = read_update(PRICE, {"productId": 1, "version": 5}, delete=True)
         assert delete.key_only
-        await inbox.apply([price(version=1, price=parse_json("7.00")), delete, price(version=4, price=8)], "live")
+        await inbox.apply([price(version=1, price=parse_json("7.00")), delete, price(version=4, price=8)])
         assert execute(path, "SELECT is_deleted, version, price FROM prices") == [(1, 5, "7.00")], "what it said stays readable"
-        await inbox.apply([price(version=6, price=9)], "live")
+        await inbox.apply([price(version=6, price=9)])
         assert execute(path, "SELECT is_deleted, version, price FROM prices") == [(0, 6, "9")]
 
 
@@ -96,7 +90,7 @@ async def test_a_delete_of_what_was_never_there_is_kept_as_a_tombstone(tmp_path:
     async with opened(tmp_path) as files:
         inbox = an_inbox(files)
         updates = [read_update(kind, {kind.fields[0].wire: "gone", "version": 5, "isDeleted": True}) for kind in ENTITY_TYPES]
-        assert (await inbox.apply(updates, "live")).refused == {}
+        assert (await inbox.apply(updates)).refused == {}
         for kind in ENTITY_TYPES:
             assert execute(path, f"SELECT is_deleted, version FROM {kind.table}") == [(1, 5)]
         assert execute(path, "SELECT count(*) FROM active_products") == [(0,)]
@@ -108,7 +102,7 @@ async def test_a_constraint_of_the_poss_own_refuses_its_row_and_no_other(tmp_pat
         execute(path, "CREATE UNIQUE INDEX one_sku ON products (sku)")
         inbox = an_inbox(files)
         chunk = [read_update(PRODUCT, A_PRODUCT | {"productId": n, "sku": sku}) for n, sku in enumerate(["a", "b", "a", "c"])]
-        assert await apply_all(inbox, chunk, "live", feed_at("cursor-1")) == [
+        assert await apply_all(inbox, chunk, feed_at("cursor-1")) == [
             "applied", "applied", "UNIQUE constraint failed: products.sku", "applied",
         ]  # fmt: skip
         assert execute(path, "SELECT product_id FROM products") == [(0,), (1,), (3,)]
@@ -124,7 +118,7 @@ async def test_no_text_of_hqs_can_stop_the_chunk_it_came_in(tmp_path: Path, text
     async with opened(tmp_path) as files:
         inbox = an_inbox(files)
         bad = Quarantined("ReceivePriceUpdate", text, text, text)
-        await inbox.apply([bad, price()], "catchup", feed_at(text[:1000]))
+        await inbox.apply([bad, price()], feed_at(text[:1000]))
         assert execute(path, "SELECT count(*) FROM prices") == [(1,)]
         assert execute(path, "SELECT count(*), max(length(raw)) < 70000 FROM sync_quarantine") == [(1, 1)]
         cursor = await cursor_of(inbox)
@@ -139,10 +133,10 @@ async def test_a_chunk_that_the_disk_refuses_leaves_nothing_and_can_be_given_aga
         inbox = an_inbox(files)
         execute(path, "CREATE TRIGGER no BEFORE INSERT ON sync_cursor BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END")
         with pytest.raises(Exception, match="disk is full"):
-            await inbox.apply([price()], "catchup", feed_at("x"))
-        assert execute(path, "SELECT count(*) FROM prices") == execute(path, "SELECT count(*) FROM sync_inbox") == [(0,)]
+            await inbox.apply([price()], feed_at("x"))
+        assert execute(path, "SELECT count(*) FROM prices") == [(0,)]
         execute(path, "DROP TRIGGER no")
-        assert (await inbox.apply([price()], "catchup", feed_at("x"))).stale == [False]
+        assert (await inbox.apply([price()], feed_at("x"))).stale == [False]
 
 
 MESSAGES = st.fixed_dictionaries(
@@ -162,12 +156,11 @@ async def test_whatever_comes_in_whatever_chunks_the_newest_version_of_each_row_
 ) -> None:
     folder = tmp_path_factory.mktemp("model")
     model: dict[tuple[object, object], tuple[int, bool, str]] = {}
-    news = 0
     async with opened(folder) as files:
         inbox = an_inbox(files)
         for piece in pieces:
             updates = [read_update(PRICE, message | stamp, delete=delete) for message, stamp, delete in piece]
-            applied = await inbox.apply(updates, "live")
+            applied = await inbox.apply(updates)
             assert applied.refused == {}
             for (message, stamp, delete), stale in zip(piece, applied.stale, strict=True):
                 key = (message["productId"], message.get("priceList", "default"))
@@ -175,10 +168,8 @@ async def test_whatever_comes_in_whatever_chunks_the_newest_version_of_each_row_
                 assert stale is not newest
                 if newest:
                     model[key] = (stamp["version"], delete or message.get("isDeleted", False), str(message["price"]))
-                    news += 1
         table = execute(folder / "store.db", "SELECT product_id, price_list, version, is_deleted, price FROM prices")
         assert {(row[0], row[1]): (row[2], bool(row[3]), row[4]) for row in table} == model
-        assert execute(folder / "store.db", "SELECT count(*) FROM sync_inbox") == [(news,)]
 
 
 # ── prices by date ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -291,7 +282,7 @@ async def test_whatever_a_trigger_of_the_poss_does_it_refuses_its_own_update_alo
         execute(path, trigger)
         inbox = an_inbox(files)
         chunk = [price(productId=n, price=13 if n in (4, 17) else 100) for n in range(40)]
-        became = await apply_all(inbox, chunk, "catchup", feed_at("cursor-1"))
+        became = await apply_all(inbox, chunk, feed_at("cursor-1"))
         assert [n for n, what in enumerate(became) if what != "applied"] == [4, 17]
         assert execute(path, "SELECT product_id FROM prices") == [(n,) for n in range(40) if n not in (4, 17)]
         assert await inbox.quarantined() == 2
@@ -304,7 +295,7 @@ async def test_a_trigger_that_writes_into_a_missing_table_refuses_updates_of_its
     async with opened(tmp_path) as files:
         execute(path, "CREATE TRIGGER no AFTER INSERT ON prices BEGIN INSERT INTO price_history VALUES (new.product_id); END")
         inbox = an_inbox(files)
-        became = await apply_all(inbox, [price(), read_update(PRODUCT, A_PRODUCT), price(productId=2)], "catchup", feed_at("cursor-1"))
+        became = await apply_all(inbox, [price(), read_update(PRODUCT, A_PRODUCT), price(productId=2)], feed_at("cursor-1"))
         assert became == ["no such table: main.price_history", "applied", "no such table: main.price_history"]
         assert execute(path, "SELECT count(*) FROM products") == [(1,)]
         assert await cursor_of(inbox) == "cursor-1"
@@ -342,7 +333,7 @@ async def test_a_lock_is_the_databases_trouble_and_refuses_nothing(tmp_path: Pat
         with closing(sqlite3.connect(path, isolation_level=None)) as till:
             till.execute("BEGIN IMMEDIATE")
             with pytest.raises(StorageError, match="locked"):
-                await inbox.apply([price()], "live")
+                await inbox.apply([price()])
             till.execute("ROLLBACK")
         assert await apply_all(inbox, [price()]) == ["applied"]
         assert await inbox.quarantined() == 0

@@ -117,13 +117,12 @@ async def test_a_row_that_comes_back_to_life_between_the_look_and_the_delete_sta
         assert execute(path, "SELECT id, status FROM sync_outbox") == [(2, "pending")]
 
 
-async def test_old_inbox_and_quarantine_records_leave_and_young_ones_stay(tmp_path: Path, path: Path) -> None:
+async def test_what_an_earlier_release_wrote_with_every_update_leaves_whatever_its_age(tmp_path: Path, path: Path) -> None:
     async with opened(tmp_path) as files:
-        for at in (OLD, OLD, YOUNG):
+        for at in (OLD, YOUNG):
             execute(path, "INSERT INTO sync_inbox VALUES (NULL, 'Price', '1', 'Update', 1, NULL, NULL, 'live', ?)", at)
-            execute(path, "INSERT INTO sync_quarantine VALUES (NULL, 'ReceivePriceUpdate', NULL, 'bad', '{}', ?)", at)
-        assert await a_retention(files).purge() == 4
-        assert execute(path, "SELECT applied_at FROM sync_inbox") == execute(path, "SELECT received_at FROM sync_quarantine") == [(YOUNG,)]
+        assert await a_retention(files).purge() == 2
+        assert execute(path, "SELECT count(*) FROM sync_inbox") == [(0,)]
 
 
 async def test_a_great_many_leave_in_pieces_and_from_the_other_file_too(tmp_path: Path) -> None:
