@@ -160,6 +160,8 @@ class Watchdog:
         report.catch_up_error = None if downlink.catch_up.lacks_method else downlink.catch_up.error
         report.hub_throws = uplink.throws_for_everything
         report.accepts_nothing = uplink.accepts_nothing()
+        report.hub_undecided = uplink.undecided
+        report.outbox.deferred = uplink.deferred()
         report.outbox.pending = dict(uplink.pending)
         report.outbox.oldest_pending_at = uplink.oldest_pending()
         report.outbox.failed = uplink.failed

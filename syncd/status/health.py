@@ -44,6 +44,14 @@ def _findings(report: Report) -> Iterator[tuple[Health, str]]:
         yield "warning", report.inbound.unreadable_reason
     if report.inbound.is_shedding:
         yield "warning", f"HQ sends more than can be applied now: {report.inbound.shed:,} calls were not taken, a catch-up will fetch them"
+    total, deferred = report.outbox.deferred
+    if total:
+        row = deferred[0]
+        words = (
+            f"HQ gives no answer on {_count(total, 'row, which waits', 'rows, which wait')} at no attempt: "
+            f"{row.entity_type} {row.entity_id} since {iso_ms(row.since)}, tried again at {iso_ms(row.next_try_at)} ({row.reason})"
+        )
+        yield "warning", words
     if report.configuration_error:
         yield "warning", f"the new configuration was refused, the one before it is in use: {report.configuration_error}"
 
@@ -72,6 +80,9 @@ def _connection(report: Report) -> Iterator[tuple[Health, str]]:
         yield "degraded", report.accepts_nothing
     elif report.hub_throws:
         yield "degraded", "the hub answers every row with an error: HQ may have trouble of its own; the rows wait, and lose no attempt"
+    elif report.hub_undecided and not connection.missing_methods & {"SendSyncBatch"}:
+        how, when = report.hub_undecided
+        yield "degraded", f"HQ decides on no row since {iso_ms(when)}: {how}; the rows wait, and lose no attempt"
     if {"SendSyncBatch", "SendSyncItem"} <= connection.missing_methods:
         yield "degraded", "the hub has neither SendSyncBatch nor SendSyncItem: nothing can be sent to it"
     if "RequestBatchSync" in connection.missing_methods:

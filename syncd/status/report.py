@@ -79,6 +79,18 @@ class OutboxError:
     final: bool
 
 
+@dataclass(frozen=True, slots=True)
+class DeferredRow:
+    """A row on which HQ says nothing: no answer, or an answer without a verdict on it."""
+
+    entity_type: str
+    entity_id: int | str
+    correlation_id: str
+    since: datetime
+    next_try_at: datetime
+    reason: str
+
+
 @dataclass(slots=True)
 class Outbox:
     """What goes to HQ.
@@ -86,6 +98,7 @@ class Outbox:
     Attributes:
         pending: rows that HQ does not have yet, by priority (1 to 4).
         sent_total: since this store began to sync, over restarts.
+        deferred: how many rows wait without a word of HQ on them, and the first of them.
         current_item: what was last sent, such as `Receipt 1042`.
         ids_used_up: in words, where there is no id left for the till's next row.
     """
@@ -95,6 +108,7 @@ class Outbox:
     failed: int = 0
     sent_total: int = 0
     last_sent_at: datetime | None = None
+    deferred: tuple[int, list[DeferredRow]] = field(default_factory=lambda: (0, []))
     current_item: str = ""
     ids_used_up: str | None = None
     recent_errors: deque[OutboxError] = field(default_factory=lambda: deque(maxlen=10))
@@ -208,6 +222,7 @@ class Report:
         catch_up_error: why the last catch-up did not come to its end.
         hub_throws: the hub answers every row with an error.
         accepts_nothing: since when HQ has accepted no row, and its words; None where that is less than a minute.
+        hub_undecided: how the hub decides on no row, and since when.
         changed: set by `touch`; the status writer waits for it.
     """
 
@@ -229,6 +244,7 @@ class Report:
     configuration_error: str | None = None
     hub_throws: bool = False
     accepts_nothing: str | None = None
+    hub_undecided: tuple[str, datetime] | None = None
     catch_up_error: str | None = None
     changed: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
 
@@ -274,6 +290,7 @@ def snapshot(report: Report, settings: Settings, now: datetime) -> dict[str, Any
             "failed": outbox.failed,
             "sentTotal": outbox.sent_total,
             "lastSentAt": _moment(outbox.last_sent_at),
+            "deferred": {"total": outbox.deferred[0], "rows": [_deferred(row) for row in outbox.deferred[1]]},
             "recentErrors": [_error(error) for error in outbox.recent_errors],
         },
         "inbound": {
@@ -318,6 +335,17 @@ def snapshot(report: Report, settings: Settings, now: datetime) -> dict[str, Any
             "isComplete": going_on.is_complete,
         },
         "lastHubError": hub_error and {"at": iso_ms(hub_error.at), "error": _text(hub_error.error)},
+    }
+
+
+def _deferred(row: DeferredRow) -> dict[str, Any]:
+    return {
+        "entityType": row.entity_type,
+        "entityId": row.entity_id,
+        "correlationId": row.correlation_id,
+        "since": iso_ms(row.since),
+        "nextTryAt": iso_ms(row.next_try_at),
+        "reason": _text(row.reason),
     }
 
 

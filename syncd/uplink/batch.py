@@ -15,9 +15,10 @@ from syncd.errors import (
     StorageError,
 )
 from syncd.store.times import parse_time
+from syncd.uplink.deferrals import Deferrals
+from syncd.uplink.hangs import Hangs
 from syncd.uplink.message_size import MessageLimiter, Unanswered
 from syncd.uplink.outcomes import Judge
-from syncd.wire.messages import UnreadableVerdictError, read_verdicts
 
 if TYPE_CHECKING:
     import random
@@ -55,8 +56,11 @@ class BatchSender:
         self._clock = clock
         self._log = log
         self.limiter = MessageLimiter(settings.hub.max_message_bytes)
-        self.judge = Judge(settings.sync, clock, random, log)
-        self._unanswered: dict[int, Unanswered] = {}
+        self.deferrals = Deferrals(settings.sync, clock, random)
+        self.hangs = Hangs(settings.hub.invocation_timeout_seconds, self.deferrals, clock)
+        self.judge = Judge(settings.sync, self.deferrals, clock, random, log)
+        self._retry_base_seconds = settings.sync.retry_base_seconds
+        self._unanswered: dict[int, tuple[Unanswered, Sequence[OutboxRow]]] = {}  # in the order in which they were sent
         self._judged: HubSession | None = None
         self.answers = 0
         self.takes_no_rows = False
@@ -83,23 +87,19 @@ class BatchSender:
         size = session.encoded_size(SEND_BATCH, len(argument))
         began = self._clock.monotonic()
         try:
-            verdicts = read_verdicts(await self._invoke(session, SEND_BATCH, argument, size, rows))
+            answer = await self._invoke(session, SEND_BATCH, argument, size, rows)
         except MethodMissing:
             await self._send_singly(session, rows, delivery)
-        except InvocationTimeout as error:
-            await session.drop(str(error))
         except InvocationError as error:
             self.limiter.passed(size, len(rows), self._clock.monotonic())
             await self._halve(session, rows, delivery, error)
         except MessageTooLarge as error:
             await self._halve(session, rows, delivery, error)
-        except UnreadableVerdictError as error:
-            self.judge.pause(str(error))
         except HubError:  # the connection is gone: they go again, at no cost
             return
         else:
             await self._passed(session, size, len(rows))
-            self.judge.judge(rows, verdicts, delivery)
+            self.judge.judge(rows, answer, delivery)
             accepted = sum(outcome.status == "sent" for _, outcome in delivery.outcomes)
             self._log.info(
                 "batch_sent", rows=len(rows), first_id=rows[0].id, last_id=rows[-1].id, bytes=size,
@@ -110,6 +110,9 @@ class BatchSender:
     def _sendable(self, session: HubSession, row: OutboxRow, delivery: Delivery) -> bool:
         """Whether this row can go out at all; one that never can is failed here."""
         if row.entity in delivery.stopped:
+            return False
+        if self.hangs.seconds_left(row) > 0:  # it was read anew meanwhile, and its time has not come
+            delivery.stopped.add(row.entity)
             return False
         size = session.encoded_size(SEND_BATCH, len(row.encoded) + 2)
         if row.problem is not None:
@@ -125,29 +128,81 @@ class BatchSender:
         self.judge.fail(row, reason, delivery)
         return False
 
+    def rows_together(self, row: OutboxRow) -> int | None:
+        """How many suspected rows may be in one message with this one; None for a row that is not suspected."""
+        return 1 if self.limiter.suspect(row.id) else self.hangs.rows_together(row.id)
+
+    def seconds_until_retry(self, row: OutboxRow) -> float:
+        """How long a row without an outcome waits before it goes again; 0 for at once."""
+        if self.limiter.suspect(row.id):
+            return self._retry_base_seconds
+        return self.hangs.seconds_left(row) or self.hangs.others_first_seconds(row.id)
+
+    @property
+    def max_rows(self) -> int | None:
+        """Rows in a message at most; None where that does not matter."""
+        return min((most for most in (self.limiter.max_rows, self.hangs.max_rows) if most is not None), default=None)
+
+    def forget(self, row: OutboxRow) -> None:
+        """The row has its outcome."""
+        self.limiter.forget(row.id)
+        self.hangs.forget(row.id)
+        self.deferrals.discard(row.id)
+
+    def clear(self) -> None:
+        """Somebody has retried or cancelled rows by hand: what was known of rows may be of rows that are gone."""
+        self.hangs.clear()
+        self.deferrals.clear()
+
     async def _stand_alone(self, row: OutboxRow) -> None:
         """A suspected row is judged with nothing else in flight."""
-        while self._unanswered and self.limiter.suspect(row.id):
+        while self._unanswered and self.rows_together(row) is not None:
             await self._clock.sleep(ALONE_SECONDS)
 
     async def _invoke(self, session: HubSession, method: str, argument: bytes, size: int, rows: Sequence[OutboxRow]) -> Any:
         await self._stand_alone(rows[0])
         ticket = id(argument)
-        self._unanswered[ticket] = Unanswered(size, tuple(row.id for row in rows))
+        self._unanswered[ticket] = Unanswered(size, tuple(row.id for row in rows)), rows
+        seconds = self.hangs.timeout_seconds(rows)
+        began = self._clock.monotonic()
         try:
-            return await session.invoke_encoded(method, argument)
+            result = await session.invoke_encoded(method, argument, timeout_seconds=seconds)
+        except InvocationTimeout as timeout:
+            await self._timed_out(session, seconds, str(timeout))
+            raise ConnectionLost(str(timeout)) from None
+        except InvocationError:
+            self.hangs.answered(rows, self._clock.monotonic() - began)
+            raise
         except ConnectionLost:
             if self._judged is not session:  # the first to learn of it speaks for all that were in flight
                 self._judged = session
                 await self._lost(session)
             raise
+        else:
+            self.hangs.answered(rows, self._clock.monotonic() - began)
+            return result
         finally:
             self.answers += 1
             del self._unanswered[ticket]
 
+    async def _timed_out(self, session: HubSession, seconds: float, reason: str) -> None:
+        """Only dropping the connection frees it of a call that hangs."""
+        if self._judged is session:
+            return
+        self._judged = session
+        _, oldest = next(iter(self._unanswered.values()))
+        for row, delay in self.hangs.timed_out(oldest, seconds):
+            self.judge.note_deferred(row, self.deferrals.reason(row.id), delay)
+        self._log.warning("batch_unanswered", rows=len(oldest), first_id=oldest[0].id, last_id=oldest[-1].id, reason=reason)
+        await session.drop(reason)
+        if self.hangs.silent:
+            self.judge.pause("it takes rows and answers none")
+        else:
+            self._hub.retry_soon("one message has no answer, and others may have one")
+
     async def _lost(self, session: HubSession) -> None:
         before = self.limiter.too_large_bytes
-        if self.limiter.lost(session.loss, list(self._unanswered.values()), self._clock.monotonic()):
+        if self.limiter.lost(session.loss, [message for message, _ in self._unanswered.values()], self._clock.monotonic()):
             self._log.warning(
                 "message_limit_suspected", ceiling_bytes=self.limiter.ceiling, passed_bytes=self.limiter.passed_bytes,
                 too_large_bytes=self.limiter.too_large_bytes,
@@ -185,7 +240,7 @@ class BatchSender:
             chains.setdefault(row.entity, []).append(row)
         if session.lacks(SEND_ITEM):
             self.takes_no_rows = True
-            self.judge.pause(f"the hub has neither {SEND_BATCH} nor {SEND_ITEM}")
+            delivery.undecided = f"the hub has neither {SEND_BATCH} nor {SEND_ITEM}"
             return
         async with asyncio.TaskGroup() as group:
             for chain in chains.values():
@@ -195,23 +250,17 @@ class BatchSender:
         for row in rows:
             size = session.encoded_size(SEND_ITEM, len(row.encoded))
             try:
-                verdicts = read_verdicts(await self._invoke(session, SEND_ITEM, row.encoded, size, [row]))
+                answer = await self._invoke(session, SEND_ITEM, row.encoded, size, [row])
             except MethodMissing:
                 self.takes_no_rows = True
-                self.judge.pause(f"the hub has neither {SEND_BATCH} nor {SEND_ITEM}")
-                return
-            except InvocationTimeout as error:
-                await session.drop(str(error))
+                delivery.undecided = f"the hub has neither {SEND_BATCH} nor {SEND_ITEM}"
                 return
             except (InvocationError, MessageTooLarge) as error:
                 delivery.throws(row, str(error))
                 return
-            except UnreadableVerdictError as error:
-                self.judge.pause(str(error))
-                return
             except HubError:
                 return
             await self._passed(session, size, 1)
-            self.judge.judge([row], verdicts, delivery)
+            self.judge.judge([row], answer, delivery)
             if row.entity in delivery.stopped:
                 return

@@ -10,7 +10,7 @@ from syncd.clock import iso_ms
 from syncd.errors import StorageError
 from syncd.store.outbox import PRIORITIES, DuePage
 from syncd.store.times import parse_time
-from syncd.uplink.outcomes import RETRY_JITTER
+from syncd.uplink.deferrals import RETRY_JITTER
 from syncd.uplink.queue import LoadDue, LoadEntity, LoadLane
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ class Loader:
         wake: set whenever there may be something to send.
         on_trouble: told of a store database that cannot be read, and None once it can.
         on_change: told whenever a figure of the status changes.
+        on_generation: told when a person has retried or cancelled rows.
 
     Attributes:
         wanted: to be set when there is room in the queue, or something new on disk.
@@ -60,6 +61,7 @@ class Loader:
         wake: asyncio.Event,
         on_trouble: Callable[[StorageError | None], None],
         on_change: Callable[[], None],
+        on_generation: Callable[[], None],
     ) -> None:
         self._queue = queue
         self._breaker = breaker
@@ -72,6 +74,8 @@ class Loader:
         self._wake = wake
         self._on_trouble = on_trouble
         self._on_change = on_change
+        self._on_generation = on_generation
+        self._generation: int | None = None
         self._counts: Counts | None = None
         self._counting = asyncio.Lock()
         self._clock_warned = False
@@ -111,6 +115,9 @@ class Loader:
                 for priority, number in counts.pending.items():
                     self.pending[priority] += number
                 return [p for p in PRIORITIES if counts.newest_id[p] != known.newest_id[p]]
+            if self._generation not in (None, counts.generation):
+                self._on_generation()
+            self._generation = counts.generation
             self._queue.reset()
             self.waiting.clear()
             for entity in counts.failed_entities:

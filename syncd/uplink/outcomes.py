@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from syncd.clock import iso_ms
 from syncd.status.report import OutboxError
 from syncd.store.journal import Outcome
-from syncd.wire.messages import verdicts_by_row
+from syncd.uplink.deferrals import RETRY_JITTER
+from syncd.wire.messages import UnreadableVerdictError, read_verdicts, unreadable_verdict, verdicts_by_row
 
 if TYPE_CHECKING:
     import random
@@ -21,10 +22,12 @@ if TYPE_CHECKING:
     from syncd.clock import Clock
     from syncd.config.settings import SyncSettings
     from syncd.store.outbox import Entity, OutboxRow
+    from syncd.uplink.deferrals import Deferrals
     from syncd.wire.messages import SyncAck
 
-RETRY_JITTER = 0.1  # of the delay, on top of it
 PAUSE_SECONDS = (5.0, 10.0, 20.0, 40.0, 60.0)  # after answers that decide nothing
+UNDECIDED_ANSWERS = 2  # in a row, each to rows of its own, before it is the hub and not those rows
+FREE_TRIES = 1  # a row without a verdict goes again at once: an item without one was merely not processed
 RECENT_ERRORS = 10
 REMEMBERED_THROWS = 10_000  # rows of which it is not known yet whose fault their throw was
 MAX_ERROR_CHARACTERS = 500
@@ -38,7 +41,7 @@ class Delivery:
         landed: rows whose outcome is durable; the others go back to the queue.
         delays: seconds until the retry of a refused row.
         thrown: rows that stood alone when the hub threw, and its words.
-        aside: rows that the hub said nothing about: they go again, but not at once.
+        undecided: what the hub answered that decides nothing at all.
     """
 
     def __init__(self, rows: Sequence[OutboxRow]) -> None:
@@ -48,7 +51,7 @@ class Delivery:
         self.landed: set[int] = set()
         self.delays: dict[int, float] = {}
         self.thrown: list[tuple[OutboxRow, str]] = []
-        self.aside: set[int] = set()
+        self.undecided: str | None = None
 
     def throws(self, row: OutboxRow, error: str) -> None:
         """The hub threw for this row alone."""
@@ -65,62 +68,97 @@ class Judge:
 
     Attributes:
         not_before: monotonic; nothing is sent until then, since the hub decides nothing at the moment.
-        pause_reason: why.
+        undecided: how it does that, and since when; None once it has decided on a row.
         throws_for_everything: the hub answers every row with an error.
         recent_errors: what was refused or failed last, for the status file.
     """
 
-    def __init__(self, sync: SyncSettings, clock: Clock, random: random.Random, log: FilteringBoundLogger) -> None:
+    def __init__(self, sync: SyncSettings, deferrals: Deferrals, clock: Clock, random: random.Random, log: FilteringBoundLogger) -> None:
         self._sync = sync
+        self._deferrals = deferrals
         self._clock = clock
         self._random = random
         self._log = log
-        self._undecided = 0  # answers in a row that decided nothing
+        self._pauses = 0  # in a row
+        self._undecided_answers = 0  # in a row
         self._acceptances = 0
         self._threw: dict[int, int] = {}  # rows that threw while everything did, and the acceptances until then
         self.not_before = 0.0
-        self.pause_reason = ""
+        self.undecided: tuple[str, datetime] | None = None
         self.throws_for_everything = False
         self.recent_errors: deque[OutboxError] = deque(maxlen=RECENT_ERRORS)
 
     def pause(self, reason: str) -> None:
         """The hub answers and decides nothing: ask again later, ever more slowly, at no row's cost."""
-        seconds = PAUSE_SECONDS[min(self._undecided, len(PAUSE_SECONDS) - 1)]
-        self._undecided += 1
-        self.pause_reason = reason
-        self.not_before = self._clock.monotonic() + seconds
+        now = self._clock.monotonic()
+        self.undecided = (reason, self.undecided[1] if self.undecided else self._clock.now())
+        if now < self.not_before:  # several batches were in flight: that is one step
+            return
+        seconds = PAUSE_SECONDS[min(self._pauses, len(PAUSE_SECONDS) - 1)]
+        self._pauses += 1
+        self.not_before = now + seconds
         self._log.warning("hub_decides_nothing", reason=reason, retry_in_seconds=seconds)
 
-    def judge(self, rows: Sequence[OutboxRow], verdicts: list[SyncAck] | None, delivery: Delivery) -> None:
+    def _has_decided(self) -> None:
+        self._pauses = self._undecided_answers = 0
+        self.undecided = None
+
+    def judge(self, rows: Sequence[OutboxRow], answer: object, delivery: Delivery) -> None:
         """What HQ said of rows that were sent."""
-        stamp = iso_ms(self._clock.now())
-        if verdicts is None:
-            self._undecided = 0
-            for row in rows:
-                delivery.add(row, Outcome(row.id, row.correlation_id, "sent", row.attempts, None, None, stamp))
+        try:
+            verdicts = read_verdicts(answer)
+        except UnreadableVerdictError as error:
+            delivery.undecided = str(error)
             return
+        if verdicts is None:
+            self._has_decided()
+            for row in rows:
+                self._accept(row, delivery)
+            return
+        before = len(delivery.outcomes)
+        without = self._take_verdicts(rows, verdicts, delivery)
+        decided = len(delivery.outcomes) > before
+        if decided:
+            self._has_decided()
+        if without:
+            self._defer(without, unreadable_verdict(answer) or "it is not named", delivery, decided=decided)
+
+    def _take_verdicts(self, rows: Sequence[OutboxRow], verdicts: list[SyncAck], delivery: Delivery) -> list[OutboxRow]:
+        """Each verdict on its row; the first row of each entity that has none."""
         verdict_on = verdicts_by_row(verdicts)
-        decided = False
+        without = []
         for row in rows:
             verdict = verdict_on(row.correlation_id)
-            decided = decided or verdict is not None
             if verdict is not None and verdict.success:
-                delivery.add(row, Outcome(row.id, row.correlation_id, "sent", row.attempts, None, None, stamp))
+                self._accept(row, delivery)
             elif row.entity in delivery.stopped:
                 continue  # refused for the sake of an earlier row: it goes again after that one, and that was no attempt
             elif verdict is None:
                 delivery.stopped.add(row.entity)  # not processed
+                without.append(row)
             elif verdict.retryable:
                 self._refuse(row, verdict.error or "refused without a reason", delivery)
             else:
                 self.fail(row, verdict.error or "refused for good, without a reason", delivery, row.attempts + 1)
-        if decided:
-            self._undecided = 0
-            return
-        delivery.aside.update(row.id for row in rows)  # others go first: the hub may decide on those
-        if self._undecided:
-            self.pause("the hub's verdicts name none of the rows that were sent")
-        self._undecided += 1
+        return without
+
+    def _accept(self, row: OutboxRow, delivery: Delivery) -> None:
+        delivery.add(row, self._outcome(row, "sent", row.attempts, None))
+
+    def _defer(self, rows: list[OutboxRow], found: str, delivery: Delivery, *, decided: bool) -> None:
+        """The answer has no verdict on these; where it has one on others, they may go again at once, the first time."""
+        if not decided and any(row.id not in self._deferrals for row in rows):  # of the others that is known already
+            self._undecided_answers += 1
+            if self._undecided_answers > UNDECIDED_ANSWERS:
+                delivery.undecided = f"HQ answers, and gives no verdict on any row: {found}"
+        reason = f"HQ answers, and gives no verdict on it: {found}"
+        for row in rows:
+            self.note_deferred(row, reason, self._deferrals.defer(row, reason, free=FREE_TRIES * decided))
+
+    def note_deferred(self, row: OutboxRow, reason: str, seconds: float) -> None:
+        """There was no word on this row: it waits, at no attempt."""
+        if seconds:
+            self._note(row, reason, "row_deferred", retry_in_seconds=round(seconds, 1))
 
     def blame(self, delivery: Delivery) -> None:
         """Whose fault a throw is nobody says.
@@ -128,23 +166,27 @@ class Judge:
         Where the hub took another row meanwhile it is the row's, and costs an attempt; where it throws for everything (its own database
         may be down) it is the hub's: the rows wait, at no cost, and others are tried.
         """
+        before = self._acceptances
+        threw_for_everything = self.throws_for_everything  # a row may have thrown just before the hub was well again
         if any(outcome.status == "sent" for _, outcome in delivery.outcomes):
             self._acceptances += 1
-            self._undecided = 0
+            self._has_decided()
             self.throws_for_everything = False
         elif len(delivery.thrown) > 1:
             self.throws_for_everything = True
         for row, error in delivery.thrown:
-            before = self._threw.pop(row.id, None)
-            if not self.throws_for_everything or (before is not None and before < self._acceptances):
+            others_passed = self._threw.pop(row.id, before) < before
+            if others_passed or not (threw_for_everything or self.throws_for_everything):
                 self._refuse(row, error, delivery)
             else:
-                self._threw[row.id] = self._acceptances
+                self._threw[row.id] = before
                 self._postpone(row, error, delivery)
         if len(self._threw) > REMEMBERED_THROWS:
             self._threw.clear()
         if delivery.thrown and self.throws_for_everything:
-            self.pause("the hub throws for every row")
+            delivery.undecided = "the hub throws for every row"
+        if delivery.undecided:  # one batch is one step, however many answers it had
+            self.pause(delivery.undecided)
 
     def _postpone(self, row: OutboxRow, error: str, delivery: Delivery) -> None:
         delay = self._sync.retry_base_seconds * (1 + RETRY_JITTER * self._random.random())

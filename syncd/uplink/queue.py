@@ -426,6 +426,13 @@ class SendQueue:
             self._ready(row, row.priority)
         self._settle(row.entity)
 
+    def release(self, entity: Entity) -> None:
+        """What it waited for need not be waited for any more."""
+        state = self._entities.get(entity)
+        if state is not None and state.held_until not in (None, float("inf")):
+            state.held_until = None
+            self._settle(entity)
+
     def hold(self, entity: Entity) -> None:
         """Keep an entity back until a person has looked at its failed row."""
         state = self._entity(entity)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from syncd.errors import StorageError
     from syncd.hub.session import HubSession
     from syncd.hub.supervisor import Hub
-    from syncd.status.report import OutboxError
+    from syncd.status.report import DeferredRow, OutboxError
     from syncd.store.journal import Journal
     from syncd.store.outbox import OutboxReader, OutboxRow
 
@@ -69,7 +69,9 @@ class Uplink:
         self._loader = Loader(
             queue=self._queue, breaker=self._breaker, reader=reader, journal=journal, sync=self._sync, clock=clock, log=log,
             busy=lambda: self._undurable > 0, wake=self._wake, on_trouble=on_trouble, on_change=on_change,
+            on_generation=self._sender.clear,
         )  # fmt: skip
+        self._session: HubSession | None = None  # the last on which something was sent
         self._window = 0
         self._undurable = 0
         self._leaving = False
@@ -117,9 +119,8 @@ class Uplink:
         self._wake.clear()
 
     def _next_batch(self, session: HubSession) -> list[OutboxRow]:
-        limiter = self._sender.limiter
-        breaker = self._breaker
-        window = 1 if limiter.careful or breaker.open else self._sync.batches_in_flight
+        limiter, hangs, breaker = self._sender.limiter, self._sender.hangs, self._breaker
+        window = 1 if limiter.careful or hangs.serial or breaker.open else self._sync.batches_in_flight
         now = self._clock.monotonic()
         if (
             self._leaving
@@ -129,23 +130,29 @@ class Uplink:
             or session.loss is not None
         ):
             return []
-        limit = self._sync.batch_size if limiter.max_rows is None else min(self._sync.batch_size, limiter.max_rows)
+        if session is not self._session:
+            self._session = session
+            hangs.connected()
+        most = self._sender.max_rows
+        limit = self._sync.batch_size if most is None else min(self._sync.batch_size, most)
         limit = min(limit, PROBE_ROWS) if breaker.open else limit
         budget = limiter.ceiling - session.encoded_size(SEND_BATCH, 2)
-        size = 0
-        alone = False
+        size = count = 0
+        together: int | None = None  # suspected rows, which go without others
 
         def fits(row: OutboxRow) -> bool:
-            nonlocal size, alone
-            first = size == 0
+            nonlocal size, count, together
             size += len(row.encoded) + 1
-            suspect = limiter.suspect(row.id)
-            alone = alone or (first and suspect)
-            return first or (size <= budget and not alone and not suspect)
+            count += 1
+            suspected = self._sender.rows_together(row)
+            if count == 1:
+                together = suspected
+                return True
+            return size <= budget and (suspected is None) == (together is None) and count <= min(together or count, suspected or count)
 
         wall = self._clock.now()
         batch = self._queue.take(limit, fits, now, lambda row: (wall - row.created).total_seconds(), spread=breaker.open)
-        if alone:
+        if together is not None and not hangs.seconds_left(batch[0]):
             limiter.be_careful()
         if batch:
             self._loader.wanted.set()
@@ -167,22 +174,25 @@ class Uplink:
             self._undurable -= 1
             for row in rows:
                 if row.id not in delivery.landed:
-                    self._back(row, delivery)
+                    self._back(row)
+            for entity in self._sender.hangs.take_released():
+                self._queue.release(entity)
             self._wake.set()
 
-    def _back(self, row: OutboxRow, delivery: Delivery) -> None:
-        if not self._sender.limiter.suspect(row.id) and row.id not in delivery.aside:
+    def _back(self, row: OutboxRow) -> None:
+        seconds = self._sender.seconds_until_retry(row)
+        if not seconds:
             self._queue.back(row)
             return
         self._loader.waiting[row.id] = row.created
-        self._queue.wait(row, self._clock.monotonic() + self._sync.retry_base_seconds)
+        self._queue.wait(row, self._clock.monotonic() + seconds)
 
     def _count_answer(self, delivery: Delivery) -> None:
         """How many of these rows HQ accepted and refused; a row that was never sent, for its size, is neither."""
         judge = self._sender.judge
         accepted = sum(outcome.status == "sent" for _, outcome in delivery.outcomes)
         refused = [o for row, o in delivery.outcomes if o.status == "pending" or (o.status == "failed" and o.attempts > row.attempts)]
-        undecided = judge.pause_reason if judge.not_before > self._clock.monotonic() else None
+        undecided = judge.undecided[0] if judge.undecided else None
         self._breaker.answered(accepted, len(refused), refused[0].last_error if refused else undecided)
 
     async def _decide(self, delivery: Delivery) -> None:
@@ -196,7 +206,7 @@ class Uplink:
         now = self._clock.now()
         for (row, _), outcome in zip(delivery.outcomes, outcomes, strict=True):
             delivery.landed.add(row.id)
-            self._sender.limiter.forget(row.id)
+            self._sender.forget(row)
             if outcome.status == "pending":
                 self._loader.retry(row, self._clock.monotonic() + delivery.delays[row.id], outcome.urgency or row.priority)
                 continue
@@ -262,6 +272,15 @@ class Uplink:
     def throws_for_everything(self) -> bool:
         """The hub answers every row with an error."""
         return self._sender.judge.throws_for_everything
+
+    @property
+    def undecided(self) -> tuple[str, datetime] | None:
+        """How the hub decides on no row at all, and since when."""
+        return self._sender.judge.undecided
+
+    def deferred(self) -> tuple[int, list[DeferredRow]]:
+        """How many rows wait without a word of HQ on them, and the first of them."""
+        return self._sender.deferrals.report()
 
     def oldest_pending(self) -> datetime | None:
         """When the oldest row that waits was written, as far as it is in memory."""

@@ -79,7 +79,7 @@ def encode_item(
 
 
 def read_verdicts(result: object) -> list[SyncAck] | None:
-    """The verdicts of a batch, or None where the hub returned nothing: all accepted.
+    """The verdicts of a batch, or None where the hub returned nothing: all accepted. One that cannot be read is left out.
 
     Raises:
         UnreadableVerdictError: it is neither.
@@ -88,24 +88,37 @@ def read_verdicts(result: object) -> list[SyncAck] | None:
         return None
     acks = [result] if isinstance(result, dict) else result
     if not isinstance(acks, list):
-        raise UnreadableVerdictError(f"the hub answered a batch with {type(result).__name__}, not with a list of verdicts")
-    verdicts = []
-    for ack in acks:
-        if not isinstance(ack, dict):
-            raise UnreadableVerdictError(f"the hub's list of verdicts holds {type(ack).__name__}")
-        names = any_case(ack)
-        if not isinstance(names.get("success"), bool) or not isinstance(names.get("correlationid"), str):
-            raise UnreadableVerdictError("a verdict of the hub lacks success or correlationId")
-        error = names.get("errormessage")
-        verdicts.append(
-            SyncAck(
-                correlation_id=names["correlationid"],
-                success=names["success"],
-                error=error if isinstance(error, str) else None,
-                retryable=names.get("retryable") is not False,
-            )
-        )
-    return verdicts
+        raise UnreadableVerdictError(f"HQ answers a batch with {_kind(result)}, not with a list of verdicts")
+    return [verdict for ack in acks if isinstance(verdict := _read_verdict(ack), SyncAck)]
+
+
+def unreadable_verdict(result: object) -> str | None:
+    """What stands in an answer where a verdict belongs, in words; None where all of them can be read."""
+    acks = result if isinstance(result, list) else [result]
+    return next((problem for ack in acks if isinstance(problem := _read_verdict(ack), str)), None)
+
+
+def _read_verdict(ack: object) -> SyncAck | str:
+    if not isinstance(ack, dict):
+        return f"{_kind(ack)} in place of a verdict"
+    names = any_case(ack)
+    if not isinstance(names.get("correlationid"), str):
+        return "a verdict without a correlationId"
+    if not isinstance(names.get("success"), bool):
+        return "a verdict without success"
+    error = names.get("errormessage")
+    return SyncAck(
+        correlation_id=names["correlationid"],
+        success=names["success"],
+        error=error if isinstance(error, str) else None,
+        retryable=names.get("retryable") is not False,
+    )
+
+
+def _kind(value: object) -> str:
+    if value is None:
+        return "null"
+    return {bool: "a truth value", str: "text", list: "a list", dict: "an object"}.get(type(value), "a number")
 
 
 def verdicts_by_row(verdicts: list[SyncAck]) -> Callable[[str], SyncAck | None]:

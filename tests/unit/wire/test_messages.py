@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from syncd.wire.messages import SyncAck, UnreadableVerdictError, any_case, batch_sync_request, read_verdicts, sync_ack
+from syncd.wire.messages import SyncAck, UnreadableVerdictError, any_case, batch_sync_request, read_verdicts, sync_ack, unreadable_verdict
 
 NOW = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
 
@@ -37,12 +37,25 @@ def test_only_a_plain_false_is_for_good(retryable: Any) -> None:
 
 @pytest.mark.parametrize(
     "result",
-    ["ok", 5, True, ["ok"], [None], [{}], [{"success": True}], [{"correlationId": "a"}], [{"correlationId": 5, "success": True}],
-     [{"correlationId": "a", "success": "true"}], [{"correlationId": "a", "success": 1}]],
-)  # fmt: skip
-def test_what_the_contract_does_not_know_is_no_verdict(result: Any) -> None:
+    ["ok", 5, True],
+)
+def test_what_is_neither_nothing_nor_a_list_is_no_answer(result: Any) -> None:
     with pytest.raises(UnreadableVerdictError):
         read_verdicts(result)
+
+
+@pytest.mark.parametrize(
+    ("odd", "words"),
+    [("ok", "text in place of a verdict"), (None, "null in place of a verdict"), ({}, "without a correlationId"),
+     ({"success": True}, "without a correlationId"), ({"correlationId": 5, "success": True}, "without a correlationId"),
+     ({"correlationId": "a"}, "without success"), ({"correlationId": "a", "success": "true"}, "without success"),
+     ({"correlationId": "a", "success": 1}, "without success")],
+)  # fmt: skip
+def test_what_the_contract_does_not_know_is_no_verdict_and_the_others_stand(odd: Any, words: str) -> None:
+    answer = [{"correlationId": "b", "success": True}, odd, {"correlationId": "c", "success": False}]
+    assert read_verdicts(answer) == [SyncAck("b", True, None, True), SyncAck("c", False, None, True)]
+    assert words in (unreadable_verdict(answer) or "")
+    assert unreadable_verdict([answer[0], answer[2]]) is None
 
 
 def test_our_own_word_never_holds_a_null() -> None:

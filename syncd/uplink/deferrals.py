@@ -1,0 +1,109 @@
+"""Rows on which HQ says nothing: they wait at a pace of their own, which costs them no attempt, and the status names them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from syncd.status.report import DeferredRow
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from syncd.clock import Clock
+    from syncd.config.settings import SyncSettings
+    from syncd.store.outbox import Entity, OutboxRow
+
+RETRY_JITTER = 0.1  # of the delay, on top of it
+MAX_ROWS = 10_000  # of which it is remembered how often they were deferred; the others wait the first delay each time
+SHOWN_ROWS = 10
+
+
+@dataclass(slots=True)
+class _Deferral:
+    row: OutboxRow
+    reason: str
+    since: datetime
+    times: int = 0
+    due: float = 0.0  # monotonic
+    shown: bool = False  # it had to wait at least once
+
+
+class Deferrals:
+    """How often a row went out without a word of HQ on it, and when it may go again."""
+
+    def __init__(self, sync: SyncSettings, clock: Clock, random: random.Random) -> None:
+        self._sync = sync
+        self._clock = clock
+        self._random = random
+        self._rows: dict[int, _Deferral] = {}
+
+    def __contains__(self, row_id: int) -> bool:
+        return row_id in self._rows
+
+    def defer(self, row: OutboxRow, reason: str, *, free: int = 0, at_least: float = 0.0) -> float:
+        """Once more there was no word on this row.
+
+        Args:
+            free: so many times it may go again at once.
+            at_least: seconds, whatever the backoff says.
+
+        Returns:
+            Seconds until it may go again: `base * 2^(n-1)`, capped and jittered like the retries of a refused row.
+        """
+        deferral = self._rows.get(row.id) or _Deferral(row, reason, self._clock.now(), times=free if len(self._rows) >= MAX_ROWS else 0)
+        if len(self._rows) < MAX_ROWS:
+            self._rows[row.id] = deferral
+        deferral.reason = reason
+        deferral.times += 1
+        seconds = 0.0
+        if deferral.times > free:
+            seconds = min(self._sync.retry_max_seconds, self._sync.retry_base_seconds * 2.0 ** min(32, deferral.times - free - 1))
+            seconds *= 1 + RETRY_JITTER * self._random.random()
+            deferral.shown = True
+        seconds = max(seconds, at_least)
+        deferral.due = self._clock.monotonic() + seconds
+        return seconds
+
+    def seconds_left(self, row_id: int) -> float:
+        """Until it may go again; 0 for a row that is not deferred."""
+        deferral = self._rows.get(row_id)
+        return max(0.0, deferral.due - self._clock.monotonic()) if deferral else 0.0
+
+    def reason(self, row_id: int) -> str:
+        """Why this row is deferred."""
+        return self._rows[row_id].reason if row_id in self._rows else ""
+
+    def discard(self, row_id: int) -> bool:
+        """HQ has said something on it; whether it was deferred."""
+        return self._rows.pop(row_id, None) is not None
+
+    def release(self, row_ids: Iterable[int]) -> list[Entity]:
+        """Those of these rows that are deferred may go at once; their entities."""
+        found = [deferral for row_id in row_ids if (deferral := self._rows.get(row_id))]
+        for deferral in found:
+            deferral.due = 0.0
+        return [deferral.row.entity for deferral in found]
+
+    def clear(self) -> None:
+        """Forget all: somebody has retried or cancelled rows by hand."""
+        self._rows.clear()
+
+    def report(self) -> tuple[int, list[DeferredRow]]:
+        """How many rows are deferred, and the first of them."""
+        now, wall = self._clock.monotonic(), self._clock.now()
+        shown = [deferral for deferral in self._rows.values() if deferral.shown]
+        return len(shown), [
+            DeferredRow(
+                str(d.row.entity_type),
+                d.row.entity_id,
+                str(d.row.correlation_id),
+                d.since,
+                wall + timedelta(seconds=d.due - now) if d.due > now else wall,
+                d.reason,
+            )
+            for d in shown[:SHOWN_ROWS]
+        ]
