@@ -44,7 +44,7 @@ class Rig:
         self.loader = Loader(
             queue=self.queue, breaker=Breaker(self.clock, log), reader=a_reader(files, self.clock), journal=self.journal,
             sync=SyncSettings(), clock=self.clock, log=log, busy=lambda: False, wake=asyncio.Event(), on_trouble=lambda _: None,
-            on_change=lambda: None,
+            on_change=lambda: None, on_generation=lambda: None,
         )  # fmt: skip
 
     def take(self, limit: int = 50) -> list[OutboxRow]:

@@ -28,7 +28,7 @@ def a_loader(files: StoreFiles, heard: list[StorageError | None]) -> Loader:
     return Loader(
         queue=SendQueue(max_wait_seconds=3600, page_rows=200), breaker=Breaker(clock, log), reader=a_reader(files, clock),
         journal=a_journal(files, clock), sync=SyncSettings(), clock=clock, log=log, busy=lambda: False, wake=asyncio.Event(),
-        on_trouble=heard.append, on_change=lambda: None,
+        on_trouble=heard.append, on_change=lambda: None, on_generation=lambda: None,
     )  # fmt: skip
 
 
