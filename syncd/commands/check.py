@@ -14,7 +14,7 @@ import structlog
 from syncd.clock import SystemClock
 from syncd.commands.findings import Finding, readable_by_others, rights
 from syncd.commands.options import config_option
-from syncd.commands.service import EXITS, UNIT, installed_service
+from syncd.commands.service import EXITS, FIRST_OF_SYSTEMD, UNIT, installed_service
 from syncd.commands.till_check import check_till
 from syncd.config.settings import load_settings
 from syncd.config.sources import CONTAINER_SECRETS, find_file
@@ -62,7 +62,7 @@ def command(config_file: Path | None, *, ask_hub: bool, as_it_is: bool) -> int:
     environ = {name: os.environ[name] for name in ("NO_COLOR", "TERM", "LANG") if name in os.environ}
     options = [*(["--config", str(service.config_file)] if service.config_file else []), *(["--hub"] if ask_hub else [])]
     code = service.run("check", "--as-it-is", *options, environ=environ)
-    if code in EXITS and code not in ExitCode.__members__.values():
+    if code >= FIRST_OF_SYSTEMD and code in EXITS:
         wrong = _tell([Finding(f"{UNIT} would not start: {EXITS[code]} ({code})", code)]) or wrong
     return wrong or code
 

@@ -17,6 +17,8 @@ CLD_KILLED_OR_DUMPED = {"2", "3"}
 _OF_A_DAEMON = re.compile(r"(Exec|Restart|Timeout|Watchdog|Standard|Kill|SuccessExitStatus|Type|NotifyAccess|PIDFile|OOMPolicy)")
 """Settings that say how a daemon is started, watched and stopped, not what it may do."""
 
+FIRST_OF_SYSTEMD = 200
+"""Exit codes from here on are systemd's own (systemd.exec(5), process exit codes)."""
 EXITS = {
     64: "its command line is wrong (see ExecStart=)",
     74: "the disk or a database cannot be used",
@@ -29,7 +31,7 @@ EXITS = {
     226: "a folder that the unit names is not there (ReadWritePaths=), or a sandbox cannot be made",
     243: "a file of LoadCredential= is not there or cannot be read",
 }
-"""How a start ends that needs a person: our own exit codes, and systemd's own from 200 on (systemd.exec(5), process exit codes)."""
+"""How a start ends that did not work, in words: our own exit codes, and those of systemd's that wait for a person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +51,8 @@ class Service:
     @property
     def config_file(self) -> Path | None:
         """The configuration that it is started with, where its command line names one."""
-        _, _, after = " ".join(self.start).partition("--config ")
-        return Path(after.split()[0]) if after else None
+        at = self.start.index("--config") + 1 if "--config" in self.start else len(self.start)
+        return Path(self.start[at]) if at < len(self.start) else None
 
     def run(self, *arguments: str, environ: dict[str, str]) -> int:
         """Run `syncd ARGUMENTS` with the rights, credentials and paths of the service, on our own standard streams; its exit code."""

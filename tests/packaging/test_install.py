@@ -82,6 +82,7 @@ sed -i 's/^id = .*/id = true/' /etc/syncd/syncd.toml
 systemctl reload syncd
 await "systemctl status syncd | grep 'old one is in use'"
 show
+journalctl -u syncd -p warning -o cat
 at misconfigured
 systemctl restart syncd || failed
 show
@@ -220,8 +221,11 @@ def test_a_till_that_made_the_database_itself_is_told_what_to_do_and_then_sells(
     assert "1 sent" in after
 
 
-def test_a_refused_reload_is_told_by_systemctl_status(exam: Mapping[str, str]) -> None:
+def test_a_refused_reload_is_told_by_systemctl_status_and_as_a_warning_in_the_journal(exam: Mapping[str, str]) -> None:
     assert "StatusText=online; 0 rows wait for HQ, 0 failed; the new configuration was refused, the old one is in use" in exam["reload"]
+    warnings = [line for line in exam["reload"].splitlines() if line.startswith("{")]
+    assert len(warnings) == 1
+    assert '"event":"configuration_refused"' in warnings[0]
 
 
 @pytest.mark.parametrize(

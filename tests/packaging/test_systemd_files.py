@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from syncd.cli import cli
-from syncd.commands.service import EXITS
+from syncd.commands.service import EXITS, FIRST_OF_SYSTEMD
 from syncd.config.settings import StatusSettings
 from syncd.config.sources import CREDENTIALS, DEFAULT_CONFIG_FILE
 from syncd.daemon import DRAIN_SECONDS
@@ -18,9 +18,6 @@ from tests.support.requirements import need
 FOLDER = Path(__file__).parents[2] / "systemd"
 HARDLY_EXPOSED = "11"
 """Tenths on systemd's scale, on which a service without any hardening has 96."""
-
-FIRST_OF_SYSTEMD = 200
-"""Exit codes from here on are systemd's own."""
 
 
 def unit_values(key: str) -> list[str]:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from syncd.commands.service import describe_exit, sandbox
+from syncd.commands.service import Service, describe_exit, sandbox
 
 UNIT = """# /etc/systemd/system/syncd.service
 [Unit]
@@ -64,3 +66,10 @@ def test_why_a_service_does_not_run_is_said_in_words(changes: dict[str, str], sa
 @pytest.mark.parametrize("changes", [{"ActiveState": "active"}, {"LoadState": "not-found"}])
 def test_a_service_that_runs_or_is_not_there_has_no_last_exit(changes: dict[str, str]) -> None:
     assert describe_exit(ENDED | changes) is None
+
+
+@pytest.mark.parametrize(
+    ("options", "file"), [(("--config", "/etc/the store.toml"), Path("/etc/the store.toml")), ((), None), (("--config",), None)]
+)
+def test_the_services_configuration_is_the_one_on_its_command_line(options: tuple[str, ...], file: Path | None) -> None:
+    assert Service("syncd", (), ("/opt/syncd/bin/syncd", "run", *options)).config_file == file
