@@ -221,7 +221,7 @@ class Report:
         configuration_error: why a reload was refused; the settings before it are still in use.
         catch_up_error: why the last catch-up did not come to its end.
         hub_throws: the hub answers every row with an error.
-        accepts_nothing: since when HQ has accepted no row, and its words; None where that is less than a minute.
+        accepts_nothing: since when HQ has accepted no row, and its words; None where that is not worth a word yet.
         hub_undecided: how the hub decides on no row, and since when.
         changed: set by `touch`; the status writer waits for it.
     """

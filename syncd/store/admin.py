@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Self
 from syncd.errors import StorageError, SyncdError
 from syncd.store.database import BUSY_TIMEOUT_SECONDS
 from syncd.store.migrate import require_current
-from syncd.store.outbox import as_sent
+from syncd.store.outbox import as_sent, snapshot
 from syncd.store.permissions import require_own_database, require_writable
 from syncd.store.sqlite_errors import translate
 
@@ -108,7 +108,9 @@ class OutboxAdmin:
     def rows(self, status: str, limit: int) -> list[ManagedRow]:
         """The first rows with this status: what goes out next, what failed first, what was sent last."""
         try:
-            return [ManagedRow(row[0], row[1], as_sent(row[2]), *row[3:]) for row in self._connection.execute(_BY_STATUS[status], (limit,))]
+            with snapshot(self._connection):
+                found = self._connection.execute(_BY_STATUS[status], (limit,)).fetchall()
+            return [ManagedRow(row[0], row[1], as_sent(row[2]), *row[3:]) for row in found]
         except sqlite3.Error as error:
             raise translate(error, self._paths.outbox_path) from error
 
@@ -142,7 +144,9 @@ class OutboxAdmin:
                 f"DELETE FROM journal.outcome WHERE id IN ({marks}) AND status IN ('failed', 'pending')",  # noqa: S608 - question marks
                 ids,
             )
-            self._connection.execute(f"DELETE FROM journal.retry WHERE id IN ({marks})", ids)  # noqa: S608 - question marks
+            if self._connection.execute("SELECT 1 FROM journal.sqlite_schema WHERE name = 'retry'").fetchone():
+                # A daemon of an older release that is still running has none.
+                self._connection.execute(f"DELETE FROM journal.retry WHERE id IN ({marks})", ids)  # noqa: S608 - question marks
             self._connection.execute("BEGIN IMMEDIATE")
             changed = self._connection.execute(
                 f"UPDATE main.sync_outbox AS o SET {assignments} WHERE id IN ({marks}) AND status IN ('failed', 'pending') "  # noqa: S608

@@ -74,8 +74,8 @@ class Breaker:
         self._refused, self._probes, self._since, self.open, self.not_before = 0, 0, None, False, 0.0
 
     def finding(self) -> str | None:
-        """What a person should know, once it has lasted for a minute."""
-        if self._since is None or self._clock.monotonic() - self._since[0] < SAID_AFTER_SECONDS:
+        """What a person should know, once it has opened or nothing was accepted for a minute."""
+        if self._since is None or (not self.open and self._clock.monotonic() - self._since[0] < SAID_AFTER_SECONDS):
             return None
         rows = f"{self._refused:,} refused, " if self._refused else ""
         tried = "; a few rows are tried until it accepts one" if self.open else ""

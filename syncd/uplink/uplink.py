@@ -290,5 +290,5 @@ class Uplink:
         return min(moments, default=None) if self.total_pending else None
 
     def accepts_nothing(self) -> str | None:
-        """For how long HQ has accepted no row, and with which words; None below a minute."""
+        """For how long HQ has accepted no row, and with which words; None where that is not worth a word yet."""
         return self._breaker.finding() if self.total_pending else None

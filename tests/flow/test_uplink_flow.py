@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from syncd.uplink.breaker import OPEN_AFTER_ROWS
+from syncd.uplink.breaker import OPEN_AFTER_ROWS, PROBE_ROWS
 from tests.support.flow import BOTH, FlowHub, arrived, close_shop, counted, drained, faults, flow_hub, items, make_store
 from tests.support.refhub import RefHub
 from tests.support.store import Daemon, Store, until
@@ -419,12 +419,12 @@ async def test_where_hq_refuses_every_row_the_status_says_so_with_its_words_and_
         await faults(hub, refuseEvery=1, refuseRetryable=True)
         async with store.running():
             await until(lambda: store.events("hub_accepts_nothing"), "the uplink goes slowly")
-            await until(lambda: store.status()["health"] == "degraded", "a minute later the status says so", 90)
+            await until(lambda: store.status()["health"] == "degraded", "the status says so")
             (reason,) = store.status()["reasons"]
             assert reason.startswith("HQ has accepted no row since ")
             assert "first words: refused by fault" in reason
             assert store.status()["outbox"]["pending"]["total"] == rows
-            state = await counted(hub)
+            state = await until_refused(hub, OPEN_AFTER_ROWS + 2 * PROBE_ROWS)
             assert state["refused"] < OPEN_AFTER_ROWS + 500, "the whole backlog goes on losing its attempts"
             assert len(store.events("row_refused")) < 20
             insert(store, entity_type="Order", priority=LOW)
@@ -434,3 +434,11 @@ async def test_where_hq_refuses_every_row_the_status_says_so_with_its_words_and_
             assert store.status()["health"] == "healthy"
             assert store.events("hub_accepts_again")
             assert (await counted(hub))["orderViolationCount"] == 0
+
+
+async def until_refused(hub: RefHub, count: int) -> dict[str, Any]:
+    async def enough() -> dict[str, Any] | None:
+        state = await counted(hub)
+        return state if state["refused"] >= count else None
+
+    return dict(await until(enough, f"{count} rows were refused"))

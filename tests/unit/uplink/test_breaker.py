@@ -31,6 +31,10 @@ def test_it_opens_after_many_refusals_without_an_acceptance_among_them(breaker: 
         breaker.answered(1, 49, "no")
     open_it(breaker)
     assert breaker.open
+    assert breaker.finding() == (
+        "HQ has accepted no row since 2026-11-23T10:00:00.000Z: 5,000 refused, first words: closed for stocktaking; "
+        "a few rows are tried until it accepts one"
+    )
 
 
 def test_rows_are_tried_ever_more_slowly_and_batches_that_were_in_flight_together_are_one_step(breaker: Breaker, clock: FakeClock) -> None:
