@@ -167,6 +167,7 @@ class Watchdog:
         report.outbox.failed = uplink.failed
         report.outbox.sent_total = self._journal.sent_total
         report.outbox.last_sent_at = uplink.last_sent_at
+        report.outbox.current_item = uplink.current_item
         report.outbox.recent_errors = uplink.recent_errors
         report.inbound.applied_total = downlink.applied_total
         report.inbound.stale = downlink.stale

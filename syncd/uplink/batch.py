@@ -19,6 +19,7 @@ from syncd.uplink.deferrals import Deferrals
 from syncd.uplink.hangs import Hangs
 from syncd.uplink.message_size import MessageLimiter, Unanswered
 from syncd.uplink.outcomes import Judge
+from syncd.uplink.sent_log import SentLog
 
 if TYPE_CHECKING:
     import random
@@ -56,6 +57,7 @@ class BatchSender:
         self._clock = clock
         self._log = log
         self.limiter = MessageLimiter(settings.hub.max_message_bytes)
+        self.sent_log = SentLog(clock, log)
         self.deferrals = Deferrals(settings.sync, clock, random)
         self.hangs = Hangs(settings.hub.invocation_timeout_seconds, self.deferrals, clock)
         self.judge = Judge(settings.sync, self.deferrals, clock, random, log)
@@ -99,13 +101,17 @@ class BatchSender:
             return
         else:
             await self._passed(session, size, len(rows))
-            self.judge.judge(rows, answer, delivery)
-            accepted = sum(outcome.status == "sent" for _, outcome in delivery.outcomes)
-            self._log.info(
-                "batch_sent", rows=len(rows), first_id=rows[0].id, last_id=rows[-1].id, bytes=size,
-                accepted=accepted, refused=len(delivery.outcomes) - accepted,
-                milliseconds=round((self._clock.monotonic() - began) * 1000, 1),
-            )  # fmt: skip
+            self._judge(rows, answer, delivery, size, began)
+
+    def _judge(self, rows: list[OutboxRow], answer: object, delivery: Delivery, size: int, began: float) -> None:
+        before = len(delivery.outcomes)
+        self.judge.judge(rows, answer, delivery)
+        outcomes = [outcome for _, outcome in delivery.outcomes[before:]]
+        accepted = sum(outcome.status == "sent" for outcome in outcomes)
+        self.sent_log.add(
+            first_id=rows[0].id, last_id=rows[-1].id, rows=len(rows), bytes=size, accepted=accepted, refused=len(outcomes) - accepted,
+            milliseconds=round((self._clock.monotonic() - began) * 1000, 1),
+        )  # fmt: skip
 
     def _sendable(self, session: HubSession, row: OutboxRow, delivery: Delivery) -> bool:
         """Whether this row can go out at all; one that never can is failed here."""
@@ -249,6 +255,7 @@ class BatchSender:
     async def _send_chain(self, session: HubSession, rows: list[OutboxRow], delivery: Delivery) -> None:
         for row in rows:
             size = session.encoded_size(SEND_ITEM, len(row.encoded))
+            began = self._clock.monotonic()
             try:
                 answer = await self._invoke(session, SEND_ITEM, row.encoded, size, [row])
             except MethodMissing:
@@ -261,6 +268,6 @@ class BatchSender:
             except HubError:
                 return
             await self._passed(session, size, 1)
-            self.judge.judge([row], answer, delivery)
+            self._judge([row], answer, delivery, size, began)
             if row.entity in delivery.stopped:
                 return

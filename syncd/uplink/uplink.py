@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from syncd.store.journal import Journal
     from syncd.store.outbox import OutboxReader, OutboxRow
 
+LONGEST_ITEM = 100  # characters of `current_item`
 UNDURABLE_BATCHES = 8  # beyond the window: answered, and not yet on our disk
 
 
@@ -77,6 +78,7 @@ class Uplink:
         self._leaving = False
         # What the status file shows:
         self.last_sent_at: datetime | None = None
+        self.current_item = ""  # what was sent last, such as `Receipt 1042`
 
     # ── the loops ─────────────────────────────────────────────────────────────────────────────────────────────────
     async def run(self) -> None:
@@ -86,6 +88,7 @@ class Uplink:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._loader.keep_loaded(), name="uplink.load")
             group.create_task(self._loader.rescan(), name="uplink.rescan")
+            group.create_task(self._sender.sent_log.run(), name="uplink.sent_log")
             await self._send(group)
 
     async def changed(self) -> None:
@@ -213,6 +216,7 @@ class Uplink:
             self._loader.decided(row, failed=outcome.status == "failed")
             if outcome.status == "sent":
                 self.last_sent_at = now
+                self.current_item = f"{row.entity_type} {row.entity_id}"[:LONGEST_ITEM]
             self._queue.done(row)
             if outcome.status == "failed" and self._sync.hold_entity_on_failure:
                 self._queue.hold(row.entity)

@@ -72,7 +72,7 @@ def _parts(items: list[bytes]) -> list[list[bytes]]:
 async def drain(hub: RefHub, rows: int, payload_bytes: int) -> tuple[float, list[float]]:
     """Rows a second by the daemon, and the milliseconds from commit to arrival."""
     with tempfile.TemporaryDirectory() as folder:
-        store = Store(Path(folder), hub.url())
+        store = Store(Path(folder), hub.url(), log__level="debug")  # a line a batch
         store.python_options = ()
         await store.create()
         store.sell_many(rows, payload_bytes=payload_bytes)

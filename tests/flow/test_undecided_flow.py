@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -91,6 +92,9 @@ async def test_a_null_among_the_verdicts_is_no_verdict_for_its_own_row_and_keeps
         async with store.running():
             state = await arrived(hub, 397)
             assert state["duplicates"] == 0, "what HQ has taken is not sent again"
+            await until(
+                lambda: re.fullmatch(r"Receipt \d+", store.status()["progress"]["currentItem"]), "the status names what was sent last"
+            )
             await until(lambda: deferred_ids(store) == {3, 120, 399}, "the status names the rows")
             status = store.status()
             assert status["health"] == "warning"
