@@ -9,6 +9,7 @@ nothing whose loss or repetition matters: killed between any two lines and start
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import random
 import signal
@@ -68,6 +69,8 @@ async def run(settings: Settings, config_file: Path | None) -> int:
     stop.install()
     notifier = Notifier()
     clock = SystemClock()
+    gc.collect()
+    gc.freeze()  # what is loaded stays; looking through it again and again would hold the loop for 11 ms each time
     while True:
         daemon = Daemon(settings, clock, random.Random(), notifier)  # noqa: S311 - jitter
         await daemon.run(stop, config_file)

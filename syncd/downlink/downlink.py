@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from syncd.store.inbox_log import InboxLog
 
 FUTURE = timedelta(days=1)  # by so much the clocks of HQ and store may differ before it is worth a warning
-FINISHED_A_TURN = 100  # deliveries whose handlers go on before anything else gets its turn
+FINISHED_A_TURN = 50  # deliveries whose handlers go on before anything else gets its turn
 RETRY_SECONDS = 1.0  # a database that cannot be written is tried again this often
 
 

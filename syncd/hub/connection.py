@@ -44,7 +44,7 @@ LARGEST_CONTROL_FRAME_BYTES = 131
 FRAMES_AHEAD = 1
 """Frames that websockets reads before we ask for them: a frame may be large, and it counts frames only."""
 TURN_BYTES = 64 * 1024
-MESSAGE_COST_BYTES = 300
+MESSAGE_COST_BYTES = 500
 """A message's own cost, in bytes read: after `TURN_BYTES`, some milliseconds, the loop gets a turn."""
 SILENCE_TICKS = 8
 """Silence is counted in ticks of an eighth of the time-out."""

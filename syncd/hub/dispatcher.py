@@ -22,11 +22,11 @@ MAX_WAITING = 150_000
 """Calls whose handlers have not begun; each costs some 50 bytes beside its own."""
 MAX_UNPACKED = 1_000
 """Of these, kept as they were read; those behind are kept as they came, a tenth of the memory, and read once more."""
-MAX_RUNNING = 500
+MAX_RUNNING = 1_000
 """Handlers at work: many, so that many updates can share one commit, and few enough to end all together without a stall."""
 MAX_RUNNING_BYTES = 8 * 1024 * 1024
 """Wire bytes of what they work on, read into several times as much memory."""
-STARTED_A_TURN = 50
+STARTED_A_TURN = 25
 """Handlers that begin before anything else gets its turn, some milliseconds of work."""
 MAX_REFUSALS = 1_000
 """Calls shed whose caller wants a result, and still has to be told."""
