@@ -67,7 +67,7 @@ class CatchUp:
         self._store_id = settings.store.id
         self._clock = clock
         self._log = log
-        self._reader = FeedReader(settings, clock, log, deliver)
+        self._reader = FeedReader(settings, clock, log, deliver, self._other_feed)
         self._on_change = on_change
         self._pull = asyncio.Event()
         self.feed = FeedCursor(identity(settings.hub.url), str(settings.store.id), frozenset(settings.sync.entity_types))
@@ -93,6 +93,10 @@ class CatchUp:
         """A new connection: what was missed meanwhile is fetched now."""
         self.caught_up = False
         self._pull.set()
+
+    def _other_feed(self) -> None:
+        self.caught_up = False
+        self._on_change()
 
     async def run(self) -> None:
         """Catch up after every connect and every `pull_interval_seconds`; for ever."""

@@ -36,6 +36,7 @@ class FeedReader:
     Args:
         deliver: takes a page's items and where we stand behind them (None where that has not moved); done once they are applied and on
             disk.
+        on_other_feed: told that all has to be fetched from the beginning.
 
     Attributes:
         feed_is_named: HQ's last answer had a `feedEpoch`.
@@ -47,12 +48,14 @@ class FeedReader:
         clock: Clock,
         log: FilteringBoundLogger,
         deliver: Callable[[list[Any], FeedCursor | None], Awaitable[asyncio.Future[list[dict[str, object]]]]],
+        on_other_feed: Callable[[], None],
     ) -> None:
         self._sync = settings.sync
         self._store_id = settings.store.id
         self._clock = clock
         self._log = log
         self._deliver = deliver
+        self._on_other_feed = on_other_feed
         self._hints = Hints(clock)
         self._waiting: deque[asyncio.Future[list[dict[str, object]]]] = deque()
         self.feed_is_named = False
@@ -94,6 +97,7 @@ class FeedReader:
                 feed, first, started_over = feed.from_the_beginning(page.feed_epoch), True, True
                 full = paced = False
                 seen.clear()
+                self._on_other_feed()
                 continue
             if page.cursor_unknown and cursor is not None and not page.items:
                 raise UnreadableResponseError("the hub does not know the cursor that it gave a moment ago")

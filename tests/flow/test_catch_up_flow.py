@@ -323,6 +323,18 @@ async def test_a_hub_with_another_name_in_every_answer_is_never_asked_in_a_loop(
         assert len(started_over(store)) == 1
 
 
+async def test_while_another_feed_is_being_read_the_store_is_not_called_caught_up(tmp_path: Path) -> None:
+    plain = a_feed(prices(*range(25)))
+    async with OddFeed(plain) as odd:
+        store = await make_store(
+            tmp_path, odd.url, sync__pull_batch_size=10, sync__pull_interval_seconds=0.2, hub__invocation_timeout_seconds=300
+        )  # fmt: skip
+        async with store.running():
+            await caught_up(store, "the store has it all", *range(25))
+            odd.answer = lambda request: None if request.get("cursor") == "10" else plain(request) | {"feedEpoch": "another"}
+            await until(lambda: started_over(store) and not store.status()["inbound"]["caughtUp"], "the status says so")
+
+
 async def test_a_hub_that_knows_none_of_its_own_cursors_is_never_called_caught_up(tmp_path: Path) -> None:
     plain = a_feed(prices(*range(25)))
     unknown = {"items": [], "hasMore": False, "nextCursor": None, "cursorUnknown": True}

@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     Request = dict[str, Any]
-    Answer = Callable[[Request], dict[str, object]]
+    Answer = Callable[[Request], dict[str, object] | None]
 
 
 class OddFeed:
     """`async with OddFeed(answer) as hub`: takes everything else in silence.
 
     Attributes:
-        answer: what a request is answered; may be set anew at any time.
+        answer: what a request is answered, None for no answer at all; may be set anew at any time.
         requests: all of them, in order.
     """
 
@@ -46,7 +46,10 @@ class OddFeed:
             result = None
             if message["target"] == "RequestBatchSync":
                 self.requests.append(message["arguments"][0])
-                result = {"success": True, "processedItems": 0, "errorMessage": None} | self.answer(message["arguments"][0])
+                answer = self.answer(message["arguments"][0])
+                if answer is None:
+                    continue
+                result = {"success": True, "processedItems": 0, "errorMessage": None} | answer
             await wire.say({"type": 3, "invocationId": message["invocationId"], "result": result})
 
 
