@@ -142,8 +142,9 @@ async def store_with_token(folder: Path, hub: RefHub, text: str, **settings: Any
 
 async def test_a_token_that_expires_is_read_anew_and_the_store_comes_back_by_itself(tmp_path: Path) -> None:
     async with RefHub("--auth=1") as hub:
-        store, path = await store_with_token(tmp_path, hub, await token(hub, 3))
+        store, path = await store_with_token(tmp_path, hub, "made when all else is ready, since it does not live long")
         store.sell_many(30)
+        path.write_text(await token(hub, 6), encoding="ascii")
         async with store.running():
             await arrived(hub, 30)
             assert (await counted(hub))["connects"] == 1
