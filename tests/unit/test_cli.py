@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -140,19 +139,24 @@ def test_healthcheck_fails_only_where_a_restart_may_help(tmp_path: Path) -> None
     assert syncd_command("healthcheck", "--file", tmp_path / "gone.json").returncode == 1
 
 
-def test_healthcheck_loads_nothing_heavy_and_is_quick(tmp_path: Path) -> None:
+def test_healthcheck_loads_nothing_heavy(tmp_path: Path) -> None:
     file = write_report(tmp_path)
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "syncd", "healthcheck", "--file", file], capture_output=True, text=True, check=True
     )
     loaded = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
     assert not loaded & {"pydantic", "pydantic_settings", "structlog", "aiohttp", "asyncio", "rich", "orjson", "sqlite3", "uvloop"}
-    times = []
-    for _ in range(5):
-        began = time.perf_counter()
-        syncd_command("healthcheck", "--file", file)
-        times.append(time.perf_counter() - began)
-    assert min(times) < 0.15
+    modules = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    ours = {name for name in modules if name.startswith("syncd.")}
+    assert ours <= {
+        "syncd.cli",
+        "syncd.commands",
+        "syncd.commands.healthcheck",
+        "syncd.commands.options",
+        "syncd.errors",
+        "syncd.status",
+        "syncd.status.reader",
+    }
 
 
 @pytest.mark.parametrize("form", [[], ["--json"]])
