@@ -31,10 +31,12 @@ async def test_a_log_that_has_grown_is_copied_into_the_file_and_begins_anew(tmp_
     async with opened(tmp_path) as files:
         with closing(sqlite3.connect(path)) as till:  # open all the while, as a till is: closing would checkpoint
             till.execute("PRAGMA wal_autocheckpoint = 0")
-            task = asyncio.create_task(Checkpoints(files.maintenance[0], FakeClock(), files.outbox.look, heard.append).run())
+            checkpoints = Checkpoints(files.maintenance[0], FakeClock(), files.outbox.look, heard.append)
+            task = asyncio.create_task(checkpoints.run())
             write_rows(path, *[("R", f"marker-{n}" * 20, 3) for n in range(500)])
             assert (tmp_path / "store.db-wal").stat().st_size > MIN_LOG_BYTES
             await until(lambda: b"marker-499" in copied(path), "it is in the file")
+            await until(lambda: checkpoints._log.in_use_bytes and checkpoints._log.copied, "the copying has come to its end")
             size = (tmp_path / "store.db-wal").stat().st_size
             write_rows(path, ("R", "the log is used again from its start", 3))
             assert (tmp_path / "store.db-wal").stat().st_size == size
