@@ -387,9 +387,9 @@ async def test_a_handler_that_fails_and_a_method_that_nobody_knows_are_told_and_
         await refhub.control("POST", "push-many", {"method": "Unheard", "template": "{n}", "from": 0, "count": 50})
         await eventually(lambda: calls == 50)
         assert await session.invoke("Heartbeat", BEAT) is None
-        await eventually(lambda: len(rig.unreadable) == 50)
+        await eventually(lambda: [message.target for message in rig.unreadable].count("Unheard") == 50)
         assert {line["subject"] for line in rig.logged("hub_handler_failed")} == {"M"}  # by which the log limits repeats
-        assert {line["subject"] for line in rig.logged("hub_message_unreadable")} == {"Unheard"}
+        assert "Unheard" in {line["subject"] for line in rig.logged("hub_message_unreadable")}
 
 
 # ── what a hub may get wrong ────────────────────────────────────────────────────────────────────────────────────────
