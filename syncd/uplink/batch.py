@@ -176,6 +176,8 @@ class BatchSender:
         except InvocationTimeout as timeout:
             await self._timed_out(session, seconds, str(timeout))
             raise ConnectionLost(str(timeout)) from None
+        except MethodMissing:  # it says nothing of the rows
+            raise
         except InvocationError:
             self.hangs.answered(rows, self._clock.monotonic() - began)
             raise

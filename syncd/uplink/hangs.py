@@ -1,10 +1,10 @@
 """Rows that HQ never answers: found without knowing which one it is, and kept from stopping the others.
 
 ASP.NET Core runs a connection's invocations one after the other, so of several unanswered messages only the *oldest* is suspected: those
-behind it are merely stuck. Once may be chance: its rows go again together, with nothing else in flight, after the others. The second time
-they are split: a message that hangs costs seconds and one that passes milliseconds, so they go in messages of an eighth, down to the row
-that is alone. Once HQ has answered something in between, a row that hangs alone is deferred. What was learned of HQ's usual answers makes
-the time-outs short meanwhile; they double with every hang.
+behind it are merely stuck. Once may be chance: its rows simply go again. The second time they are split, and wait until others have gone:
+a message that hangs costs seconds and one that passes milliseconds, so they go in messages of an eighth, with nothing else in flight, down
+to the row that is alone. Once HQ has answered something in between, a row that hangs alone is deferred. What was learned of HQ's usual
+answers makes the time-outs short meanwhile; they double with every hang.
 
 Where nothing at all is answered no row is deferred: HQ is asked with one row after the other, ever more slowly.
 """
@@ -72,7 +72,7 @@ class Hangs:
     def rows_together(self, row_id: int) -> int | None:
         """How many suspected rows may be in one message with this one; None for a row that is not suspected."""
         suspect = self._suspects.get(row_id)
-        return suspect.most if suspect else None
+        return suspect.most if suspect and suspect.hangs > 1 else None
 
     def timeout_seconds(self, rows: Sequence[OutboxRow]) -> float:
         """How long to wait for the answer to a message."""
@@ -84,7 +84,9 @@ class Hangs:
     def others_first_seconds(self, row_id: int) -> float:
         """How long a suspected row that is not deferred leaves the others the line after it hung; 0 for any other row."""
         suspect = self._suspects.get(row_id)
-        return min(LONGEST_WAIT_SECONDS, OTHERS_FIRST_SECONDS * 2.0 ** min(32, suspect.hangs - 1)) if suspect else 0.0
+        if suspect is None or suspect.hangs < 2:
+            return 0.0
+        return float(min(LONGEST_WAIT_SECONDS, OTHERS_FIRST_SECONDS * 2 ** min(32, suspect.hangs - 2)))
 
     def connected(self) -> None:
         """Sending begins on another connection: first all that is not suspected, which shows whether it is those rows or the hub."""
@@ -93,7 +95,7 @@ class Hangs:
     def seconds_left(self, row: OutboxRow) -> float:
         """Until this row may go out; 0 for at once."""
         now, left = self._clock.monotonic(), self._deferrals.seconds_left(row.id)
-        if row.id not in self._suspects:
+        if self.rows_together(row.id) is None:
             return left
         return max(left, self._others_first_until - now, self._no_trial_before - now if row.id in self._deferrals else 0.0)
 
