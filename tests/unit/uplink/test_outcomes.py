@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+import random
+
+import structlog
+from structlog.testing import LogCapture
+
+from syncd.config.settings import SyncSettings
+from syncd.uplink.deferrals import Deferrals
+from syncd.uplink.outcomes import Delivery, Judge
+from tests.support.clock import FakeClock
+
+
+def test_one_batch_and_all_that_were_in_flight_with_it_are_one_step_of_the_pause() -> None:
+    capture, clock = LogCapture(), FakeClock()
+    log = structlog.wrap_logger(None, processors=[capture], wrapper_class=structlog.make_filtering_bound_logger(0))
+    chance = random.Random(1)
+    judge = Judge(SyncSettings(), Deferrals(SyncSettings(), clock, chance), clock, chance, log)
+    for _ in range(3):
+        for _ in range(4):
+            delivery = Delivery([])
+            for _ in range(50):  # a hub for single items: as many answers
+                judge.judge([], "OK", delivery)
+            judge.blame(delivery)
+        clock.seconds = judge.not_before
+    assert [entry["retry_in_seconds"] for entry in capture.entries] == [5.0, 10.0, 20.0]
+    assert judge.undecided is not None
+    assert "text" in judge.undecided[0]
