@@ -18,9 +18,10 @@ from syncd.downlink.queue import Delivery, UpdateQueue
 from syncd.downlink.receive import REQUEST, MessageReader, in_pieces, update_of_item
 from syncd.downlink.unreadable import UnreadableMessages
 from syncd.errors import StorageError
-from syncd.store.catalog import ENTITY_TYPES, Update
-from syncd.store.inbox import Quarantined
+from syncd.store.catalog import ENTITY_TYPES
+from syncd.store.quarantine import Quarantined
 from syncd.store.times import sortable
+from syncd.store.update import Update
 from syncd.wire.messages import sync_ack
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from syncd.downlink.receive import RECEIVE_ITEM, MessageReader, is_list, pieces_of, update_of_item
-from syncd.store.catalog import ENTITY_TYPES, read_update
+from syncd.store.catalog import ENTITY_TYPES
+from syncd.store.update import read_update
 from syncd.wire.messages import sync_ack
 
 if TYPE_CHECKING:
@@ -18,8 +19,9 @@ if TYPE_CHECKING:
     from syncd.clock import Clock
     from syncd.hub.session import Handler
     from syncd.hub.supervisor import Hub
-    from syncd.store.catalog import EntityType, Update
-    from syncd.store.inbox import Quarantined
+    from syncd.store.entity_type import EntityType
+    from syncd.store.quarantine import Quarantined
+    from syncd.store.update import Update
 
     Deliver = Callable[..., asyncio.Future[list[dict[str, object]]]]
 

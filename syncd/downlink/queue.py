@@ -11,11 +11,11 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from syncd.store.catalog import Update
+from syncd.store.update import Update
 
 if TYPE_CHECKING:
     from syncd.store.feed_cursor import FeedCursor
-    from syncd.store.inbox import Quarantined
+    from syncd.store.quarantine import Quarantined
 
 MAX_UPDATES = 4_000
 """Live updates are taken in below this number: two full transactions, so that the writer never waits for the next."""

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from syncd.redaction import foreign
-from syncd.store.catalog import Envelope, MalformedError, Update, entity_type_of, raw_text, read_update
+from syncd.store.catalog import entity_type_of
 from syncd.store.database import storable
-from syncd.store.inbox import Quarantined
+from syncd.store.field_values import MalformedError
+from syncd.store.quarantine import Quarantined, raw_text
 from syncd.store.times import sortable
+from syncd.store.update import Envelope, Update, read_update
 from syncd.wire.json import parse_json
 from syncd.wire.large import Broken, LargeList
 from syncd.wire.messages import any_case
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
     from structlog.typing import FilteringBoundLogger
 
-    from syncd.store.catalog import EntityType
+    from syncd.store.entity_type import EntityType
 
 REQUEST = "RequestBatchSync"
 RECEIVE_ITEM = "ReceiveSyncItem"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from syncd.redaction import foreign
-from syncd.store.inbox import Quarantined
+from syncd.store.quarantine import Quarantined
 
 if TYPE_CHECKING:
     from collections.abc import Callable

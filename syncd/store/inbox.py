@@ -8,11 +8,12 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from syncd.clock import iso_ms
-from syncd.store.catalog import Update, raw_text
-from syncd.store.database import storable
+from syncd.store import quarantine
 from syncd.store.feed_cursor import read_feed_cursor, read_requests, write_feed_cursor
 from syncd.store.news import KnownRows, News
+from syncd.store.quarantine import Quarantined, raw_text
 from syncd.store.sqlite_errors import is_of_the_database
+from syncd.store.update import Update
 from syncd.store.write_budget import MAX_ROWS, Cost
 
 if TYPE_CHECKING:
@@ -21,22 +22,6 @@ if TYPE_CHECKING:
     from syncd.clock import Clock
     from syncd.store.feed_cursor import FeedCursor
     from syncd.store.write_budget import PacedWriter
-
-MAX_RAW_CHARACTERS = 64 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Quarantined:
-    """What could not be applied.
-
-    Attributes:
-        raw: the message as JSON text.
-    """
-
-    method: str
-    correlation_id: str | None
-    reason: str
-    raw: str
 
 
 @dataclass(slots=True)
@@ -60,7 +45,7 @@ class _Attempt:
 
     Attributes:
         news: what each update changes; None where it is stale.
-        refusal: why nothing of it was applied; one of the updates is at fault.
+        refusal: why SQLite refused one of the updates; then nothing of the chunk was applied.
     """
 
     news: list[News | Quarantined | None]
@@ -93,7 +78,7 @@ class _Work:
             return str(error)
         for item in self.news:
             if isinstance(item, Quarantined):
-                _quarantine(connection, item, self.stamp)
+                quarantine.keep(connection, item, self.stamp)
         if self.feed is not None:
             write_feed_cursor(connection, self.feed, self.stamp)
         return None
@@ -115,8 +100,8 @@ class Inbox:
     async def apply(self, chunk: Sequence[Update | Quarantined], feed: FeedCursor | None = None) -> Applied:
         """Apply a chunk in its order, in one transaction; where SQLite refuses that, as much of its beginning as it takes.
 
-        An update that is refused when it is the only news goes into the quarantine. What it claimed to be the newest of its row
-        counts for nothing: those after it are compared with what the table has.
+        An update that SQLite refuses even when it is the only one to be written goes into the quarantine. The updates after it
+        are then compared with what the table has, not with the refused one.
 
         Args:
             feed: where the catch-up stands once the whole chunk is in.
@@ -140,8 +125,8 @@ class Inbox:
             items[index] = _as_quarantined(items[index], attempt.refusal)
 
     async def _attempt(self, items: Sequence[Update | Quarantined], feed: FeedCursor | None) -> _Attempt:
-        # Which of them are news can be told without the lock: nothing else writes these tables.
-        attempt = await self.till.database.run(lambda connection: _judge(connection, items))
+        # No lock is needed to find out which of them are news: nothing else writes these tables.
+        attempt = await self.till.database.run(lambda connection: _find_news(connection, items))
         news = [item for item in attempt.news if item is not None]
         if attempt.refusal is None and (news or feed is not None):
             work = _Work(news, iso_ms(self._clock.now()), feed)
@@ -166,21 +151,21 @@ class Inbox:
 
     async def quarantined(self) -> int:
         """How many messages could not be applied and are kept."""
-        return await self.till.database.run(lambda c: int(c.execute("SELECT count(*) FROM sync_quarantine").fetchone()[0]))
+        return await self.till.database.run(quarantine.count)
 
 
-def _judge(connection: sqlite3.Connection, items: Sequence[Update | Quarantined]) -> _Attempt:
+def _find_news(connection: sqlite3.Connection, items: Sequence[Update | Quarantined]) -> _Attempt:
     known = KnownRows(connection)
     try:
         return _Attempt([known.take(item) if isinstance(item, Update) else item for item in items])
-    except sqlite3.Error as error:  # the POS has put something else in a table's place
+    except sqlite3.Error as error:  # the POS has replaced one of the tables by something else
         if is_of_the_database(error):
             raise
         return _Attempt([News(item) if isinstance(item, Update) else item for item in items], str(error))
 
 
 def _write(connection: sqlite3.Connection, news: list[News], stamp: str) -> None:
-    """Within the write lock, so as few statements as possible: neighbours of one kind go in together."""
+    """Write them with as few statements as possible, since this runs within the write lock: neighbours of one kind go in together."""
     for kind, group in groupby(news, key=lambda item: None if item.update.deleted else item.update.entity_type):
         if kind is None:
             for item in group:
@@ -190,7 +175,7 @@ def _write(connection: sqlite3.Connection, news: list[News], stamp: str) -> None
 
 
 def _delete(connection: sqlite3.Connection, news: News, stamp: str) -> None:
-    """Leave tombstones; where the delete says no more than which row, what the row said stays readable."""
+    """Leave tombstones. Where the delete names no more than the row's key, the row's other columns keep their values."""
     update = news.update
     sql, dates = update.entity_type.tombstone_sql, (update.version, update.updated_at, update.correlation_id, stamp)
     for key in news.tombstones:
@@ -202,16 +187,3 @@ def _delete(connection: sqlite3.Connection, news: News, stamp: str) -> None:
 def _as_quarantined(item: Update | Quarantined, reason: str) -> Quarantined:
     assert isinstance(item, Update)
     return Quarantined(item.method, item.correlation_id, reason, raw_text(item.message))
-
-
-def _quarantine(connection: sqlite3.Connection, item: Quarantined, stamp: str) -> None:
-    connection.execute(
-        "INSERT INTO sync_quarantine (method, correlation_id, reason, raw, received_at) VALUES (?, ?, ?, ?, ?)",
-        (
-            item.method,
-            None if item.correlation_id is None else storable(item.correlation_id),
-            storable(item.reason),
-            storable(item.raw[:MAX_RAW_CHARACTERS]),
-            stamp,
-        ),
-    )

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     import sqlite3
 
     from syncd.clock import Clock
-    from syncd.store.catalog import Update
     from syncd.store.database import Database
+    from syncd.store.update import Update
 
 KEPT_UPDATES = 1_000
 FLUSH_SECONDS = 2.0  # one small transaction for all of that time, whatever a flood brings: those that would be deleted are not written

@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from syncd.store.catalog import is_newer
+from syncd.store.update import is_newer
 
 if TYPE_CHECKING:
     import sqlite3
 
-    from syncd.store.catalog import Update
+    from syncd.store.update import Update
 
 
 @dataclass(slots=True)

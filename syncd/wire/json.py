@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any, NoReturn
 
+import orjson
+
 MAX_VALUES = 200_000
 """Lists, objects and what they hold, in one document: the scanner holds the interpreter's lock for all of them, some 20 ms."""
+_MAX_INTEGER = 2**63 - 1  # beyond it orjson wants the text
 
 
 class Number(str):
@@ -36,3 +39,32 @@ def parse_json(text: str | bytes) -> Any:
         return _DECODER.decode(text)
     except RecursionError:
         raise ValueError("JSON nested too deeply") from None
+
+
+def dump_json(value: object) -> str:
+    """JSON text in which every number stands as it stood on the wire.
+
+    Raises:
+        ValueError: half of a surrogate pair, or nested too deeply.
+    """
+    try:
+        return orjson.dumps(_exact(value)).decode()
+    except (TypeError, RecursionError) as error:
+        raise ValueError(f"it holds what no JSON text can say: {error}") from None
+
+
+def _exact(value: object) -> object:
+    if isinstance(value, Number):
+        return orjson.Fragment(str(value))
+    if isinstance(value, dict):
+        return {name: _exact(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_exact(inner) for inner in value]
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > _MAX_INTEGER:
+        return orjson.Fragment(str(value))
+    return value
+
+
+def json_type(value: object) -> str:
+    """What a parsed value is in JSON, in words: `a list`."""
+    return {type(None): "null", bool: "true or false", str: "text", list: "a list", dict: "an object"}.get(type(value), "a number")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from syncd.clock import iso_ms
+from syncd.wire.json import json_type
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,7 +89,7 @@ def read_verdicts(result: object) -> list[SyncAck] | None:
         return None
     acks = [result] if isinstance(result, dict) else result
     if not isinstance(acks, list):
-        raise UnreadableVerdictError(f"HQ answers a batch with {_kind(result)}, not with a list of verdicts")
+        raise UnreadableVerdictError(f"HQ answers a batch with {json_type(result)}, not with a list of verdicts")
     return [verdict for ack in acks if isinstance(verdict := _read_verdict(ack), SyncAck)]
 
 
@@ -100,7 +101,7 @@ def unreadable_verdict(result: object) -> str | None:
 
 def _read_verdict(ack: object) -> SyncAck | str:
     if not isinstance(ack, dict):
-        return f"{_kind(ack)} in place of a verdict"
+        return f"{json_type(ack)} in place of a verdict"
     names = any_case(ack)
     if not isinstance(names.get("correlationid"), str):
         return "a verdict without a correlationId"
@@ -113,12 +114,6 @@ def _read_verdict(ack: object) -> SyncAck | str:
         error=error if isinstance(error, str) else None,
         retryable=names.get("retryable") is not False,
     )
-
-
-def _kind(value: object) -> str:
-    if value is None:
-        return "null"
-    return {bool: "a truth value", str: "text", list: "a list", dict: "an object"}.get(type(value), "a number")
 
 
 def verdicts_by_row(verdicts: list[SyncAck]) -> Callable[[str], SyncAck | None]:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from syncd.downlink.queue import MAX_CHARACTERS, MAX_UPDATES, Delivery, UpdateQueue
-from syncd.store.catalog import PRICE, Update, read_update
+from syncd.store.catalog import PRICE
+from syncd.store.update import Update, read_update
 from tests.support.feeds import feed_at
 
 

@@ -6,8 +6,9 @@ import structlog
 from structlog.testing import LogCapture
 
 from syncd.downlink.receive import MessageReader, is_list, pieces_of
-from syncd.store.catalog import PRICE, Update, read_update
-from syncd.store.inbox import Quarantined
+from syncd.store.catalog import PRICE
+from syncd.store.quarantine import Quarantined
+from syncd.store.update import Update, read_update
 from syncd.wire.large import Broken, LargeList
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from syncd.downlink import unreadable
 from syncd.downlink.unreadable import UnreadableMessages
 from syncd.hub.incoming import Unreadable
-from syncd.store.inbox import Quarantined
+from syncd.store.quarantine import Quarantined
 from tests.support.clock import FakeClock
 
 

@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 
 from syncd.clock import iso_ms
 from syncd.errors import StorageError
-from syncd.store.catalog import ENTITY_TYPES, PRICE, PRODUCT, Update, read_update
-from syncd.store.inbox import Inbox, Quarantined
+from syncd.store.catalog import ENTITY_TYPES, PRICE, PRODUCT
+from syncd.store.inbox import Inbox
+from syncd.store.quarantine import Quarantined
+from syncd.store.update import Update, read_update
 from syncd.wire.json import parse_json
 from tests.support.clock import FakeClock
 from tests.support.feeds import cursor_of, feed_at

@@ -7,8 +7,9 @@ import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from syncd.store.catalog import PRICE, Update, read_update
+from syncd.store.catalog import PRICE
 from syncd.store.inbox_log import KEPT_UPDATES, InboxLog
+from syncd.store.update import Update, read_update
 from tests.support.clock import FakeClock
 from tests.support.store import until
 from tests.support.storefiles import AT, execute, opened

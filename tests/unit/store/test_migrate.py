@@ -19,7 +19,7 @@ from tests.support.storefiles import execute, opened, write_rows
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from syncd.store.catalog import EntityType
+    from syncd.store.entity_type import EntityType
 
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
