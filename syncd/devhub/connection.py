@@ -3,34 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from aiohttp import ClientConnectionError, WSMsgType
 
 from syncd.devhub import protocol
+from syncd.devhub.client_results import ClientResults
 from syncd.devhub.protocol import HandshakeError, InvocationError, ProtocolError, Type
+from syncd.devhub.records import Records
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from aiohttp import web
 
+    from syncd.devhub.limits import Limits
+
 logger = logging.getLogger(__name__)
-_result_numbers = itertools.count(1)
-
-
-@dataclass(frozen=True)
-class Limits:
-    """ASP.NET Core's own defaults."""
-
-    max_message_bytes: int = 32 * 1024
-    keep_alive_seconds: float = 15
-    client_timeout_seconds: float = 30
-    handshake_timeout_seconds: float = 15
-    unconnected_id_seconds: float = 15
 
 
 class Hub(Protocol):
@@ -47,10 +37,6 @@ class Hub(Protocol):
 
     async def call(self, connection: Connection, method: str, arguments: list[Any]) -> object:
         """Runs a method that exists; its result. Raises InvocationError."""
-
-
-class ClientResultError(Exception):
-    """A client asked for a result gave none; the message has the .NET exception's name before the reason."""
 
 
 class Connection:
@@ -79,30 +65,29 @@ class Connection:
         self.store: str | None = None
         self.gone = asyncio.Event()
         if store:
-            self.named(store)
+            self.add_store(store)
         self._socket = socket
         self._transport = transport
         self._hub = hub
         self._limits = limits
         self._spawn = spawn
-        self._frames: asyncio.Queue[bytes | None] = asyncio.Queue()
-        self._buffer = bytearray()
+        self._records = Records(limits.max_message_bytes)
+        self._results = ClientResults()
         self._turn = asyncio.Lock()  # ASP.NET Core runs one invocation of a connection at a time
-        self._results: dict[str, asyncio.Future[object]] = {}
         self._reading: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
         self._clock = asyncio.get_running_loop().time
         self._sent_at = self._heard_at = self._clock()
         self._client_pings = False
 
-    def named(self, store: str) -> None:
+    def add_store(self, store: str) -> None:
         """The client has said which store it is."""
         self.stores.add(store)
         self.store = self.store or store
 
     async def run(self) -> None:
         """Serves the client until one side ends it."""
-        conversation = asyncio.create_task(self._converse())
+        serving = asyncio.create_task(self._serve_client())
         self._reading = asyncio.create_task(self._read_frames())
         try:
             await asyncio.wait([self._reading])
@@ -111,11 +96,9 @@ class Connection:
         finally:
             self._reading.cancel()
             self.gone.set()
-            self._frames.put_nowait(None)
-            for waiting in self._results.values():
-                if not waiting.done():
-                    waiting.set_exception(ClientResultError(f"IOException: Connection '{self.connection_id}' disconnected."))
-            await conversation
+            self._records.end()
+            self._results.fail_all(self.connection_id)
+            await serving
             if self._closing is not None:
                 await self._closing
 
@@ -128,25 +111,16 @@ class Connection:
         """Asks the client for a result.
 
         Raises:
-            ClientResultError: it answered with an error, not in time, or left.
+            ClientResultError: as `ClientResults.invoke`.
         """
-        number = f"s{next(_result_numbers)}"
-        self._results[number] = result = asyncio.get_running_loop().create_future()
-        try:
-            async with asyncio.timeout(timeout_seconds):
-                await self.send({"type": 1, "invocationId": number, "target": method, "arguments": arguments})
-                return await result
-        except TimeoutError:
-            raise ClientResultError("HubException: Invocation canceled by the server.") from None
-        finally:
-            del self._results[number]
+        return await self._results.invoke(self.send, method, arguments, timeout_seconds)
 
     def abort(self) -> None:
         """Ends the connection as `Context.Abort()` does: a close message that does not invite back."""
         self._end(protocol.CLOSE)
 
     def drop(self) -> None:
-        """Cuts the line without a word, as a server that stops does."""
+        """Ends the TCP connection without a close message, as a server that stops does."""
         self.gone.set()
         if self._transport is not None:
             self._transport.abort()
@@ -154,9 +128,9 @@ class Connection:
     def _end(self, message: dict[str, Any]) -> None:
         if self._closing is None:
             self.gone.set()
-            self._closing = asyncio.create_task(self._say_goodbye(protocol.encode(message)))
+            self._closing = asyncio.create_task(self._close(protocol.encode(message)))
 
-    async def _say_goodbye(self, data: bytes) -> None:
+    async def _close(self, data: bytes) -> None:
         await self._write(data)
         if self._reading is not None:  # who closes reads the client's answer, and there may be one reader
             self._reading.cancel()
@@ -174,13 +148,13 @@ class Connection:
         """Reads on while a method runs, since this is how the client's leaving is seen."""
         async for frame in self._socket:
             if frame.type in (WSMsgType.TEXT, WSMsgType.BINARY):
-                self._frames.put_nowait(frame.data.encode() if isinstance(frame.data, str) else frame.data)
+                self._records.add_frame(frame.data.encode() if isinstance(frame.data, str) else frame.data)
 
-    async def _converse(self) -> None:
-        if not await self._shake_hands():
+    async def _serve_client(self) -> None:
+        if not await self._handshake():
             return
         self._hub.connected(self)
-        timers = asyncio.create_task(self._keep_time())
+        timers = asyncio.create_task(self._run_timers())
         try:
             await self._read_messages()
         except ProtocolError as error:
@@ -191,11 +165,11 @@ class Connection:
             await asyncio.wait([timers])
             self._hub.disconnected(self)
 
-    async def _shake_hands(self) -> bool:
+    async def _handshake(self) -> bool:
         try:
             async with asyncio.timeout(self._limits.handshake_timeout_seconds):
-                while (record := self._record()) is None:
-                    if not await self._more():
+                while (record := self._records.take()) is None:
+                    if not await self._wait_for_frame():
                         return False
             protocol.read_handshake(record)
         except (TimeoutError, ProtocolError):
@@ -209,49 +183,39 @@ class Connection:
 
     async def _read_messages(self) -> None:
         while True:
-            while self._closing is None and (record := self._record()) is not None:
+            while self._closing is None and (record := self._records.take()) is not None:
                 message = protocol.read_message(record)
                 if message is None:
-                    self._stay_deaf(record)
+                    self._records.put_back(record)  # as ASP.NET Core does with a type that it does not know
                     break
-                await self._take(message)
-            if self._closing is not None or not await self._more():
+                await self._dispatch(message)
+            if self._closing is not None or not await self._wait_for_frame():
                 return
 
-    def _stay_deaf(self, record: bytes) -> None:
-        """Leaves a message of unknown type where it is, as ASP.NET Core does: nothing behind it is ever read.
-
-        Raises:
-            ProtocolError: what has piled up is above the limit.
-        """
-        self._buffer[:0] = record + protocol.SEPARATOR
-        if len(self._buffer) > self._limits.max_message_bytes:
-            raise ProtocolError("an unknown message type, and too much behind it")
-
-    async def _take(self, message: dict[str, Any]) -> None:
+    async def _dispatch(self, message: dict[str, Any]) -> None:
         match message["type"]:
             case Type.INVOCATION | Type.STREAM_INVOCATION:
                 await self._turn.acquire()
-                self._spawn(self._serve(message))
+                self._spawn(self._run_invocation(message))
                 await asyncio.sleep(0)  # as in .NET, a method that waits for nothing has answered before the next message is read
             case Type.COMPLETION:
-                self._resolve(message)
+                self._results.complete(message)
             case Type.PING:
                 self._client_pings = True
             case Type.CLOSE:
                 self._end(protocol.CLOSE)
 
-    async def _serve(self, message: dict[str, Any]) -> None:
+    async def _run_invocation(self, message: dict[str, Any]) -> None:
         """Runs one invocation and answers it, if it wants an answer."""
         try:
-            outcome = await self._outcome(message)
+            completion = await self._completion(message)
             if number := message.get("invocationId"):
-                await self.send({"type": Type.COMPLETION.value, "invocationId": number, **outcome})
+                await self.send({"type": Type.COMPLETION.value, "invocationId": number, **completion})
         finally:
             self._heard_at = self._clock()  # the client's time-out stands still while its method runs
             self._turn.release()
 
-    async def _outcome(self, message: dict[str, Any]) -> dict[str, Any]:
+    async def _completion(self, message: dict[str, Any]) -> dict[str, Any]:
         method = self._hub.method_name(message["target"])
         if method is None:
             return {"error": InvocationError("Method does not exist.", before=True).text(message["target"])}
@@ -267,16 +231,7 @@ class Connection:
             logger.exception("hub method %s", method)
             return {"error": InvocationError().text(method)}
 
-    def _resolve(self, message: dict[str, Any]) -> None:
-        waiting = self._results.get(message["invocationId"])
-        if waiting is None or waiting.done():
-            return
-        if "result" in message:
-            waiting.set_result(message["result"])
-        else:
-            waiting.set_exception(ClientResultError(f"HubException: {message.get('error', 'the client gave no result')}"))
-
-    async def _keep_time(self) -> None:
+    async def _run_timers(self) -> None:
         """Pings a client that has heard nothing for a while, and closes on one that pinged once and fell silent."""
         limits = self._limits
         tick = min(1.0, limits.keep_alive_seconds / 4, limits.client_timeout_seconds / 4)
@@ -288,27 +243,9 @@ class Connection:
             if self._client_pings and not self._turn.locked() and now - self._heard_at > limits.client_timeout_seconds:
                 self._end(protocol.CLOSE_WITH_ERROR)
 
-    async def _more(self) -> bool:
-        """Waits for the next frame; False when there is none to come."""
-        frame = await self._frames.get()
-        if frame is None:
+    async def _wait_for_frame(self) -> bool:
+        """False when there is none to come."""
+        if not await self._records.wait_for_frame():
             return False
         self._heard_at = self._clock()
-        self._buffer += frame
         return True
-
-    def _record(self) -> bytes | None:
-        """Cuts one message off what has arrived; None if none is complete.
-
-        Raises:
-            ProtocolError: it is above the limit, which counts the separator.
-        """
-        limit = self._limits.max_message_bytes
-        end = self._buffer.find(protocol.SEPARATOR, 0, limit)
-        if end >= 0:
-            record = bytes(self._buffer[:end])
-            del self._buffer[: end + 1]
-            return record
-        if len(self._buffer) > limit:
-            raise ProtocolError(f"a message above {limit} bytes")
-        return None

@@ -6,20 +6,29 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from syncd.devhub import exact
-from syncd.devhub.connection import ClientResultError
+from syncd.devhub import binding, exact
+from syncd.devhub.client_results import ClientResultError
 from syncd.devhub.faults import Faults
 from syncd.devhub.protocol import InvocationError
 
 if TYPE_CHECKING:
-    from syncd.devhub.server import DevHub
+    from collections.abc import Callable
+
+    from syncd.devhub.headquarters import Headquarters
+    from syncd.devhub.hub import SyncHub
 
 
 class Control:
-    """Handlers for one hub."""
+    """Handlers for one hub.
 
-    def __init__(self, devhub: DevHub) -> None:
-        self._devhub = devhub
+    Args:
+        stop: begins to stop the server, and returns at once.
+    """
+
+    def __init__(self, hub: SyncHub, headquarters: Headquarters, stop: Callable[[], None]) -> None:
+        self._hub = hub
+        self._headquarters = headquarters
+        self._request_stop = stop
 
     def routes(self) -> list[web.RouteDef]:
         """All of them. A body that cannot be used is answered by 400."""
@@ -39,43 +48,43 @@ class Control:
         ]
 
     async def _state(self, _: web.Request) -> web.Response:
-        return _json(self._devhub.state())
+        return _json(self._headquarters.state())
 
     async def _arrivals(self, request: web.Request) -> web.Response:
         offset, count = _whole(request, "offset", 0), _whole(request, "count", 1000)
-        return _json(self._devhub.headquarters.arrivals(offset, count))
+        return _json(self._headquarters.arrivals(offset, count))
 
     async def _items(self, _: web.Request) -> web.Response:
-        return _json(self._devhub.headquarters.last_items())
+        return _json(self._headquarters.last_items())
 
     async def _times(self, _: web.Request) -> web.Response:
-        return _json(self._devhub.headquarters.times())
+        return _json(self._headquarters.times())
 
     async def _reset(self, _: web.Request) -> web.Response:
-        self._devhub.headquarters.reset()
+        self._headquarters.reset()
         return web.Response()
 
     async def _faults(self, request: web.Request) -> web.Response:
         try:
-            self._devhub.faults = Faults.from_json(await _body(request))
+            self._headquarters.faults = Faults.from_json(await _body(request))
         except ValueError as error:
             raise web.HTTPBadRequest(text=str(error)) from error
-        return _json(self._devhub.faults.to_json())
+        return _json(self._headquarters.faults.to_json())
 
     async def _cut(self, _: web.Request) -> web.Response:
-        return _json(await self._devhub.cut())
+        return _json(self._hub.cut())
 
     async def _feed(self, request: web.Request) -> web.Response:
         items = await _body(request)
         try:
-            self._devhub.publish(items)
+            self._headquarters.publish(binding.sync_items(items))
         except InvocationError as error:
             raise web.HTTPBadRequest(text="a list of SyncItem is wanted") from error
         return _json(len(items))
 
     async def _push(self, request: web.Request) -> web.Response:
         method, arguments = await _call(request)
-        await self._devhub.push(method, *arguments, store=request.query.get("store"))
+        await self._hub.push(method, arguments, request.query.get("store"))
         return web.Response()
 
     async def _push_many(self, request: web.Request) -> web.Response:
@@ -89,14 +98,14 @@ class Control:
             raise web.HTTPBadRequest(text="method, template, from, count and perMessage are wanted") from error
         for start in range(0, count, size):
             argument = arguments[start] if size == 1 else arguments[start : start + size]
-            await self._devhub.push(method, argument, store=request.query.get("store"))
+            await self._hub.push(method, [argument], request.query.get("store"))
         return _json(count)
 
     async def _invoke(self, request: web.Request) -> web.Response:
         method, arguments = await _call(request)
         try:
             seconds = float(request.query.get("seconds", "10"))
-            return _json(await self._devhub.invoke(method, *arguments, timeout_seconds=seconds))
+            return _json(await self._hub.invoke(method, arguments, seconds))
         except ValueError as error:
             raise web.HTTPBadRequest(text=str(error)) from error
         except LookupError as error:
@@ -105,7 +114,7 @@ class Control:
             return _problem(502, "Bad Gateway", str(error))
 
     async def _stop(self, _: web.Request) -> web.Response:
-        self._devhub.request_stop()
+        self._request_stop()
         return web.Response()
 
 

@@ -1,4 +1,4 @@
-"""The hub methods of the contract, as an HQ team would write them, and the faults in force on them."""
+"""The hub of the contract: what a store may call, with the faults in force, and what the stores are sent."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from syncd.devhub import binding, exact
-from syncd.devhub.protocol import InvocationError
+from syncd.devhub.protocol import InvocationError, Type
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -37,7 +37,7 @@ class Watcher:
 
 
 class SyncHub:
-    """Every connection, and what it may call.
+    """Every connection, what it may call, and what is sent to it.
 
     Attributes:
         connections: oldest first.
@@ -81,11 +81,36 @@ class SyncHub:
         bind, run = self._methods[method]
         return await run(connection, bind(arguments[0]))
 
+    async def push(self, method: str, arguments: list[object], store: str | None = None) -> int:
+        """Invokes a client method on all connections, or one store's, and asks for no answer; how many were reached."""
+        reached = [connection for connection in self.connections if not store or store in connection.stores]
+        for connection in reached:
+            await connection.send({"type": Type.INVOCATION.value, "target": method, "arguments": arguments})
+        return len(reached)
+
+    async def invoke(self, method: str, arguments: list[object], timeout_seconds: float) -> object:
+        """Invokes a client method on the newest connection and waits for its result.
+
+        Raises:
+            LookupError: nobody is connected.
+            ClientResultError: the client answered with an error, not in time, or left.
+        """
+        if not self.connections:
+            raise LookupError("no store is connected")
+        return await self.connections[-1].invoke(method, arguments, timeout_seconds)
+
+    def cut(self) -> int:
+        """Ends every connection as `Context.Abort()` does; how many."""
+        connections = list(self.connections)
+        for connection in connections:
+            connection.abort()
+        return len(connections)
+
     async def _send_sync_batch(self, connection: Connection, items: list[Item]) -> object:
-        return await self._take(connection, items)
+        return await self._process(connection, items)
 
     async def _send_sync_item(self, connection: Connection, item: Item) -> object:
-        return next(iter(await self._take(connection, [item])), None)
+        return next(iter(await self._process(connection, [item])), None)
 
     async def _request_batch_sync(self, _: Connection, request: dict[str, Any]) -> object:
         return self._headquarters.page(request)
@@ -103,28 +128,28 @@ class SyncHub:
         store = exact.text(heartbeat[names["storeid"]]) if "storeid" in names else None
         self._headquarters.beat(heartbeat, store)
         if store:
-            connection.named(store)
+            connection.add_store(store)
         self._watcher.on_heartbeat(heartbeat)
-        await connection.send({"type": 1, "target": "HeartbeatResponse", "arguments": []})
+        await connection.send({"type": Type.INVOCATION.value, "target": "HeartbeatResponse", "arguments": []})
 
-    async def _take(self, connection: Connection, items: list[Item]) -> list[dict[str, object] | None]:
+    async def _process(self, connection: Connection, items: list[Item]) -> list[dict[str, object] | None]:
         """Runs a batch under the faults in force."""
         faults = self._headquarters.faults
         number = self._headquarters.next_batch(len(items))
         if faults.delay_ms > 0:
             await asyncio.sleep(faults.delay_ms / 1000)
         if _due(number, faults.cut_before_every):
-            raise self._cut(connection)
+            raise self._abort(connection)
         entities = {exact.text(item["entityId"]) for item in items}
         if not entities.isdisjoint(faults.throw_for_entity_ids):
             raise InvocationError("this batch holds an item that HQ cannot process")
         if not entities.isdisjoint(faults.hang_for_entity_ids):
             await connection.gone.wait()
             raise InvocationError
-        taken = items[: (len(items) + 1) // 2] if faults.half_verdicts else items
+        processed = items[: (len(items) + 1) // 2] if faults.half_verdicts else items
         refused: set[str] = set()
         acks: list[dict[str, object] | None] = []
-        for item in taken:
+        for item in processed:
             if exact.text(item["entityId"]) in faults.null_for_entity_ids:
                 acks.append(None)
                 continue
@@ -132,12 +157,12 @@ class SyncHub:
             acks.append(ack)
             self._watcher.on_item(item, ack)
         if _due(number, faults.cut_after_every):
-            raise self._cut(connection)
+            raise self._abort(connection)
         if _due(number, faults.silent_every):
             await connection.gone.wait()
         return acks
 
-    def _cut(self, connection: Connection) -> InvocationError:
+    def _abort(self, connection: Connection) -> InvocationError:
         connection.abort()
         return InvocationError("cut")
 

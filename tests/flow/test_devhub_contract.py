@@ -15,7 +15,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from syncd.devhub.connection import Limits
+from syncd.devhub.limits import Limits
 from syncd.devhub.server import DevHub
 from tests.support.raw_client import RawClient, invocation, raw_client
 from tests.support.refhub import RefHub
