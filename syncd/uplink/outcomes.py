@@ -10,7 +10,7 @@ from syncd.clock import iso_ms
 from syncd.status.report import OutboxError
 from syncd.store.journal import Outcome
 from syncd.uplink.deferrals import RETRY_JITTER
-from syncd.wire.messages import UnreadableVerdictError, read_verdicts, unreadable_verdict, verdicts_by_row
+from syncd.wire.messages import UnreadableAnswerError, read_acks, unreadable_ack, acks_by_row
 
 if TYPE_CHECKING:
     import random
@@ -106,8 +106,8 @@ class Judge:
     def judge(self, rows: Sequence[OutboxRow], answer: object, delivery: Delivery) -> None:
         """What HQ said of rows that were sent."""
         try:
-            verdicts = read_verdicts(answer)
-        except UnreadableVerdictError as error:
+            verdicts = read_acks(answer)
+        except UnreadableAnswerError as error:
             delivery.undecided = str(error)
             return
         if verdicts is None:
@@ -121,11 +121,11 @@ class Judge:
         if decided:
             self._has_decided()
         if without:
-            self._defer(without, unreadable_verdict(answer) or "it is not named", delivery, decided=decided)
+            self._defer(without, unreadable_ack(answer) or "it is not named", delivery, decided=decided)
 
     def _take_verdicts(self, rows: Sequence[OutboxRow], verdicts: list[SyncAck], delivery: Delivery) -> list[OutboxRow]:
         """Each verdict on its row; the first row of each entity that has none."""
-        verdict_on = verdicts_by_row(verdicts)
+        verdict_on = acks_by_row(verdicts)
         without = []
         for row in rows:
             verdict = verdict_on(row.correlation_id)

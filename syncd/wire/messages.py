@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 
-class UnreadableVerdictError(ValueError):
-    """The hub's answer to a batch is none that the contract knows."""
+class UnreadableAnswerError(ValueError):
+    """The hub's answer to a batch is neither nothing nor a list of acks."""
 
 
 @dataclass(frozen=True, slots=True)
 class SyncAck:
-    """HQ's word on one item (`SyncAck`).
+    """HQ's answer for one item (`SyncAck`).
 
     Attributes:
         retryable: False where HQ will never take it.
@@ -79,27 +79,27 @@ def encode_item(
         raise UnencodableError(f"the row cannot be written as JSON: {error} (its text is not valid UTF-8)") from None
 
 
-def read_verdicts(result: object) -> list[SyncAck] | None:
-    """The verdicts of a batch, or None where the hub returned nothing: all accepted. One that cannot be read is left out.
+def read_acks(result: object) -> list[SyncAck] | None:
+    """HQ's acks for a batch, or None where it returned nothing: all accepted. One that cannot be read is left out.
 
     Raises:
-        UnreadableVerdictError: it is neither.
+        UnreadableAnswerError: it is neither of the two.
     """
     if result is None:
         return None
     acks = [result] if isinstance(result, dict) else result
     if not isinstance(acks, list):
-        raise UnreadableVerdictError(f"HQ answers a batch with {json_type(result)}, not with a list of verdicts")
-    return [verdict for ack in acks if isinstance(verdict := _read_verdict(ack), SyncAck)]
+        raise UnreadableAnswerError(f"HQ answers a batch with {json_type(result)}, not with a list of verdicts")
+    return [read for ack in acks if isinstance(read := _read_ack(ack), SyncAck)]
 
 
-def unreadable_verdict(result: object) -> str | None:
-    """What stands in an answer where a verdict belongs, in words; None where all of them can be read."""
+def unreadable_ack(result: object) -> str | None:
+    """The first thing in an answer that is no readable ack, in words; None where all of them can be read."""
     acks = result if isinstance(result, list) else [result]
-    return next((problem for ack in acks if isinstance(problem := _read_verdict(ack), str)), None)
+    return next((problem for ack in acks if isinstance(problem := _read_ack(ack), str)), None)
 
 
-def _read_verdict(ack: object) -> SyncAck | str:
+def _read_ack(ack: object) -> SyncAck | str:
     if not isinstance(ack, dict):
         return f"{json_type(ack)} in place of a verdict"
     names = any_case(ack)
@@ -116,13 +116,13 @@ def _read_verdict(ack: object) -> SyncAck | str:
     )
 
 
-def verdicts_by_row(verdicts: list[SyncAck]) -> Callable[[str], SyncAck | None]:
-    """Find the verdict on a row by its correlation id; in whatever case, since a .NET hub may hand a Guid back in the other one."""
-    exact = {verdict.correlation_id: verdict for verdict in verdicts}
+def acks_by_row(acks: list[SyncAck]) -> Callable[[str], SyncAck | None]:
+    """Find a row's ack by its correlation id, in whatever case: a .NET hub may hand a Guid back in the other one."""
+    exact = {ack.correlation_id: ack for ack in acks}
     folded: dict[str, SyncAck | None] = {}
-    for correlation_id, verdict in exact.items():
+    for correlation_id, ack in exact.items():
         key = correlation_id.casefold()
-        folded[key] = None if key in folded else verdict  # two ids that differ by their case alone name nothing without it
+        folded[key] = None if key in folded else ack  # of two ids that differ by their case alone, only the exact one is found
 
     def find(correlation_id: str) -> SyncAck | None:
         return exact.get(correlation_id) or folded.get(correlation_id.casefold())
@@ -131,7 +131,7 @@ def verdicts_by_row(verdicts: list[SyncAck]) -> Callable[[str], SyncAck | None]:
 
 
 def sync_ack(correlation_id: str | None, error: str | None, processed_at: datetime) -> dict[str, object]:
-    """Our word on an update of HQ's (`SyncAck`); never a null where a .NET record has a plain string."""
+    """Our answer for an update of HQ's (`SyncAck`); never a null where a .NET record has a plain string."""
     ack: dict[str, object] = {
         "correlationId": correlation_id or "",
         "success": error is None,
@@ -146,7 +146,7 @@ def sync_ack(correlation_id: str | None, error: str | None, processed_at: dateti
 def batch_sync_request(
     store_id: int | str, cursor: str | None, since: str | None, entity_types: list[str], batch_size: int
 ) -> dict[str, object]:
-    """What a catch-up asks for (`BatchSyncRequest`); what is not known is left out."""
+    """What a catch-up asks for (`BatchSyncRequest`), without the fields that are not known."""
     request: dict[str, object] = {"storeId": store_id, "batchSize": batch_size}
     if cursor is not None:
         request["cursor"] = cursor

@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from syncd.wire.messages import SyncAck, UnreadableVerdictError, any_case, batch_sync_request, read_verdicts, sync_ack, unreadable_verdict
+from syncd.wire.messages import SyncAck, UnreadableAnswerError, any_case, batch_sync_request, read_acks, sync_ack, unreadable_ack
 
 NOW = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
 
 
 def test_nothing_means_all_accepted() -> None:
-    assert read_verdicts(None) is None
+    assert read_acks(None) is None
 
 
 def test_a_list_of_verdicts_is_read_whatever_the_case_of_its_names() -> None:
@@ -19,20 +19,20 @@ def test_a_list_of_verdicts_is_read_whatever_the_case_of_its_names() -> None:
         {"CorrelationId": "a", "Success": True, "unknown": 1},
         {"correlationid": "b", "success": False, "errorMessage": "no", "retryable": False},
     ]
-    assert read_verdicts(result) == [SyncAck("a", True, None, True), SyncAck("b", False, "no", False)]
+    assert read_acks(result) == [SyncAck("a", True, None, True), SyncAck("b", False, "no", False)]
 
 
 def test_a_single_verdict_is_a_list_of_one() -> None:
-    assert read_verdicts({"correlationId": "a", "success": False}) == [SyncAck("a", False, None, True)]
+    assert read_acks({"correlationId": "a", "success": False}) == [SyncAck("a", False, None, True)]
 
 
 def test_an_empty_list_decides_nothing() -> None:
-    assert read_verdicts([]) == []
+    assert read_acks([]) == []
 
 
 @pytest.mark.parametrize("retryable", [None, True, "no", 0])
 def test_only_a_plain_false_is_for_good(retryable: Any) -> None:
-    assert read_verdicts([{"correlationId": "a", "success": False, "retryable": retryable}]) == [SyncAck("a", False, None, True)]
+    assert read_acks([{"correlationId": "a", "success": False, "retryable": retryable}]) == [SyncAck("a", False, None, True)]
 
 
 @pytest.mark.parametrize(
@@ -40,8 +40,8 @@ def test_only_a_plain_false_is_for_good(retryable: Any) -> None:
     ["ok", 5, True],
 )
 def test_what_is_neither_nothing_nor_a_list_is_no_answer(result: Any) -> None:
-    with pytest.raises(UnreadableVerdictError):
-        read_verdicts(result)
+    with pytest.raises(UnreadableAnswerError):
+        read_acks(result)
 
 
 @pytest.mark.parametrize(
@@ -53,9 +53,9 @@ def test_what_is_neither_nothing_nor_a_list_is_no_answer(result: Any) -> None:
 )  # fmt: skip
 def test_what_the_contract_does_not_know_is_no_verdict_and_the_others_stand(odd: Any, words: str) -> None:
     answer = [{"correlationId": "b", "success": True}, odd, {"correlationId": "c", "success": False}]
-    assert read_verdicts(answer) == [SyncAck("b", True, None, True), SyncAck("c", False, None, True)]
-    assert words in (unreadable_verdict(answer) or "")
-    assert unreadable_verdict([answer[0], answer[2]]) is None
+    assert read_acks(answer) == [SyncAck("b", True, None, True), SyncAck("c", False, None, True)]
+    assert words in (unreadable_ack(answer) or "")
+    assert unreadable_ack([answer[0], answer[2]]) is None
 
 
 def test_our_own_word_never_holds_a_null() -> None:
