@@ -10,7 +10,7 @@ from syncd.clock import iso_ms
 from syncd.status.report import OutboxError
 from syncd.store.journal import Outcome
 from syncd.uplink.deferrals import RETRY_JITTER
-from syncd.wire.messages import UnreadableAnswerError, read_acks, unreadable_ack, acks_by_row
+from syncd.wire.messages import UnreadableAnswerError, acks_by_row, read_acks, unreadable_ack
 
 if TYPE_CHECKING:
     import random
