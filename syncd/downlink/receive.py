@@ -133,7 +133,7 @@ async def pieces_of(arguments: list[Any]) -> AsyncIterator[list[Any]]:
     """The messages that a call brings, some at a time; the loop gets its turn between them."""
     first = arguments[0] if len(arguments) == 1 else None
     if isinstance(first, LargeList):
-        async for piece in first.pieces():
+        async for piece in first.chunks():
             yield piece
         return
     async for piece in in_pieces(first if isinstance(first, list) else arguments):

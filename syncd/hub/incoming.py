@@ -17,7 +17,8 @@ from typing import Any
 from pysignalr.messages import CloseMessage, CompletionMessage, InvocationMessage, Message, MessageType, PingMessage
 
 from syncd.wire.json import parse_json
-from syncd.wire.large import LargeJSONError, LargeList, LargeText
+from syncd.wire.large import LargeList, LargeText
+from syncd.wire.scanner import LargeJSONError
 
 SMALL_BYTES = 256 * 1024
 """Parsed in one go: some milliseconds at most."""

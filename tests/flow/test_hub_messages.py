@@ -360,7 +360,7 @@ async def test_a_large_update_arrives_whole(refhub: RefHub, megabytes: int) -> N
 
     async def handler(arguments: list[Any], _: bool) -> None:
         (lines,) = arguments
-        sizes.append(sum([len(line) async for piece in lines.pieces() for line in piece]))
+        sizes.append(sum([len(line) async for piece in lines.chunks() for line in piece]))
 
     async with running(Options(refhub.url())) as rig:
         rig.hub.on("M", handler)

@@ -183,7 +183,7 @@ async def test_of_a_list_all_is_read_that_can_be() -> None:
     assert isinstance(call, Call)
     (long_list,) = call.arguments
     assert isinstance(long_list, LargeList)
-    (elements,) = [piece async for piece in long_list.pieces()]
+    (elements,) = [piece async for piece in long_list.chunks()]
     assert [Broken if isinstance(element, Broken) else element for element in elements] == [1, Broken, Broken, "x"]
     (answer,) = await heard('{"type":3,"invocationId":"1","result":{"items":[1,NaN],"more":true}}\x1e')
     assert isinstance(answer, CompletionMessage)

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from syncd.wire import large
+from syncd.wire import large, scanner
 from syncd.wire.json import parse_json
-from syncd.wire.large import Broken, LargeJSONError, LargeList, LargeText
+from syncd.wire.large import Broken, LargeList, LargeText
+from syncd.wire.scanner import LargeJSONError
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.sampled_from(['"', "\\", '\\"]', "[{", "ü麵", "a" * 300]),
@@ -21,18 +22,18 @@ JSON = st.recursive(
 
 @pytest.fixture(autouse=True)
 def _small_windows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(large, "_WINDOW", 5)
-    monkeypatch.setattr(large, "PIECE_BYTES", 40)
-    monkeypatch.setattr(large, "PIECE_ELEMENTS", 3)
+    monkeypatch.setattr(scanner, "_WINDOW", 5)
+    monkeypatch.setattr(large, "CHUNK_BYTES", 40)
+    monkeypatch.setattr(large, "CHUNK_ELEMENTS", 3)
 
 
 async def elements_of(text: str | bytes) -> list[Any]:
     data = text.encode() if isinstance(text, str) else text
-    return [element async for piece in LargeList(data, 0).pieces() for element in piece]
+    return [element async for chunk in LargeList(data, 0).chunks() for element in chunk]
 
 
 @given(values=st.lists(JSON, max_size=12), indent=st.sampled_from([None, 1]), ascii_only=st.booleans())
-async def test_a_list_in_pieces_is_the_list(values: list[Any], indent: int | None, ascii_only: bool) -> None:
+async def test_a_list_in_chunks_is_the_list(values: list[Any], indent: int | None, ascii_only: bool) -> None:
     text = json.dumps(values, indent=indent, ensure_ascii=ascii_only)
     assert await elements_of(text) == values
     data = text.encode()
@@ -69,7 +70,7 @@ async def test_where_it_is_broken_off_what_stands_before_is_read(text: str) -> N
 async def test_what_stands_behind_a_bound_is_one_broken_element(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(large, "MAX_ELEMENTS", 4)
     monkeypatch.setattr(large, "MAX_VALUE_BYTES", 50)
-    monkeypatch.setattr(large, "MAX_BRACKETS", 6)
+    monkeypatch.setattr(scanner, "MAX_BRACKETS", 6)
     *read, last = await elements_of("[1,2,3,4,5,6,7]")
     assert (read, last.reason) == ([1, 2, 3, 4], "a list of more than 4 elements: the rest was not read")
     first, second = await elements_of('["' + "x" * 100 + '", 2]')
