@@ -20,7 +20,7 @@ from tests.support.store import Store, until
 if TYPE_CHECKING:
     from types import TracebackType
 
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+README = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
 [PROGRAM] = [text for text in re.findall(r"^```csharp\n(.*?)^```$", README, re.MULTILINE | re.DOTALL) if "class SyncHub" in text]
 START_SECONDS = 120.0
 TOKENS = {"Stores": "the-stores-own", "Prices": "another"}

@@ -12,7 +12,7 @@ import pytest
 from tests.support.flow import BOTH, arrived, close_shop, counted, drained, flow_hub, make_store
 from tests.support.store import until
 
-SCHEMA = Path(__file__).parents[2] / "config" / "status.schema.json"
+SCHEMA = Path(__file__).parents[3] / "config" / "status.schema.json"
 
 
 @pytest.mark.parametrize("kind", BOTH)

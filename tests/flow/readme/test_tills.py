@@ -19,7 +19,7 @@ from tests.support.csc import csrun
 from tests.support.requirements import need
 from tests.support.storefiles import execute, opened
 
-PROJECT = Path(__file__).parents[2]
+PROJECT = Path(__file__).parents[3]
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
 TILLS = README[README.index("## The till writes") : README.index("## The till reads")]
 PLACE = "/var/lib/syncd/store.db"

@@ -13,7 +13,7 @@ from tests.support.flow import arrived, drained, flow_hub, make_store
 from tests.support.store import Store, until
 from tests.support.storefiles import execute
 
-README = Path(__file__).parents[2] / "README.md"
+README = Path(__file__).parents[3] / "README.md"
 
 
 def the_way_out() -> str:
