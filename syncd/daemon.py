@@ -37,7 +37,7 @@ from syncd.store.inbox_log import InboxLog
 from syncd.store.journal import Journal
 from syncd.store.lock import StoreLock
 from syncd.store.opening import StoreFiles, open_store
-from syncd.store.outbox import OutboxReader
+from syncd.store.outbox_reader import OutboxReader
 from syncd.store.retention import Retention
 from syncd.store.status_marks import StatusMarks
 from syncd.store.troubles import Troubles

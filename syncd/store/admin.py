@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Self
 from syncd.errors import StorageError, SyncdError
 from syncd.store.database import BUSY_TIMEOUT_SECONDS
 from syncd.store.migrate import require_current
-from syncd.store.outbox import as_sent, snapshot
+from syncd.store.outbox import as_sent
 from syncd.store.permissions import require_own_database, require_writable
+from syncd.store.snapshot import snapshot
 from syncd.store.sqlite_errors import translate
 
 if TYPE_CHECKING:

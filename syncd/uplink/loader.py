@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from syncd.clock import Clock
     from syncd.config.settings import SyncSettings
     from syncd.store.journal import Journal
-    from syncd.store.outbox import Counts, OutboxReader, OutboxRow, Page
+    from syncd.store.outbox import OutboxRow, Page
+    from syncd.store.outbox_count import Counts
+    from syncd.store.outbox_reader import OutboxReader
     from syncd.uplink.breaker import Breaker
     from syncd.uplink.queue import Load, SendQueue
 

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from syncd.hub.supervisor import Hub
     from syncd.status.report import DeferredRow, OutboxError
     from syncd.store.journal import Journal
-    from syncd.store.outbox import OutboxReader, OutboxRow
+    from syncd.store.outbox import OutboxRow
+    from syncd.store.outbox_reader import OutboxReader
 
 LONGEST_ITEM = 100  # characters of `current_item`
 UNDURABLE_BATCHES = 8  # beyond the window: answered, and not yet on our disk

@@ -11,7 +11,7 @@ import structlog
 from syncd.config.settings import DatabaseSettings
 from syncd.store.journal import Journal, Outcome
 from syncd.store.opening import StoreFiles, open_store
-from syncd.store.outbox import OutboxReader
+from syncd.store.outbox_reader import OutboxReader
 from tests.support.clock import FakeClock
 
 if TYPE_CHECKING:

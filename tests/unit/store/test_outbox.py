@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from syncd.store import outbox as module
+from syncd.store import outbox_pages, outbox_sql
 from tests.support.clock import FakeClock
 from tests.support.storefiles import AT, a_journal, a_reader, execute, opened, outcome, write_rows
 
@@ -110,7 +110,7 @@ async def test_an_urgent_row_brings_its_entitys_earlier_rows_along(tmp_path: Pat
 
 
 async def test_more_earlier_rows_than_one_page_may_bring_are_announced(tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LOOKAHEAD_ROWS", 3)
+    monkeypatch.setattr(outbox_pages, "LOOKAHEAD_ROWS", 3)
     async with opened(tmp_path) as files:
         write_rows(path, *[("R", "x", 4)] * 5, ("R", "x", 1))
         reader = a_reader(files, FakeClock())
@@ -122,7 +122,7 @@ async def test_more_earlier_rows_than_one_page_may_bring_are_announced(tmp_path:
 
 
 async def test_big_rows_cannot_fill_the_memory(tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_PAGE_BYTES", 10_000)
+    monkeypatch.setattr(outbox_pages, "MAX_PAGE_BYTES", 10_000)
     async with opened(tmp_path) as files:
         for n in range(5):
             sql = "INSERT INTO sync_outbox (entity_type, entity_id, operation, payload) VALUES ('R', ?, 'Create', ?)"
@@ -312,9 +312,9 @@ async def test_every_page_is_read_by_an_index_and_never_sorts(tmp_path: Path, pa
     async with opened(tmp_path) as files:
         write_rows(path, ("R", 1, 3))
         for sql, values in (
-            (module._LANE, {"priority": 3, "after_id": 0, "limit": 10, "store_id": "7"}),
+            (outbox_sql.LANE, {"priority": 3, "after_id": 0, "limit": 10, "store_id": "7"}),
             (
-                module._ENTITY,
+                outbox_sql.ENTITY,
                 {"entity_type": "R", "entity_id": 1, "after_id": 0, "before_id": 99, "other_than": 0, "limit": 10, "store_id": "7"},
             ),
         ):

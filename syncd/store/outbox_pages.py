@@ -1,0 +1,171 @@
+"""Reads pages of the outbox and encodes their rows; all of it runs on the connection's thread, within a snapshot of both files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from syncd.clock import iso_ms
+from syncd.store import item_sql, outbox_sql
+from syncd.store.database import any_text, is_text
+from syncd.store.outbox import MAX_ID, MIN_ID, DuePage, OutboxRow, Page, as_sent, spellings
+from syncd.store.times import for_the_wire, parse_time
+from syncd.wire.messages import UnencodableError, encode_item
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from syncd.store.outbox import Entity
+
+MAX_PAGE_BYTES = 4 * 1024 * 1024  # of encoded rows a page, so that big rows cannot fill the memory
+LOOKAHEAD_ROWS = 200  # earlier rows of an entity that one page brings along
+FOLLOWING_ROWS = 50  # later rows of an entity that come along with the one whose retry is due
+
+
+class PageReader:
+    """The pages that a connection can read.
+
+    Args:
+        now: the wall clock, in UTC.
+        store_id: who we are, in every item.
+    """
+
+    def __init__(self, now: Callable[[], datetime], store_id: int | str) -> None:
+        self._now = now
+        self._store_id = store_id
+        self._store_id_json = orjson.dumps(store_id).decode()
+
+    def lane(self, connection: sqlite3.Connection, priority: int, after_id: int, limit: int, done_up_to: Callable[[Entity], int]) -> Page:
+        """See `OutboxReader.page`."""
+        rows, complete = self._rows(connection, outbox_sql.LANE, {"priority": priority, "after_id": after_id, "limit": limit})
+        page = Page(rows, rows[-1].id if rows else after_id, complete)
+        if complete:  # behind the last of them there may be rows of entities that wait: they are not looked at again
+            newest = connection.execute(outbox_sql.NEWEST, (priority, after_id)).fetchone()[0]
+            page.after_id = page.after_id if newest is None else newest
+        if connection.execute(outbox_sql.LESS_URGENT_WAITS, (priority,)).fetchone()[0]:
+            scanned = {"priority": priority, "after_id": after_id, "up_to": page.after_id}
+            found = connection.execute(outbox_sql.PROMOTED, scanned).fetchall()
+            page.promoted = {(kind, identifier): due_at for kind, identifier, due_at in found}
+        self._add_earlier(connection, page, priority, done_up_to)
+        return page
+
+    def _add_earlier(self, connection: sqlite3.Connection, page: Page, priority: int, done_up_to: Callable[[Entity], int]) -> None:
+        newest_of_each = {row.entity: row.id for row in page.rows if row.has_earlier}
+        for entity, newest in newest_of_each.items():
+            rows, complete = self._entity_rows(
+                connection, outbox_sql.ENTITY, entity, LOOKAHEAD_ROWS, after_id=done_up_to(entity), before_id=newest, other_than=priority
+            )
+            page.earlier += rows
+            if not complete:
+                page.cut_entities.add(entity)
+
+    def entity(self, connection: sqlite3.Connection, entity: Entity, after_id: int, limit: int) -> Page:
+        """See `OutboxReader.entity_page`."""
+        rows, complete = self._entity_rows(connection, outbox_sql.ENTITY, entity, limit, after_id=after_id)
+        return Page(rows, rows[-1].id if rows else after_id, complete)
+
+    def due(self, connection: sqlite3.Connection, priority: int, now: str, latest: str, limit: int) -> DuePage:
+        """See `OutboxReader.due_page`."""
+        page = DuePage([], MIN_ID, complete=True)
+        found = connection.execute(outbox_sql.DUE, (priority, latest, limit)).fetchall()
+        again = bool(found)  # the others then, at once
+        found = found or connection.execute(outbox_sql.DUE, (priority, "", limit)).fetchall()
+        size = 0
+        for kind, identifier, first_id, due_at in found:
+            if now < due_at <= latest or len(page.rows) >= limit or size >= MAX_PAGE_BYTES:
+                page.next_due = due_at
+                break
+            entity = (kind, identifier)
+            rows, complete = self._entity_rows(connection, outbox_sql.FOLLOWING, entity, FOLLOWING_ROWS, after_id=first_id - 1)
+            if rows and rows[0].id == first_id:
+                rows[0].retry_at = None
+            page.entities[entity] = first_id
+            page.rows += rows
+            size += sum(len(row.encoded) for row in rows)
+            if not complete:
+                page.cut_entities.add(entity)
+        else:
+            page.next_due = now if again or len(found) == limit else None
+        page.oldest_waiting = connection.execute(outbox_sql.OLDEST_WAITING).fetchone()[0]
+        return page
+
+    def _entity_rows(
+        self,
+        connection: sqlite3.Connection,
+        sql: str,
+        entity: Entity,
+        limit: int,
+        *,
+        after_id: int,
+        before_id: int = MAX_ID,
+        other_than: int = 0,
+    ) -> tuple[list[OutboxRow], bool]:
+        """The entity's rows between two ids, but for one priority; and whether there was nothing more."""
+        kind, text = entity
+        if not (is_text(kind) and is_text(text)):  # none of its rows can ever be sent, so that their order is nothing to keep
+            return [], True
+        bounds = {"entity_type": kind, "after_id": after_id, "before_id": before_id, "other_than": other_than, "limit": limit}
+        rows: list[OutboxRow] = []
+        complete = True
+        for identifier in spellings(text):
+            found, whole = self._rows(connection, sql, bounds | {"entity_id": identifier})
+            rows += found
+            complete = complete and whole
+        rows.sort(key=lambda row: row.id)
+        if len(rows) > limit:
+            rows, complete = rows[:limit], False
+        return rows, complete
+
+    def _rows(self, connection: sqlite3.Connection, sql: str, parameters: dict[str, Any]) -> tuple[list[OutboxRow], bool]:
+        return any_text(connection, lambda: self._fetch(connection, sql, parameters))
+
+    def _fetch(self, connection: sqlite3.Connection, sql: str, parameters: dict[str, Any]) -> tuple[list[OutboxRow], bool]:
+        rows: list[OutboxRow] = []
+        size = 0
+        cursor = connection.execute(sql, parameters | {"store_id": self._store_id_json})
+        try:
+            for raw in cursor:
+                row = self._row(connection, raw)
+                rows.append(row)
+                size += len(row.encoded)
+                if size >= MAX_PAGE_BYTES:
+                    return rows, False
+        finally:
+            cursor.close()
+        return rows, len(rows) < parameters["limit"]
+
+    def _row(self, connection: sqlite3.Connection, raw: tuple[Any, ...]) -> OutboxRow:
+        identifier, kind, entity_id, priority, correlation_id, created_at, attempts, retry_at, seen_at, head, tail, has_earlier = raw
+        written = parse_time(created_at) if isinstance(created_at, str) else None
+        timestamp = for_the_wire(created_at) if written else seen_at
+        if timestamp is None:
+            timestamp = iso_ms(self._now())
+        moment = written or parse_time(timestamp)
+        retry = parse_time(retry_at) if isinstance(retry_at, str) else None
+        row = OutboxRow(
+            id=identifier, entity_type=kind, entity_id=as_sent(entity_id), priority=priority,
+            correlation_id=correlation_id, timestamp=timestamp, created=moment[0] if moment else self._now(),
+            attempts=attempts, retry_at=retry[0] if retry else None, unreadable_time=written is None and seen_at is None,
+            has_earlier=bool(has_earlier),
+        )  # fmt: skip
+        encoded = None if head is None else head + timestamp.encode() + tail
+        if encoded is not None and item_sql.is_utf8(encoded):
+            row.encoded = encoded
+        else:
+            self._encode(connection, row)
+        return row
+
+    def _encode(self, connection: sqlite3.Connection, row: OutboxRow) -> None:
+        """Encode in Python a row that SQLite could not encode (see item_sql)."""
+        operation, payload = any_text(connection, lambda: connection.execute(outbox_sql.WHOLE, (row.id,)).fetchone())
+        try:
+            row.encoded = encode_item(
+                entity_type=row.entity_type, entity_id=row.entity_id, operation=operation, payload=payload, timestamp=row.timestamp,
+                store_id=self._store_id, correlation_id=row.correlation_id, sequence=row.id, priority=row.priority,
+                attempt=row.attempts + 1,
+            )  # fmt: skip
+        except UnencodableError as error:
+            row.problem = str(error)
