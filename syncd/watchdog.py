@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from syncd.downlink.downlink import Downlink
     from syncd.heartbeat import HeartbeatLoop
     from syncd.hub.supervisor import Hub
-    from syncd.status.report import DatabaseFiles, Report, State
+    from syncd.status.report import Report, State
     from syncd.store.journal import Journal
     from syncd.store.opening import StoreFiles
+    from syncd.store.status import DatabaseStatus
     from syncd.store.troubles import Troubles
     from syncd.systemd import Notifier
     from syncd.uplink.uplink import Uplink
@@ -113,7 +114,7 @@ class Watchdog:
                 self._report.touch()
                 if stalled:
                     self._log.error("loops_stalled", loops=stalled)
-            if (self._uplink.accepts_nothing() is None) != (self._report.accepts_nothing is None):
+            if (self._uplink.accepts_nothing() is None) != (self._report.outbox.accepts_nothing is None):
                 self._report.touch()
             if not stalled:
                 self._notifier.watchdog()
@@ -145,22 +146,13 @@ class Watchdog:
     def collect(self) -> None:
         """Bring the report up to date with what the loops know."""
         report, status, uplink, downlink = self._report, self._hub.status, self._uplink, self._downlink
-        connection = report.connection
-        connection.state = status.state
-        connection.connection_id = status.connection_id
-        connection.last_connected_at = status.last_connected_at
-        connection.disconnected_at = status.disconnected_at
-        connection.reconnect_attempts = status.reconnect_attempts
-        connection.next_attempt_at = status.next_attempt_at
-        connection.last_error = status.last_error
-        connection.authentication_rejected = status.auth_rejected
-        connection.missing_methods = {"SendSyncBatch", "SendSyncItem"} if uplink.takes_no_rows else set()
-        if downlink.catch_up.lacks_method:
-            connection.missing_methods.add("RequestBatchSync")
-        report.catch_up_error = None if downlink.catch_up.lacks_method else downlink.catch_up.error
-        report.hub_throws = uplink.throws_for_everything
-        report.accepts_nothing = uplink.accepts_nothing()
-        report.hub_undecided = uplink.undecided
+        report.connection = status
+        report.outbox.missing_methods = {"SendSyncBatch", "SendSyncItem"} if uplink.takes_no_rows else set()
+        report.inbound.missing_methods = {"RequestBatchSync"} if downlink.catch_up.lacks_method else set()
+        report.inbound.catch_up_error = None if downlink.catch_up.lacks_method else downlink.catch_up.error
+        report.outbox.throws_for_everything = uplink.throws_for_everything
+        report.outbox.accepts_nothing = uplink.accepts_nothing()
+        report.outbox.undecided = uplink.undecided
         report.outbox.deferred = uplink.deferred()
         report.outbox.pending = dict(uplink.pending)
         report.outbox.oldest_pending_at = uplink.oldest_pending()
@@ -174,8 +166,6 @@ class Watchdog:
         report.inbound.quarantined = downlink.quarantined
         report.inbound.unreadable = downlink.unreadable.total
         report.inbound.unreadable_reason = downlink.unreadable.reason()
-        report.inbound.shed = status.shed_total
-        report.inbound.is_shedding = status.is_shedding
         report.inbound.cursor = downlink.catch_up.cursor
         report.inbound.last_applied_at = downlink.last_applied_at
         report.inbound.caught_up = downlink.catch_up.caught_up
@@ -185,7 +175,7 @@ class Watchdog:
         report.heartbeat.last_response_at = self._heartbeat.last_response_at
         report.heartbeat.round_trip_ms = self._heartbeat.round_trip_milliseconds
         error = self._troubles.error
-        report.storage_error = None if error is None else str(error)
+        report.database.error = None if error is None else str(error)
         self._describe_files(report.database)
         if not self.stopped and report.state != "stopping":
             report.state = self._live_state()
@@ -194,11 +184,11 @@ class Watchdog:
             self._log.info("state", state=report.state, health=assess(report)[0], pending=uplink.total_pending)
         self._notifier.status(self._sentence())
 
-    def _describe_files(self, shown: DatabaseFiles) -> None:
+    def _describe_files(self, shown: DatabaseStatus) -> None:
         lock = self._troubles.held_lock
-        shown.lock_file, shown.lock_holder = (lock.file, lock.holder) if lock else (None, None)
-        shown.lock_held_seconds = lock.seconds if lock else 0.0
-        shown.lock_held_since = self._clock.now() - timedelta(seconds=lock.seconds) if lock else None
+        shown.write_lock_file, shown.write_lock_holder = (lock.file, lock.holder) if lock else (None, None)
+        shown.write_lock_held_seconds = lock.seconds if lock else 0.0
+        shown.write_lock_held_since = self._clock.now() - timedelta(seconds=lock.seconds) if lock else None
         largest = max((database.file for database in self._files.each_once), key=lambda file: (bool(file.wal_large_since), file.wal_bytes))
         shown.wal_file, shown.wal_bytes = str(largest.path), largest.wal_bytes
         shown.wal_large_since, shown.wal_readers = largest.wal_large_since, largest.wal_readers

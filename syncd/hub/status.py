@@ -1,9 +1,11 @@
-"""What is known about the connection, for the status file, the heartbeat and the health verdict."""
+"""What is known about the connection: its section of the status file, from which its health follows, too."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from syncd.document import INTERNAL, TEXT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,7 +16,7 @@ ConnectionState: TypeAlias = Literal["connecting", "connected", "reconnecting", 
 
 @dataclass
 class ConnectionStatus:
-    """Changed in place by the supervisor.
+    """The line to HQ; changed in place by the supervisor.
 
     Attributes:
         hub_url: the configured URL without its secrets.
@@ -32,18 +34,18 @@ class ConnectionStatus:
         on_change: called after every change.
     """
 
-    hub_url: str
+    hub_url: str = field(metadata=TEXT)
     state: ConnectionState = "disconnected"
     connection_id: str | None = None
     last_connected_at: datetime | None = None
     disconnected_at: datetime | None = None
     reconnect_attempts: int = 0
     next_attempt_at: datetime | None = None
-    last_error: str | None = None
-    auth_rejected: bool = False
-    shed_total: int = 0
-    is_shedding: bool = False
-    on_change: list[Callable[[], None]] = field(default_factory=list, repr=False, compare=False)
+    last_error: str | None = field(default=None, metadata=TEXT)
+    auth_rejected: bool = field(default=False, metadata=INTERNAL)
+    shed_total: int = field(default=0, metadata=INTERNAL)
+    is_shedding: bool = field(default=False, metadata=INTERNAL)
+    on_change: list[Callable[[], None]] = field(default_factory=list, repr=False, compare=False, metadata=INTERNAL)
 
     def changed(self) -> None:
         """Tell whoever wants to know."""

@@ -11,7 +11,7 @@ import orjson
 from syncd.errors import StorageError
 from syncd.own_files import replace_own
 from syncd.status.progress import ProgressMeter
-from syncd.status.report import snapshot
+from syncd.status.snapshot import snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,7 +12,8 @@ from syncd.clock import iso_ms
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from syncd.status.report import DatabaseFiles, Report
+    from syncd.status.report import InboundStatus, OutboxStatus, Report
+    from syncd.store.status import DatabaseStatus
 
 Health = Literal["healthy", "warning", "degraded", "critical"]
 LOCK_CRITICAL_SECONDS = 60.0  # no sale takes so long: a till hangs in its transaction, or a tool was left open
@@ -26,42 +27,29 @@ def assess(report: Report) -> tuple[Health, list[str]]:
 
 
 def _findings(report: Report) -> Iterator[tuple[Health, str]]:
-    if report.storage_error:
-        yield "critical", f"the database cannot be used: {report.storage_error}"
+    if report.database.error:
+        yield "critical", f"the database cannot be used: {report.database.error}"
     if report.outbox.ids_used_up:
         yield "critical", report.outbox.ids_used_up
     yield from _database(report.database)
     for loop in report.stalled_loops:
         yield "critical", f"the {loop} loop is stalled: it makes no progress"
     yield from _connection(report)
-    if report.outbox.failed:
-        rows = _count(report.outbox.failed, "row has", "rows have")
-        yield "warning", f"{rows} failed for good: see `syncd outbox list --status failed`, then `syncd outbox retry` or `cancel`"
-    if report.inbound.quarantined:
-        updates = _count(report.inbound.quarantined, "update", "updates")
-        yield "warning", f"{updates} from HQ could not be applied: kept in the table sync_quarantine with the reason"
-    if report.inbound.unreadable_reason:
-        yield "warning", report.inbound.unreadable_reason
-    if report.inbound.is_shedding:
-        yield "warning", f"HQ sends more than can be applied now: {report.inbound.shed:,} calls were not taken, a catch-up will fetch them"
-    total, deferred = report.outbox.deferred
-    if total:
-        row = deferred[0]
-        words = (
-            f"HQ gives no answer on {_count(total, 'row, which waits', 'rows, which wait')} at no attempt: "
-            f"{row.entity_type} {row.entity_id} since {iso_ms(row.since)}, tried again at {iso_ms(row.next_try_at)} ({row.reason})"
-        )
-        yield "warning", words
+    yield from _outbox(report.outbox)
+    yield from _inbound(report.inbound)
+    if report.connection.is_shedding:
+        shed = report.connection.shed_total
+        yield "warning", f"HQ sends more than can be applied now: {shed:,} calls were not taken, a catch-up will fetch them"
     if report.configuration_error:
         yield "warning", f"the new configuration was refused, the one before it is in use: {report.configuration_error}"
 
 
-def _database(files: DatabaseFiles) -> Iterator[tuple[Health, str]]:
-    if files.lock_held_seconds:
-        who = f": {files.lock_holder}" if files.lock_holder else ""
+def _database(files: DatabaseStatus) -> Iterator[tuple[Health, str]]:
+    if files.write_lock_held_seconds:
+        who = f": {files.write_lock_holder}" if files.write_lock_holder else ""
         yield (
-            "critical" if files.lock_held_seconds >= LOCK_CRITICAL_SECONDS else "warning",
-            f"{files.lock_file}: another process has held the write lock for {files.lock_held_seconds:.0f} s{who}",
+            "critical" if files.write_lock_held_seconds >= LOCK_CRITICAL_SECONDS else "warning",
+            f"{files.write_lock_file}: another process has held the write lock for {files.write_lock_held_seconds:.0f} s{who}",
         )
     if files.wal_large_since is not None:
         who = f" ({', '.join(files.wal_readers)})" if files.wal_readers else ""
@@ -71,26 +59,44 @@ def _database(files: DatabaseFiles) -> Iterator[tuple[Health, str]]:
 
 
 def _connection(report: Report) -> Iterator[tuple[Health, str]]:
-    connection = report.connection
-    if connection.authentication_rejected:
+    connection, pending = report.connection, report.outbox.pending_total
+    if connection.auth_rejected:
         yield "degraded", "HQ does not accept our token: check hub.access_token_file and that HQ knows this store"
-    if report.catch_up_error:
-        yield "warning", report.catch_up_error
-    if report.accepts_nothing:
-        yield "degraded", report.accepts_nothing
-    elif report.hub_throws:
-        yield "degraded", "the hub answers every row with an error: HQ may have trouble of its own; the rows wait, and lose no attempt"
-    elif report.hub_undecided and not connection.missing_methods & {"SendSyncBatch"}:
-        how, when = report.hub_undecided
-        yield "degraded", f"HQ decides on no row since {iso_ms(when)}: {how}; the rows wait, and lose no attempt"
-    if {"SendSyncBatch", "SendSyncItem"} <= connection.missing_methods:
-        yield "degraded", "the hub has neither SendSyncBatch nor SendSyncItem: nothing can be sent to it"
-    if "RequestBatchSync" in connection.missing_methods:
-        yield "warning", "the hub has no RequestBatchSync: what it sends while we are away is not caught up with"
     if report.state == "offline":
         since = f" since {iso_ms(connection.disconnected_at)}" if connection.disconnected_at else ""
-        waiting = f"; {_count(report.outbox.pending_total, 'row waits', 'rows wait')} here until then" * bool(report.outbox.pending_total)
+        waiting = f"; {_count(pending, 'row waits', 'rows wait')} here until then" if pending else ""
         yield "warning", f"no connection to HQ{since}; it is tried again and again{waiting}"
+
+
+def _outbox(outbox: OutboxStatus) -> Iterator[tuple[Health, str]]:
+    if outbox.accepts_nothing:
+        yield "degraded", outbox.accepts_nothing
+    elif outbox.throws_for_everything:
+        yield "degraded", "the hub answers every row with an error: HQ may have trouble of its own; the rows wait, and lose no attempt"
+    elif outbox.undecided and "SendSyncBatch" not in outbox.missing_methods:
+        how, when = outbox.undecided
+        yield "degraded", f"HQ decides on no row since {iso_ms(when)}: {how}; the rows wait, and lose no attempt"
+    if {"SendSyncBatch", "SendSyncItem"} <= outbox.missing_methods:
+        yield "degraded", "the hub has neither SendSyncBatch nor SendSyncItem: nothing can be sent to it"
+    if outbox.failed:
+        rows = _count(outbox.failed, "row has", "rows have")
+        yield "warning", f"{rows} failed for good: see `syncd outbox list --status failed`, then `syncd outbox retry` or `cancel`"
+    if outbox.deferred.total:
+        row, waiting = outbox.deferred.rows[0], _count(outbox.deferred.total, "row, which waits", "rows, which wait")
+        first = f"{row.entity_type} {row.entity_id} since {iso_ms(row.since)}, tried again at {iso_ms(row.next_try_at)} ({row.reason})"
+        yield "warning", f"HQ gives no answer on {waiting} at no attempt: {first}"
+
+
+def _inbound(inbound: InboundStatus) -> Iterator[tuple[Health, str]]:
+    if inbound.catch_up_error:
+        yield "warning", inbound.catch_up_error
+    if "RequestBatchSync" in inbound.missing_methods:
+        yield "warning", "the hub has no RequestBatchSync: what it sends while we are away is not caught up with"
+    if inbound.quarantined:
+        updates = _count(inbound.quarantined, "update", "updates")
+        yield "warning", f"{updates} from HQ could not be applied: kept in the table sync_quarantine with the reason"
+    if inbound.unreadable_reason:
+        yield "warning", inbound.unreadable_reason
 
 
 def _count(number: int, one: str, many: str) -> str:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from syncd.document import name
+
 WINDOW_SECONDS = 60.0
 """The speed of the last minute: long enough to be calm, short enough to notice a better line."""
 SAMPLE_SECONDS = 1.0
@@ -41,7 +43,7 @@ class Progress:
             "failedItems": self.failed_items,
             "progressPercent": round(100 * done / self.total_items, 1) if self.total_items else 100.0,
             "estimatedTimeRemaining": None if self.seconds_remaining is None else time_span(self.seconds_remaining),
-            "currentItem": self.current_item,
+            "currentItem": name(self.current_item),
             "isComplete": self.is_complete,
         }
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from syncd.status.report import DeferredRow
+from syncd.status.report import DeferredRow, DeferredRows
 
 if TYPE_CHECKING:
     import random
@@ -92,11 +92,11 @@ class Deferrals:
         """Forget all: somebody has retried or cancelled rows by hand."""
         self._rows.clear()
 
-    def report(self) -> tuple[int, list[DeferredRow]]:
+    def report(self) -> DeferredRows:
         """How many rows are deferred, and the first of them."""
         now, wall = self._clock.monotonic(), self._clock.now()
         shown = [deferral for deferral in self._rows.values() if deferral.shown]
-        return len(shown), [
+        rows = [
             DeferredRow(
                 str(d.row.entity_type),
                 d.row.entity_id,
@@ -107,3 +107,4 @@ class Deferrals:
             )
             for d in shown[:SHOWN_ROWS]
         ]
+        return DeferredRows(len(shown), rows)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from syncd.errors import StorageError
     from syncd.hub.session import HubSession
     from syncd.hub.supervisor import Hub
-    from syncd.status.report import DeferredRow, OutboxError
+    from syncd.status.report import DeferredRows, OutboxError
     from syncd.store.journal import Journal
     from syncd.store.outbox import OutboxRow
     from syncd.store.outbox_reader import OutboxReader
@@ -283,7 +283,7 @@ class Uplink:
         """How the hub decides on no row at all, and since when."""
         return self._sender.judge.undecided
 
-    def deferred(self) -> tuple[int, list[DeferredRow]]:
+    def deferred(self) -> DeferredRows:
         """How many rows wait without a word of HQ on them, and the first of them."""
         return self._sender.deferrals.report()
 

@@ -43,13 +43,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "store": {"config", "wire"},
     "devhub": set(),
     "config": {"hub"},  # the form of hub.url
-    "status": {"config", "hub"},
+    "status": {"config", "hub", "store"},
     "uplink": {"hub", "store", "status", "wire", "config"},
     "downlink": {"hub", "store", "status", "wire", "config"},
     "commands": {"hub", "store", "status", "config", "devhub", "daemon"},
 }
 """Every folder of the package, and the folders that it may know; the modules at the top wire them together."""
-FOUNDATION = {"clock", "console", "errors", "log", "own_files", "redaction", "__version__"}
+FOUNDATION = {"clock", "console", "document", "errors", "log", "own_files", "redaction", "__version__"}
 """Modules at the top that any folder may know."""
 
 

@@ -16,7 +16,8 @@ from syncd import __version__
 from syncd.cli import COMMANDS, cli
 from syncd.errors import AnotherInstanceError, ConfigurationError, StorageError
 from syncd.status.file import write_status
-from syncd.status.report import Report, snapshot
+from syncd.status.report import Report
+from syncd.status.snapshot import snapshot
 from tests.support.settings import clean_environment, make_settings  # noqa: F401  (a fixture)
 from tests.support.storefiles import execute, opened
 
@@ -39,12 +40,11 @@ def syncd_command(*arguments: str | Path, **environ: str) -> subprocess.Complete
     )
 
 
-def write_report(folder: Path, state: State = "online", age: timedelta = timedelta(0), **trouble: str) -> Path:
+def write_report(folder: Path, state: State = "online", age: timedelta = timedelta(0), database_error: str | None = None) -> Path:
     report = Report(store_id=17, hub_url="https://hq.example.com/hubs/sync", started_at=datetime.now(UTC) - timedelta(hours=3))
     report.state = state
     report.outbox.pending[2] = 1234
-    for name, value in trouble.items():
-        setattr(report, name, value)
+    report.database.error = database_error
     write_status(folder / "status.json", snapshot(report, make_settings(folder), datetime.now(UTC) - age))
     return folder / "status.json"
 
@@ -102,7 +102,7 @@ def test_status_shows_a_person_how_it_is(tmp_path: Path) -> None:
 
 
 def test_status_gives_a_program_the_verdict_and_the_file(tmp_path: Path) -> None:
-    done = syncd_command("status", "--json", "--file", write_report(tmp_path, storage_error="disk full"))
+    done = syncd_command("status", "--json", "--file", write_report(tmp_path, database_error="disk full"))
     assert done.returncode == 1
     answer = json.loads(done.stdout)
     assert answer["verdict"] == "critical"
@@ -134,7 +134,7 @@ def test_a_file_of_a_later_version_is_judged_all_the_same(tmp_path: Path) -> Non
 def test_healthcheck_fails_only_where_a_restart_may_help(tmp_path: Path) -> None:
     assert syncd_command("healthcheck", "--file", write_report(tmp_path)).returncode == 0
     assert syncd_command("healthcheck", SYNCD_STATUS__PATH=str(write_report(tmp_path, "offline"))).returncode == 0
-    assert syncd_command("healthcheck", "--file", write_report(tmp_path, storage_error="disk full")).returncode == 1
+    assert syncd_command("healthcheck", "--file", write_report(tmp_path, database_error="disk full")).returncode == 1
     assert syncd_command("healthcheck", "--file", write_report(tmp_path, age=timedelta(minutes=5))).returncode == 1
     assert syncd_command("healthcheck", "--file", tmp_path / "gone.json").returncode == 1
 
@@ -160,7 +160,7 @@ def test_healthcheck_loads_nothing_heavy(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("form", [[], ["--json"]])
-@pytest.mark.parametrize(("trouble", "code"), [({}, 0), ({"storage_error": "disk full"}, 1)])
+@pytest.mark.parametrize(("trouble", "code"), [({}, 0), ({"database_error": "disk full"}, 1)])
 def test_a_reader_that_leaves_early_changes_no_verdict(tmp_path: Path, form: list[str], trouble: dict[str, Any], code: int) -> None:
     file = write_report(tmp_path, **trouble)
     reader, writer = os.pipe()

@@ -16,7 +16,8 @@ from structlog.testing import capture_logs
 from syncd.errors import StorageError
 from syncd.status.file import StatusWriter, write_status
 from syncd.status.progress import Progress
-from syncd.status.report import DeferredRow, HubError, OutboxError, Report, SyncCompletion, SyncProgress, snapshot
+from syncd.status.report import DeferredRow, DeferredRows, HubError, OutboxError, Report, SyncCompletion, SyncProgress
+from syncd.status.snapshot import snapshot
 from tests.support.settings import BEGINNING, HandClock, clean_environment, make_settings, settle  # noqa: F401  (a fixture)
 
 if TYPE_CHECKING:
@@ -45,15 +46,15 @@ def full_report() -> Report:
     report.outbox.oldest_pending_at = report.outbox.last_sent_at = BEGINNING
     report.outbox.failed = 1
     report.outbox.recent_errors.append(OutboxError(BEGINNING, "Receipt", "R-7", "c-1", 'refused: {"payload": "s3cr3t"}', final=True))
-    report.outbox.deferred = (1, [DeferredRow("Receipt", 8, "c-2", BEGINNING, BEGINNING, "HQ did not answer")])
-    report.hub_undecided = ("it takes rows and answers none", BEGINNING)
+    report.outbox.deferred = DeferredRows(1, [DeferredRow("Receipt", 8, "c-2", BEGINNING, BEGINNING, "HQ did not answer")])
+    report.outbox.undecided = ("it takes rows and answers none", BEGINNING)
     report.inbound.applied_total["Price"] = 5
     report.inbound.cursor = "opaque"
     report.inbound.last_applied_at = BEGINNING
     report.heartbeat.last_sent_at = report.heartbeat.last_response_at = BEGINNING
     report.heartbeat.round_trip_ms = 12.3456
-    report.database.lock_held_since = report.database.wal_large_since = BEGINNING
-    report.database.lock_holder = "till (pid 12)"
+    report.database.write_lock_held_since = report.database.wal_large_since = BEGINNING
+    report.database.write_lock_holder = "till (pid 12)"
     report.last_sync_complete = SyncCompletion("17", 3, 2, 1, BEGINNING)
     report.last_sync_progress = SyncProgress(BEGINNING, 3, 2, 1, 66.6, "Price 1", is_complete=False)
     report.last_hub_error = HubError(BEGINNING, "closed")

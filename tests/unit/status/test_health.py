@@ -56,39 +56,40 @@ def test_a_refused_reload_is_a_warning(report: Report) -> None:
 
 
 def test_a_rejected_token_is_degraded(report: Report) -> None:
-    report.connection.authentication_rejected = True
+    report.connection.auth_rejected = True
     health, (reason,) = assess(report)
     assert health == "degraded"
     assert "hub.access_token_file" in reason
 
 
 def test_a_hub_that_accepts_nothing_is_degraded_and_its_words_stand_for_all_its_errors(report: Report) -> None:
-    report.hub_throws = True
-    report.accepts_nothing = "HQ has accepted no row since 10:00: first words: closed for stocktaking"
+    report.outbox.throws_for_everything = True
+    report.outbox.accepts_nothing = "HQ has accepted no row since 10:00: first words: closed for stocktaking"
     assert assess(report) == ("degraded", ["HQ has accepted no row since 10:00: first words: closed for stocktaking"])
 
 
 def test_a_hub_that_takes_neither_batches_nor_items_is_degraded(report: Report) -> None:
-    report.connection.missing_methods = {"SendSyncBatch", "Heartbeat"}
+    report.outbox.missing_methods = {"SendSyncBatch", "Heartbeat"}
     assert assess(report)[0] == "healthy"
-    report.connection.missing_methods.add("SendSyncItem")
+    report.outbox.missing_methods.add("SendSyncItem")
     assert assess(report)[0] == "degraded"
 
 
 def test_a_hub_without_catch_up_is_a_warning(report: Report) -> None:
-    report.connection.missing_methods = {"RequestBatchSync"}
+    report.inbound.missing_methods = {"RequestBatchSync"}
     assert assess(report)[0] == "warning"
 
 
 def test_a_database_that_cannot_be_used_is_critical(report: Report) -> None:
-    report.storage_error = "database or disk is full"
+    report.database.error = "database or disk is full"
     assert assess(report) == ("critical", ["the database cannot be used: database or disk is full"])
 
 
 def test_a_lock_that_another_process_holds_is_a_warning_that_names_it_and_critical_after_a_minute(report: Report) -> None:
-    report.database.lock_file, report.database.lock_holder, report.database.lock_held_seconds = "/data/store.db", "till (pid 12)", 5.4
+    database = report.database
+    database.write_lock_file, database.write_lock_holder, database.write_lock_held_seconds = "/data/store.db", "till (pid 12)", 5.4
     assert assess(report) == ("warning", ["/data/store.db: another process has held the write lock for 5 s: till (pid 12)"])
-    report.database.lock_holder, report.database.lock_held_seconds = None, 60.0
+    database.write_lock_holder, database.write_lock_held_seconds = None, 60.0
     assert assess(report) == ("critical", ["/data/store.db: another process has held the write lock for 60 s"])
 
 
@@ -109,8 +110,8 @@ def test_a_stalled_loop_is_critical(report: Report) -> None:
 
 def test_the_worst_decides_and_comes_first(report: Report) -> None:
     report.outbox.failed = 3
-    report.connection.authentication_rejected = True
-    report.storage_error = "disk full"
+    report.connection.auth_rejected = True
+    report.database.error = "disk full"
     report.state = "offline"
     health, reasons = assess(report)
     assert health == "critical"
