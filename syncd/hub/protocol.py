@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import orjson
@@ -92,8 +93,12 @@ def check_handshake(record: bytes) -> None:
 
 def invocation_size(method: str, argument_bytes: int) -> int:
     """Bytes of an invocation with one argument of that many bytes, separator included; an upper bound by a few digits."""
-    empty = orjson.dumps(_fields(InvocationMessage("0" * ID_DIGITS, method, [])))
-    return len(empty) + argument_bytes + len(SEPARATOR)
+    return _empty_invocation_bytes(method) + argument_bytes + len(SEPARATOR)
+
+
+@cache
+def _empty_invocation_bytes(method: str) -> int:
+    return len(orjson.dumps(_fields(InvocationMessage("0" * ID_DIGITS, method, []))))
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,27 +110,28 @@ class Judge:
         except UnreadableAnswerError as error:
             delivery.undecided = str(error)
             return
+        stamp = iso_ms(self._clock.now())  # once for all of them
         if verdicts is None:
             self._has_decided()
             for row in rows:
-                self._accept(row, delivery)
+                self._accept(row, delivery, stamp)
             return
         before = len(delivery.outcomes)
-        without = self._take_verdicts(rows, verdicts, delivery)
+        without = self._take_verdicts(rows, verdicts, delivery, stamp)
         decided = len(delivery.outcomes) > before
         if decided:
             self._has_decided()
         if without:
             self._defer(without, unreadable_ack(answer) or "it is not named", delivery, decided=decided)
 
-    def _take_verdicts(self, rows: Sequence[OutboxRow], verdicts: list[SyncAck], delivery: Delivery) -> list[OutboxRow]:
+    def _take_verdicts(self, rows: Sequence[OutboxRow], verdicts: list[SyncAck], delivery: Delivery, stamp: str) -> list[OutboxRow]:
         """Each verdict on its row; the first row of each entity that has none."""
         verdict_on = acks_by_row(verdicts)
         without = []
         for row in rows:
             verdict = verdict_on(row.correlation_id)
             if verdict is not None and verdict.success:
-                self._accept(row, delivery)
+                self._accept(row, delivery, stamp)
             elif row.entity in delivery.stopped:
                 continue  # refused for the sake of an earlier row: it goes again after that one, and that was no attempt
             elif verdict is None:
@@ -142,8 +143,8 @@ class Judge:
                 self.fail(row, verdict.error or "refused for good, without a reason", delivery, row.attempts + 1)
         return without
 
-    def _accept(self, row: OutboxRow, delivery: Delivery) -> None:
-        delivery.add(row, self._outcome(row, "sent", row.attempts, None))
+    def _accept(self, row: OutboxRow, delivery: Delivery, stamp: str) -> None:
+        delivery.add(row, Outcome(row.id, row.correlation_id, "sent", row.attempts, None, None, stamp))
 
     def _defer(self, rows: list[OutboxRow], found: str, delivery: Delivery, *, decided: bool) -> None:
         """The answer has no verdict on these; where it has one on others, they may go again at once, the first time."""
