@@ -1,27 +1,41 @@
-"""What can go wrong, as one tree; each branch knows its exit code (contract, section 5).
+"""What can go wrong, as one tree: how the process ends with it (contract, section 5), and whether it is worth trying again.
 
-SyncdError                      70  a bug, unless a branch says otherwise
-├── ConfigurationError          78  a key, a value, a missing file; a database newer than the program
-├── AnotherInstanceError        75  another syncd holds the store (names its pid)
-├── PermissionDeniedError       77  a file or folder that may not be read or written
-├── StorageError                74  the disk or a database cannot be used
-│   ├── StorageBusy                 another process held the lock for too long: try again
-│   ├── StorageDamaged              the file is no database, or a broken one
-│   └── StatementError              SQLite refused one statement (a constraint, a trigger, a missing table); the database is well
-└── HubError                    69  whatever the line or HQ does; never ends the daemon
-    ├── ConnectionFailed            no connection came to be (refused, DNS, TLS, HTTP status, time-out)
-    │   └── AuthenticationRejected  401 or 403 on negotiate or upgrade
-    ├── ConnectionLost              it was there and is gone; what was in flight has an unknown outcome
-    │   └── ClosedByHub             a close message: its error, and whether we may reconnect
-    └── InvocationError             the hub answered an invocation with an error
-        ├── MethodMissing           "Method does not exist": use the fallback
-        └── InvocationTimeout       no answer in time; the outcome is unknown
-    MessageTooLarge                 refused on our side, before it was sent
+Retryable means that nobody has refused anything: the same may be tried again, as often as it takes, and no attempt is counted.
+
+                                    exit  retryable
+    SyncdError                      70    no    a bug, unless a branch says otherwise
+    ├── ConfigurationError          78    no    a key, a value, a missing file; a database newer than the program
+    ├── AnotherInstanceError        75    yes   another syncd holds the store (names its pid)
+    ├── PermissionDeniedError       77    no    a file or folder that may not be read or written
+    ├── StorageError                74    yes   the disk or a database cannot be used: full, unreachable, an I/O error
+    │   ├── StorageBusy             74    yes   another process held the lock for too long
+    │   ├── StorageDamaged          74    no    the file is no database, or a broken one
+    │   └── StatementError          74    no    SQLite refused one statement (a constraint, a trigger); the database is well
+    └── HubError                    69    yes   whatever the line or HQ does; never ends the daemon
+        ├── ConnectionFailed        69    yes   no connection came to be (refused, DNS, TLS, HTTP status, time-out)
+        │   └── AuthenticationRejected  69  yes   401 or 403 on negotiate or upgrade; a new token may be there next time
+        ├── ConnectionLost          69    yes   it was there and is gone; what was in flight has an unknown outcome
+        │   ├── ClosedByHub         69    yes   a close message: its error, and whether we may reconnect
+        │   └── InvocationTimeout   69    yes   no answer in time, so the connection was dropped
+        ├── InvocationError         69    no    the hub answered an invocation with an error
+        │   └── MethodMissing       69    no    "Method does not exist": use the fallback
+        └── MessageTooLarge         69    no    refused on our side, before it was sent
+
+What is wrong with a single row or message stays where that is read and costs nothing else. It has no exit code: one that gets as far
+as ending the process is a bug.
+
+    DataError                       -     no    a ValueError
+    ├── UnencodableError            -     no    a row of the outbox that can never be written as JSON
+    ├── LargeJSONError              -     no    no JSON, or beyond a bound
+    ├── MalformedMessageError       -     no    JSON, but no message of SignalR's
+    ├── MalformedError              -     no    an update that cannot be applied
+    ├── UnreadableAnswerError       -     no    an answer to a batch that is neither nothing nor a list of acks
+    └── UnreadableResponseError     -     no    an answer to a catch-up request that is none, or says that it failed
 """
 
 from __future__ import annotations
 
-from enum import IntEnum
+from enum import Enum, IntEnum
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
@@ -42,9 +56,10 @@ class ExitCode(IntEnum):
 
 
 class SyncdError(Exception):
-    """Base of all errors that syncd raises on purpose."""
+    """Base of all errors that may end the process; the table above has their exit codes and which are retryable."""
 
     exit_code: ClassVar[ExitCode] = ExitCode.BUG
+    retryable: ClassVar[bool] = False
 
 
 class ConfigurationError(SyncdError):
@@ -57,6 +72,7 @@ class AnotherInstanceError(SyncdError):
     """Another syncd holds this store."""
 
     exit_code = ExitCode.TEMPORARY
+    retryable = True
 
 
 class PermissionDeniedError(SyncdError):
@@ -73,6 +89,7 @@ class StorageError(SyncdError):
     """
 
     exit_code = ExitCode.IO
+    retryable = True
 
     def __init__(self, message: str, *, path: Path | str | None = None) -> None:
         super().__init__(message)
@@ -86,15 +103,20 @@ class StorageBusy(StorageError):
 class StorageDamaged(StorageError):
     """The file is no database, or a broken one; trying again cannot mend it."""
 
+    retryable = False
+
 
 class StatementError(StorageError):
     """SQLite refused one statement: a constraint, a trigger's RAISE, a missing table, a type. The database itself is well."""
+
+    retryable = False
 
 
 class HubError(SyncdError):
     """Anything between us and HQ."""
 
     exit_code = ExitCode.UNAVAILABLE
+    retryable = True
 
 
 class ConnectionFailed(HubError):
@@ -141,16 +163,18 @@ class ClosedByHub(ConnectionLost):
         self.allow_reconnect = allow_reconnect
 
 
+class InvocationTimeout(ConnectionLost):
+    """No answer within `hub.invocation_timeout_seconds`, so the connection was dropped; the outcome is unknown."""
+
+
 class InvocationError(HubError):
     """The hub answered an invocation with an error; its text is the message."""
+
+    retryable = False
 
 
 class MethodMissing(InvocationError):
     """The hub has no such method."""
-
-
-class InvocationTimeout(InvocationError):
-    """No answer within `hub.invocation_timeout_seconds`; the outcome is unknown."""
 
 
 class MessageTooLarge(HubError):
@@ -161,7 +185,33 @@ class MessageTooLarge(HubError):
         limit: bytes allowed.
     """
 
+    retryable = False
+
     def __init__(self, size: int, limit: int) -> None:
         super().__init__(f"message of {size} bytes is above the limit of {limit} bytes")
         self.size = size
         self.limit = limit
+
+
+class DataError(ValueError):
+    """One row or one message cannot be used as it is."""
+
+    retryable: ClassVar[bool] = False
+
+
+class InvocationFailure(Enum):
+    """What a failed invocation means for its caller."""
+
+    RETRY = "retry"
+    """Nobody has refused anything: do the same on the next connection. Of what was on its way the outcome is unknown."""
+    REFUSED = "refused"
+    """The hub answered with an error, or the message is too large for it: the same again would be refused again."""
+    METHOD_MISSING = "method missing"
+    """The hub has no such method: use the fallback; no row has failed."""
+
+
+def invocation_failure(error: HubError) -> InvocationFailure:
+    """The one decision on a `HubSession.invoke` that raised; an error without an answer has dropped the session already."""
+    if isinstance(error, MethodMissing):
+        return InvocationFailure.METHOD_MISSING
+    return InvocationFailure.RETRY if error.retryable else InvocationFailure.REFUSED

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from syncd import __version__
 from syncd.clock import iso_ms
-from syncd.errors import HubError, InvocationError, InvocationTimeout
+from syncd.errors import HubError, InvocationFailure, invocation_failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,12 +58,11 @@ class HeartbeatLoop:
             session = await self._hub.session()
             try:
                 await self.beat(session)
-            except InvocationTimeout as error:
-                await session.drop(str(error))
-            except InvocationError as error:  # a hub without heartbeats is a hub all the same
-                self._log.warning("heartbeat_refused", error=str(error))
-            except HubError as error:  # the connection is gone, which its owner says
-                self._log.debug("heartbeat_lost", error=str(error))
+            except HubError as error:
+                if invocation_failure(error) is InvocationFailure.RETRY:  # the connection is gone, which the supervisor logs
+                    self._log.debug("heartbeat_lost", error=str(error))
+                else:  # a hub without heartbeats is a hub all the same
+                    self._log.warning("heartbeat_refused", error=str(error))
             self._on_change()
 
     async def beat(self, session: HubSession) -> None:

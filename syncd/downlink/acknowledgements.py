@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING
 
-from syncd.errors import HubError, InvocationError, InvocationTimeout, MessageTooLarge, MethodMissing
+from syncd.errors import HubError, InvocationError, MessageTooLarge, MethodMissing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -47,9 +47,6 @@ class Acknowledgements:
             some = [self._acks.popleft() for _ in range(min(ACKS_A_MESSAGE, len(self._acks)))]
             try:
                 await self._acknowledge(session, some)
-            except InvocationTimeout as error:
-                self._acks.extendleft(reversed(some))
-                await session.drop(str(error))
             except MessageTooLarge as error:
                 self._log.warning("acknowledge_failed", acks=len(some), error=str(error))
             except InvocationError as error:  # the hub will not have them; the updates are applied all the same

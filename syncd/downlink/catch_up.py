@@ -15,7 +15,7 @@ from zlib import crc32
 
 from syncd.downlink.feed_reader import FeedReader
 from syncd.downlink.receive import REQUEST, UnreadableResponseError
-from syncd.errors import HubError, InvocationError, InvocationTimeout, MessageTooLarge, MethodMissing, StorageError
+from syncd.errors import HubError, InvocationError, MessageTooLarge, MethodMissing, StorageError
 from syncd.hub.url import identity
 from syncd.store.feed_cursor import ALL, FeedCursor
 
@@ -113,8 +113,6 @@ class CatchUp:
                 self.lacks_method = True
                 self.error = f"the hub has no {REQUEST}: what is missed while the line is down is not fetched"
                 self._log.warning("catch_up_unavailable", reason=self.error)
-            except InvocationTimeout as error:
-                await session.drop(str(error))
             except (InvocationError, MessageTooLarge, UnreadableResponseError) as error:
                 self.error = f"the catch-up failed: {error}"
                 self.caught_up = False

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from syncd.errors import DataError
 from syncd.redaction import foreign
 from syncd.store.catalog import entity_type_of
 from syncd.store.database import storable
@@ -32,7 +33,7 @@ MAX_KEPT_SINGLY = 20
 MAX_LUMPED_EXAMPLES = 10
 
 
-class UnreadableResponseError(ValueError):
+class UnreadableResponseError(DataError):
     """The hub's answer to a catch-up request is none that the contract knows, or says that it failed."""
 
 

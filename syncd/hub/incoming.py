@@ -16,6 +16,7 @@ from typing import Any
 
 from pysignalr.messages import CloseMessage, CompletionMessage, InvocationMessage, Message, MessageType, PingMessage
 
+from syncd.errors import DataError
 from syncd.wire.json import parse_json
 from syncd.wire.large import LargeList, LargeText
 from syncd.wire.scanner import LargeJSONError
@@ -83,7 +84,7 @@ class Unreadable(Message, type_=MessageType._):
         return self.beginning if len(self.beginning) < KEPT_BYTES else None
 
 
-class _MalformedError(ValueError):
+class MalformedMessageError(DataError):
     """JSON, but no message of SignalR's."""
 
 
@@ -93,7 +94,7 @@ async def read_message(record: bytes) -> Message | None:
         with suppress(ValueError):
             fields = parse_json(record)
             if not isinstance(fields, dict):
-                raise _MalformedError("not an object")
+                raise MalformedMessageError("not an object")
             return _message(fields, record)
     return await _Envelope(record).read()
 
@@ -109,12 +110,12 @@ def _message(fields: dict[str, Any], record: bytes) -> Message | None:
         case 1:
             target, arguments = fields.get("target"), fields.get("arguments")
             if not isinstance(target, str) or not isinstance(arguments, list) or not isinstance(identity, str | None):
-                raise _MalformedError("an invocation without target or arguments")
+                raise MalformedMessageError("an invocation without target or arguments")
             return Call(identity, target, arguments, record=record)
         case 3:
             error = fields.get("error")
             if not isinstance(identity, str) or not isinstance(error, str | None):
-                raise _MalformedError("a completion without invocationId, or with an error that is no text")
+                raise MalformedMessageError("a completion without invocationId, or with an error that is no text")
             return CompletionMessage(identity, fields.get("result"), error)
         case 6:
             return PingMessage()
@@ -157,7 +158,7 @@ class _Envelope:
 
     async def _find_members(self) -> None:
         if self._record[:1] != b"{":
-            raise _MalformedError("not an object")
+            raise MalformedMessageError("not an object")
         async for key, start, end in self._text.children(0):
             if len(self._spans) >= MAX_ARGUMENTS:
                 raise LargeJSONError("too many members")
@@ -167,7 +168,7 @@ class _Envelope:
 
     async def _arguments(self, start: int) -> list[Any]:
         if self._record[start : start + 1] != b"[":
-            raise _MalformedError("an invocation without arguments")
+            raise MalformedMessageError("an invocation without arguments")
         spans: list[tuple[int, int]] = []
         async for _, at, end in self._text.children(start):
             if len(spans) >= MAX_ARGUMENTS:

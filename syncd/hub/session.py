@@ -110,7 +110,7 @@ class HubSession:
 
         Raises:
             MethodMissing: the hub has no such method.
-            InvocationTimeout: no answer in time; the outcome is unknown.
+            InvocationTimeout: no answer in time, so this connection was dropped; the outcome is unknown.
             InvocationError: the hub answered with an error.
             ConnectionLost: the connection is over; the outcome is unknown.
             MessageTooLarge: nothing was sent.
@@ -130,7 +130,10 @@ class HubSession:
                     await self.lost.wait()  # the reader knows better why
                 outcome = await answer
         except TimeoutError:
-            raise InvocationTimeout(f"{method}: no answer within {seconds:g} s") from None
+            # The hub may still be at work on it, and by default takes no other call meanwhile: only a new connection helps.
+            unanswered = InvocationTimeout(f"{method}: no answer within {seconds:g} s")
+            self.drop(str(unanswered))
+            raise unanswered from None
         finally:
             self._pending.pop(identity, None)
         if isinstance(outcome, HubError):
@@ -151,8 +154,8 @@ class HubSession:
         """Whether this hub has said, on this connection, that it has no such method."""
         return method.lower() in self._missing
 
-    async def drop(self, reason: str) -> None:
-        """Give this connection up, for instance after an invocation without an answer; another one will come."""
+    def drop(self, reason: str) -> None:
+        """Give this connection up; another one will come."""
         self._end(ConnectionLost(reason))
         self._over.set()
 

@@ -171,7 +171,7 @@ class Hub:
                     seconds=self._clock.monotonic() - started,
                 )
             )
-            await session.drop("the check is over")
+            session.drop("the check is over")
 
         try:
             await session.run(opened)
@@ -283,7 +283,10 @@ class Hub:
         self._log.info("hub_connected", hub=status.hub_url, connection_id=session.connection_id, attempt=attempts)
         for greeting in self._greetings:
             try:
-                await greeting(session)
+                async with asyncio.timeout(self._options.invocation_timeout_seconds):
+                    await greeting(session)
+            except TimeoutError:  # rows go to a hub that answers no heartbeat, too
+                self._log.warning("hub_greeting_failed", reason="no answer in time")
             except ConnectionLost:
                 return
             except HubError as error:

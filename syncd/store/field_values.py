@@ -6,6 +6,7 @@ import re
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from syncd.errors import DataError
 from syncd.store.times import sortable
 from syncd.wire.json import Number, dump_json, json_type
 
@@ -20,7 +21,7 @@ MAX_DIGITS = 29
 MAX_SCALE = 28  # … with its point at most so far to the left
 
 
-class MalformedError(ValueError):
+class MalformedError(DataError):
     """The message cannot be applied; the text says why."""
 
 

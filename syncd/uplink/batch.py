@@ -175,7 +175,7 @@ class BatchSender:
             result = await session.invoke_encoded(method, argument, timeout_seconds=seconds)
         except InvocationTimeout as timeout:
             await self._timed_out(session, seconds, str(timeout))
-            raise ConnectionLost(str(timeout)) from None
+            raise
         except MethodMissing:  # it says nothing of the rows
             raise
         except InvocationError:
@@ -194,7 +194,7 @@ class BatchSender:
             del self._unanswered[ticket]
 
     async def _timed_out(self, session: HubSession, seconds: float, reason: str) -> None:
-        """Only dropping the connection frees it of a call that hangs."""
+        """The session has dropped the connection: that alone frees it of a call that hangs."""
         if self._judged is session:
             return
         self._judged = session
@@ -202,7 +202,6 @@ class BatchSender:
         for row, delay in self.hangs.timed_out(oldest, seconds):
             self.judge.note_deferred(row, self.deferrals.reason(row.id), delay)
         self._log.warning("batch_unanswered", rows=len(oldest), first_id=oldest[0].id, last_id=oldest[-1].id, reason=reason)
-        await session.drop(reason)
         if self.hangs.silent:
             self.judge.pause("it takes rows and answers none")
         else:

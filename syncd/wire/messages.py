@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from syncd.clock import iso_ms
+from syncd.errors import DataError
 from syncd.wire.json import json_type
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 
-class UnreadableAnswerError(ValueError):
+class UnreadableAnswerError(DataError):
     """The hub's answer to a batch is neither nothing nor a list of acks."""
 
 
@@ -38,7 +39,7 @@ def any_case(message: dict[str, Any]) -> dict[str, Any]:
     return {name.lower(): value for name, value in message.items()}
 
 
-class UnencodableError(ValueError):
+class UnencodableError(DataError):
     """The row can never be written as JSON; the text says why."""
 
 

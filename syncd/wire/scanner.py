@@ -10,6 +10,8 @@ import asyncio
 import re
 from typing import TYPE_CHECKING
 
+from syncd.errors import DataError
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
@@ -29,7 +31,7 @@ _BLANK = re.compile(rb"[ \t\r\n]{0,1000}")
 _QUOTE = ord('"')
 
 
-class LargeJSONError(ValueError):
+class LargeJSONError(DataError):
     """It is no JSON, or beyond a bound."""
 
 

@@ -129,7 +129,7 @@ async def test_a_redirect_is_negotiated_again_with_its_token_and_the_next_attemp
             assert await session.invoke("Heartbeat", BEAT) is None
             state = await eventually_state(hub, connections=1, negotiates=negotiates)
             assert state["upgradesRefused"] == 0
-            await session.drop("again")
+            session.drop("again")
 
 
 async def test_a_redirect_without_end_is_ended(refhub: RefHub) -> None:
