@@ -1,4 +1,4 @@
-"""A `Hub` with quick options, a clock that does not dawdle and its log at hand."""
+"""A `Hub` with quick options, a clock whose sleeps are short and its log at hand."""
 
 from __future__ import annotations
 
@@ -44,23 +44,23 @@ class Options:
     max_message_bytes: int = 32768
 
 
-class HastyClock(SystemClock):
+class QuickClock(SystemClock):
     """Notes how long a sleep was to be, and sleeps a hundredth of a second at most.
 
     Attributes:
-        naps: the seconds asked for.
+        sleeps: the seconds asked for.
         ahead: seconds by which `monotonic` is ahead of the machine's, to make connections old.
     """
 
     def __init__(self) -> None:
-        self.naps: list[float] = []
+        self.sleeps: list[float] = []
         self.ahead = 0.0
 
     def monotonic(self) -> float:
         return super().monotonic() + self.ahead
 
     async def sleep(self, seconds: float) -> None:
-        self.naps.append(seconds)
+        self.sleeps.append(seconds)
         await asyncio.sleep(min(seconds, 0.01))
 
 
@@ -69,7 +69,7 @@ class Rig:
     """A hub connection under test."""
 
     hub: Hub
-    clock: HastyClock
+    clock: QuickClock
     capture: LogCapture
     states: list[str] = field(default_factory=list)
     unreadable: list[Unreadable] = field(default_factory=list)
@@ -85,7 +85,7 @@ class Rig:
 
 def make_rig(options: Options, *, store_id: int | str = 7, read_token: Callable[[], str | None] | None = None) -> Rig:
     capture = LogCapture()
-    clock = HastyClock()
+    clock = QuickClock()
     log = structlog.wrap_logger(None, processors=[capture], wrapper_class=structlog.make_filtering_bound_logger(0))
     hub = Hub(options, store_id=store_id, clock=clock, random=random.Random(1), read_token=read_token, log=log)
     rig = Rig(hub, clock, capture)

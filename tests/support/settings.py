@@ -1,10 +1,8 @@
-"""An environment without settings, valid settings, and a clock that a test turns by hand."""
+"""An environment without settings, and valid settings."""
 
 from __future__ import annotations
 
-import asyncio
 import os
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,8 +12,6 @@ from syncd.config.settings import Settings
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-BEGINNING = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -39,37 +35,3 @@ def make_settings(folder: Path, **sections: dict[str, Any]) -> Settings:
     for section, keys in sections.items():
         document[section] = document.get(section, {}) | keys
     return Settings(**document)  # type: ignore[arg-type]
-
-
-class HandClock:
-    """A clock that stands until `advance`."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-        self._sleepers: list[tuple[float, asyncio.Future[None]]] = []
-
-    def now(self) -> datetime:
-        return BEGINNING + timedelta(seconds=self.seconds)
-
-    def monotonic(self) -> float:
-        return self.seconds
-
-    async def sleep(self, seconds: float) -> None:
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._sleepers.append((self.seconds + seconds, future))
-        await future
-
-    async def advance(self, seconds: float) -> None:
-        """Let time pass, and everybody who waits for it go on until they wait again."""
-        self.seconds += seconds
-        for until, future in self._sleepers:
-            if until <= self.seconds and not future.done():
-                future.set_result(None)
-        self._sleepers = [(until, future) for until, future in self._sleepers if not future.done()]
-        await settle()
-
-
-async def settle() -> None:
-    """Let every task that can go on do so."""
-    for _ in range(20):
-        await asyncio.sleep(0)

@@ -13,7 +13,7 @@ import structlog
 
 from syncd.config.settings import LogSettings
 from syncd.log import Repeats, Threshold, set_up_logging
-from tests.support.settings import HandClock
+from tests.support.clock import HandClock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,7 +9,8 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from tests.support.flow import BOTH, arrived, close_shop, counted, drained, flow_hub, make_store
+from tests.support.flow import arrived, close_shop, drained, make_store
+from tests.support.hubs import BOTH, counted, flow_hub
 from tests.support.store import until
 
 SCHEMA = Path(__file__).parents[3] / "config" / "status.schema.json"

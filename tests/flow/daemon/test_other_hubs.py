@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.flow import arrived, counted, drained, faults, items, make_store
+from tests.support.flow import arrived, drained, make_store
+from tests.support.hubs import counted, faults, items
 from tests.support.refhub import RefHub
 from tests.support.store import Store, until
 

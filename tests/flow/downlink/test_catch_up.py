@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.flow import BOTH, FlowHub, counted, flow_hub, make_store
+from tests.support.flow import make_store
+from tests.support.hubs import BOTH, FlowHub, counted, flow_hub
 from tests.support.odd_feed import OddFeed, prices
 from tests.support.refhub import RefHub
 from tests.support.store import Store, until

@@ -17,8 +17,9 @@ from syncd.downlink.downlink import Downlink
 from syncd.downlink.queue import MAX_UPDATES
 from syncd.store.inbox import Inbox
 from syncd.store.inbox_log import InboxLog
-from tests.support.flow import BOTH, FlowHub, close_shop, counted, flow_hub, make_store
+from tests.support.flow import close_shop, make_store
 from tests.support.hub_rig import Options, eventually, make_rig, running
+from tests.support.hubs import BOTH, FlowHub, counted, flow_hub
 from tests.support.refhub import RefHub
 from tests.support.settings import make_settings
 from tests.support.store import Store, until

@@ -217,7 +217,7 @@ async def test_after_so_many_failures_it_is_offline_says_so_once_and_goes_on_slo
         await eventually(lambda: rig.hub.status.reconnect_attempts >= 8)
         assert rig.hub.status.state == "offline"
         assert len(rig.logged("hub_offline")) == 1
-        assert all(delay >= 24 for delay in rig.clock.naps[3:])
+        assert all(delay >= 24 for delay in rig.clock.sleeps[3:])
         levels = [entry["log_level"] for entry in rig.logged("hub_connect_failed")]
         assert levels[:8] == ["warning"] * 3 + ["debug"] * 5
 
@@ -229,9 +229,9 @@ async def test_quick_reconnects_are_granted_on_request_and_not_for_ever(refhub: 
             rig.hub.retry_soon("learning the limit")
             proxy.cut()
             await session.lost.wait()
-            await eventually(lambda number=number: len(rig.clock.naps) > number)  # type: ignore[misc]
-        assert all(delay <= 1.5 for delay in rig.clock.naps[:20])
-        assert all(delay >= 1 for delay in rig.clock.naps[20:25])
+            await eventually(lambda number=number: len(rig.clock.sleeps) > number)  # type: ignore[misc]
+        assert all(delay <= 1.5 for delay in rig.clock.sleeps[:20])
+        assert all(delay >= 1 for delay in rig.clock.sleeps[20:25])
         assert [entry["granted"] for entry in rig.logged("hub_retry_soon")] == [True] * 20 + [False] * 5
 
 
@@ -265,8 +265,8 @@ async def test_a_connection_that_was_stable_starts_the_delays_anew(refhub: RefHu
         rig.clock.ahead += 61
         session.drop("stable")
         await rig.hub.session()
-        assert rig.clock.naps[5] >= 24
-        assert rig.clock.naps[6] <= 5
+        assert rig.clock.sleeps[5] >= 24
+        assert rig.clock.sleeps[6] <= 5
 
 
 async def test_cancelled_at_any_moment_it_ends_and_leaves_nothing(refhub: RefHub) -> None:

@@ -50,8 +50,8 @@ async def test_every_status_at_either_step_is_said_and_its_retry_after_kept(refh
 async def test_retry_after_is_obeyed_with_chance_on_top(refhub: RefHub) -> None:
     await refhub.control("PUT", "faults", {"negotiateStatus": 503, "retryAfterSeconds": 77})
     async with running(Options(refhub.url())) as rig:
-        await eventually(lambda: len(rig.clock.naps) >= 3)
-        assert all(77 <= delay <= 82 for delay in rig.clock.naps)
+        await eventually(lambda: len(rig.clock.sleeps) >= 3)
+        assert all(77 <= delay <= 82 for delay in rig.clock.sleeps)
         await refhub.control("PUT", "faults", {})
         await rig.hub.session()
 
@@ -197,7 +197,7 @@ async def test_a_token_that_the_hub_repeats_is_shown_nowhere() -> None:
     async with ScriptedHub(negotiated=lambda _: web.json_response({"error": f"bad token {canary}" + " x" * 400_000})) as hub:
         rig = make_rig(Options(hub.url), read_token=lambda: canary)
         async with running(rig):
-            await eventually(lambda: len(rig.clock.naps) >= 2)
+            await eventually(lambda: len(rig.clock.sleeps) >= 2)
         shown = repr(rig.capture.entries) + repr(rig.hub.status)
         assert "refuses the connection: bad token ***" in shown
         assert "CANARY" not in shown
@@ -266,7 +266,7 @@ async def test_an_expired_token_closes_the_connection_and_the_renewed_file_opens
             assert isinstance(session.loss, ClosedByHub)
             assert (session.loss.error, session.loss.allow_reconnect) == (None, True)
             assert await (await rig.hub.session()).invoke("Heartbeat", BEAT) is None
-            assert rig.clock.naps[0] >= 1
+            assert rig.clock.sleeps[0] >= 1
             assert not rig.hub.status.auth_rejected
 
 
@@ -274,9 +274,9 @@ async def test_a_rejected_token_is_said_tried_once_more_soon_and_then_slowly_unt
     file = tmp_path / "token"
     file.write_text("wrong.1.x\n")
     async with RefHub("--auth=1") as hub, running(Options(hub.url(), access_token_file=file)) as rig:
-        await eventually(lambda: len(rig.clock.naps) >= 4)
-        assert 1 <= rig.clock.naps[0] <= 3
-        assert all(delay >= 24 for delay in rig.clock.naps[1:4])
+        await eventually(lambda: len(rig.clock.sleeps) >= 4)
+        assert 1 <= rig.clock.sleeps[0] <= 3
+        assert all(delay >= 24 for delay in rig.clock.sleeps[1:4])
         assert rig.hub.status.auth_rejected
         assert "HQ does not accept the access token (HTTP 401" in rig.last_error
         file.write_text(await token(hub, 600))
@@ -389,7 +389,7 @@ async def test_close_without_leave_to_return_means_the_slow_schedule_not_never(r
         assert isinstance(session.loss, ClosedByHub)
         assert not session.loss.allow_reconnect
         await rig.hub.session()
-        assert rig.clock.naps[0] >= 24
+        assert rig.clock.sleeps[0] >= 24
 
 
 async def test_a_handshake_that_is_refused_is_said() -> None:

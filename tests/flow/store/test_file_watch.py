@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.flow import arrived, drained, flow_hub, make_store
+from tests.support.flow import arrived, drained, make_store
+from tests.support.hubs import flow_hub
 from tests.support.store import Store, until
 from tests.support.storefiles import execute
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from syncd.store.migrate import migrations
 from tests.support.first_schema import STILL_TO_SEND, correlation_id, restore
-from tests.support.flow import QUICK, arrived, drained, flow_hub, items
+from tests.support.flow import QUICK, arrived, drained
+from tests.support.hubs import flow_hub, items
 from tests.support.store import Store, until
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from tests.support.flow import arrived, counted, drained, faults, items, make_store
+from tests.support.flow import arrived, drained, make_store
+from tests.support.hubs import counted, faults, items
 from tests.support.refhub import RefHub
 from tests.support.store import Store, until
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from syncd.uplink.breaker import OPEN_AFTER_ROWS, PROBE_ROWS
-from tests.support.flow import BOTH, FlowHub, arrived, close_shop, counted, drained, faults, flow_hub, items, make_store
+from tests.support.flow import arrived, close_shop, drained, make_store
+from tests.support.hubs import BOTH, FlowHub, counted, faults, flow_hub, items
 from tests.support.refhub import RefHub
 from tests.support.store import Daemon, Store, until
 

@@ -18,7 +18,8 @@ from syncd.status.file import StatusWriter, write_status
 from syncd.status.progress import Progress
 from syncd.status.report import DeferredRow, DeferredRows, HubError, OutboxError, Report, SyncCompletion, SyncProgress
 from syncd.status.snapshot import snapshot
-from tests.support.settings import BEGINNING, HandClock, clean_environment, make_settings, settle  # noqa: F401  (a fixture)
+from tests.support.clock import BEGINNING, HandClock, settle
+from tests.support.settings import clean_environment, make_settings  # noqa: F401  (a fixture)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

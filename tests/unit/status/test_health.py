@@ -4,7 +4,7 @@ import pytest
 
 from syncd.status.health import assess
 from syncd.status.report import Report
-from tests.support.settings import BEGINNING
+from tests.support.clock import BEGINNING
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ import syncd.status.reader
 from syncd.status.reader import find_status_file, judge
 from syncd.status.report import Report
 from syncd.status.snapshot import snapshot
-from tests.support.settings import BEGINNING, clean_environment, make_settings  # noqa: F401  (a fixture)
+from tests.support.clock import BEGINNING
+from tests.support.settings import clean_environment, make_settings  # noqa: F401  (a fixture)
 
 pytestmark = pytest.mark.usefixtures("clean_environment")
 

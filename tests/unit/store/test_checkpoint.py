@@ -8,8 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from syncd.store.checkpoint import INTERVAL_SECONDS, LARGE_BYTES, MIN_LOG_BYTES, Checkpoints, checkpoint, truncate
-from tests.support.clock import FakeClock
-from tests.support.settings import BEGINNING, HandClock, settle
+from tests.support.clock import BEGINNING, FakeClock, HandClock, settle
 from tests.support.store import until
 from tests.support.storefiles import execute, opened, write_rows
 

@@ -15,7 +15,7 @@ from syncd.store import lock_holders as module
 from syncd.store.lock_holders import READ_LOCKS, WRITE_LOCK, LockHolders
 from syncd.store.troubles import Troubles
 from syncd.store.write_budget import Cost
-from tests.support.settings import BEGINNING, HandClock
+from tests.support.clock import BEGINNING, HandClock
 from tests.support.store import until
 from tests.support.storefiles import opened
 

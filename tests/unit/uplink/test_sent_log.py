@@ -7,7 +7,7 @@ import structlog
 from structlog.testing import LogCapture
 
 from syncd.uplink.sent_log import INTERVAL_SECONDS, SentLog
-from tests.support.settings import HandClock, settle
+from tests.support.clock import HandClock, settle
 
 
 async def test_a_backlog_makes_one_line_of_sums_every_few_seconds_and_the_last_ones_are_not_lost() -> None:
