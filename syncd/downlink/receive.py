@@ -65,7 +65,7 @@ def read_page(answer: object) -> FeedPage:
         raise UnreadableResponseError(f"{REQUEST} was answered with {type(answer).__name__}, not with a BatchSyncResponse")
     names = any_case(answer)
     if names.get("success") is False:
-        raise UnreadableResponseError(str(names.get("errormessage") or "the hub says success = false, without a reason"))
+        raise UnreadableResponseError(foreign(names.get("errormessage") or "the hub says success = false, without a reason"))
     items = names.get("items")
     cursor = names.get("nextcursor")
     if items is not None and not isinstance(items, list):

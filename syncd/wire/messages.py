@@ -9,6 +9,7 @@ import orjson
 
 from syncd.clock import iso_ms
 from syncd.errors import DataError
+from syncd.redaction import foreign
 from syncd.wire.json import json_type
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ class SyncAck:
     """HQ's answer for one item (`SyncAck`).
 
     Attributes:
+        error: HQ's words as we may repeat them, bounded and without the secrets in use.
         retryable: False where HQ will never take it.
     """
 
@@ -112,7 +114,7 @@ def _read_ack(ack: object) -> SyncAck | str:
     return SyncAck(
         correlation_id=names["correlationid"],
         success=names["success"],
-        error=error if isinstance(error, str) else None,
+        error=foreign(error) if isinstance(error, str) else None,
         retryable=names.get("retryable") is not False,
     )
 
