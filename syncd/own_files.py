@@ -6,14 +6,13 @@ with root's rights, where a technician runs us by hand.
 
 from __future__ import annotations
 
-import grp
 import os
-import pwd
 import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from syncd.errors import PermissionDeniedError
+from syncd.users import user_name
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 def require_own(path: Path) -> None:
     """Refuse a file that somebody else has put there. One that is not there yet is fine.
 
-    Ours is what belongs to us, to root, or to the owner of the folder, who can do there what he likes.
+    Ours is what belongs to us, to root, or to the owner of the folder, who may do there as they like.
 
     Raises:
         PermissionDeniedError: it is a link, no regular file, has a second name, or belongs to somebody else; says which.
@@ -106,28 +105,6 @@ def shared_folders(folders: set[Path]) -> list[Path]:
             if mode.st_uid != 0 or mode.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
                 found.append(folder)
     return found
-
-
-OVERFLOW_ID = 65_534
-"""What the kernel tells in the place of an id that the user namespace does not have (user_namespaces(7))."""
-
-
-def user_name(uid: int) -> str:
-    """The user's name, or the number where it has none. The unit's PrivateUsers= hides all but ours and root's."""
-    if uid == OVERFLOW_ID:
-        return "another user"
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"user {uid}"
-
-
-def group_name(gid: int) -> str:
-    """The group's name, or the number where it has none."""
-    try:
-        return grp.getgrgid(gid).gr_name
-    except KeyError:
-        return str(gid)
 
 
 def _is_trusted(uid: int, path: Path) -> bool:

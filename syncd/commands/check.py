@@ -21,8 +21,8 @@ from syncd.config.sources import CONTAINER_SECRETS, find_file
 from syncd.errors import ExitCode, HubError, SyncdError
 from syncd.hub.supervisor import Hub
 from syncd.hub.url import shown
-from syncd.own_files import user_name
 from syncd.store.check import inspect
+from syncd.users import user_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

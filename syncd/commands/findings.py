@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from syncd.errors import ExitCode
-from syncd.own_files import group_name, user_name
+from syncd.users import group_name, user_name
 
 if TYPE_CHECKING:
     from pathlib import Path

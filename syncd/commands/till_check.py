@@ -12,8 +12,8 @@ from syncd.commands.findings import Finding, rights
 from syncd.config.settings import Settings
 from syncd.config.sources import find_file, read_environment, read_toml
 from syncd.errors import ExitCode, SyncdError
-from syncd.own_files import group_name, user_name
 from syncd.store.check import read_without_a_trace
+from syncd.users import group_name, user_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
-import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic_core import PydanticCustomError
+
+from syncd.protect_home import hidden_by_the_unit
 
 if TYPE_CHECKING:
     from pydantic import ValidationInfo
 
 PERMISSION = "permission_denied"
 """Type of the problems that make a PermissionDeniedError."""
-HOMES = (Path("/home"), Path("/root"), Path("/run/user"))
 INT64 = range(-(1 << 63), 1 << 63)
 
 
@@ -93,15 +93,5 @@ def _exists(path: Path) -> bool:
 
 
 def _denied(path: Path) -> PydanticCustomError:
-    values = {"path": str(path), "uid": os.geteuid(), "hidden": _hidden_by_the_unit(path)}
+    values = {"path": str(path), "uid": os.geteuid(), "hidden": hidden_by_the_unit(path)}
     return PydanticCustomError(PERMISSION, "{path} may not be read by this user (uid {uid}){hidden}", values)
-
-
-def _hidden_by_the_unit(path: Path) -> str:
-    """By systemd, which puts an empty folder that nobody may enter over these (systemd.exec(5), ProtectHome)."""
-    for home in HOMES:
-        if home in path.parents and home.is_dir() and stat.S_IMODE(home.stat().st_mode) == 0:
-            return (
-                f": the unit's ProtectHome= hides {home} from syncd; keep the file elsewhere, or say ProtectHome=no (systemctl edit syncd)"
-            )
-    return ""

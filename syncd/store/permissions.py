@@ -5,15 +5,19 @@ from __future__ import annotations
 import os
 import shlex
 import stat
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from syncd.errors import PermissionDeniedError, StorageError
-from syncd.own_files import OVERFLOW_ID, group_name, require_own, require_trusted_link, user_name
+from syncd.own_files import require_own, require_trusted_link
+from syncd.protect_home import hidden_by_the_unit
+from syncd.users import OVERFLOW_ID, group_name, user_name
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 DATABASE_MODE = 0o660
 """The till shares the group with us."""
 GROUP_WRITES = stat.S_IRGRP | stat.S_IWGRP
-HIDDEN_FOLDERS = (Path("/home"), Path("/root"), Path("/run/user"))  # by ProtectHome= of the unit
 
 
 def require_writable(path: Path) -> None:
@@ -28,19 +32,19 @@ def require_writable(path: Path) -> None:
         if path.is_dir():
             raise StorageError(f"{path} is a folder; the path of a database file is needed")
         if not folder.is_dir():
-            raise StorageError(f"{folder}: no such folder, so {path.name} cannot be made there{_hidden(folder)}")
+            raise StorageError(f"{folder}: no such folder, so {path.name} cannot be made there{hidden_by_the_unit(path)}")
     except PermissionError as error:
-        raise PermissionDeniedError(f"{path} may not be reached by this user{_hidden(folder)}") from error
+        raise PermissionDeniedError(f"{path} may not be reached by this user{hidden_by_the_unit(path)}") from error
     if not os.access(folder, os.W_OK | os.X_OK):
         raise PermissionDeniedError(
             f"{folder} may not be written by this user{_whose(folder, 0o2770)}: "
-            f"SQLite needs its -wal and -shm files beside {path.name}{_mended(folder, [folder], '2770')}{_hidden(folder)}"
+            f"SQLite needs its -wal and -shm files beside {path.name}{_mended(folder, [folder], '2770')}"
         )
     require_trusted_link(path)
     files = [file for file in (path, *(path.with_name(path.name + ending) for ending in ("-wal", "-shm"))) if file.exists()]
     for file in files:
         if not os.access(file, os.R_OK | os.W_OK):
-            why = f"{_whose(file, DATABASE_MODE)}{_mended(file, files, '660')}{_hidden(folder)}"
+            why = f"{_whose(file, DATABASE_MODE)}{_mended(file, files, '660')}"
             raise PermissionDeniedError(f"{file} may not be read and written by this user{why}")
 
 
@@ -82,9 +86,3 @@ def _mended(path: Path, files: list[Path], mode: str) -> str:
 
 def _is_in(group: int) -> bool:
     return group in {os.getegid(), *os.getgroups()}
-
-
-def _hidden(folder: Path) -> str:
-    if os.environ.get("INVOCATION_ID") and any(folder.is_relative_to(hidden) for hidden in HIDDEN_FOLDERS):
-        return f" (the systemd unit's ProtectHome= hides {folder}: keep the database below /var/lib, or change that in the unit)"
-    return ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -37,31 +38,44 @@ def part(name: str) -> str:
 
 MODULES = {module_name(file): imports(file) for file in PACKAGE.rglob("*.py")}
 
+FOUNDATION = {"__init__", "__version__", "clock", "console", "document", "errors", "own_files", "protect_home", "redaction", "users"}
+"""Modules at the top that anybody may know, and that know only each other."""
 MAY_IMPORT: dict[str, set[str]] = {
     "wire": set(),
     "hub": {"wire"},
-    "store": {"config", "wire"},
-    "devhub": set(),
     "config": {"hub"},  # the form of hub.url
+    "log": {"config"},
+    "store": {"config", "wire"},
     "status": {"config", "hub", "store"},
     "uplink": {"hub", "store", "status", "wire", "config"},
     "downlink": {"hub", "store", "status", "wire", "config"},
-    "commands": {"hub", "store", "status", "config", "devhub", "daemon"},
+    "heartbeat": {"hub"},
+    "systemd": set(),
+    "watchdog": {"uplink", "downlink", "hub", "store", "status", "heartbeat", "systemd"},
+    "daemon": {"uplink", "downlink", "hub", "store", "status", "config", "log", "heartbeat", "watchdog", "systemd"},
+    "devhub": set(),
+    "commands": {"hub", "store", "status", "config", "log", "devhub", "daemon"},
+    "cli": set(),  # commands are loaded by their names
+    "__main__": {"cli", "systemd"},
 }
-"""Every folder of the package, and the folders that it may know; the modules at the top wire them together."""
-FOUNDATION = {"clock", "console", "document", "errors", "log", "own_files", "redaction", "__version__"}
-"""Modules at the top that any folder may know."""
+"""Every folder and every other module at the top, and which of them it may know besides the foundation."""
 
 
-def test_every_folder_says_whom_it_knows() -> None:
-    assert {folder.name for folder in PACKAGE.iterdir() if (folder / "__init__.py").exists()} == MAY_IMPORT.keys()
+def test_every_folder_and_every_module_at_the_top_says_whom_it_knows() -> None:
+    assert {part(name) for name in MODULES} == MAY_IMPORT.keys() | FOUNDATION - {"__version__"}
 
 
-@pytest.mark.parametrize("folder", MAY_IMPORT)
-def test_a_folder_knows_its_neighbours_only(folder: str) -> None:
+@pytest.mark.parametrize("place", [*MAY_IMPORT, "the foundation"])
+def test_a_folder_knows_its_neighbours_only(place: str) -> None:
+    inside = {place} if place in MAY_IMPORT else FOUNDATION
     for name, imported in MODULES.items():
-        if part(name) == folder:
-            assert {part(i) for i in imported} - {folder} <= MAY_IMPORT[folder] | FOUNDATION, name
+        if part(name) in inside:
+            assert {part(i) for i in imported} - {place} <= MAY_IMPORT.get(place, set()) | FOUNDATION, name
+
+
+def test_no_module_knows_itself_by_way_of_others() -> None:
+    known = {name: {i if i in MODULES else i.rpartition(".")[0] for i in imported} & MODULES.keys() for name, imported in MODULES.items()}
+    TopologicalSorter(known).prepare()
 
 
 def test_judging_the_status_file_takes_the_standard_library_only() -> None:
