@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -130,7 +129,7 @@ class Watchdog:
 
     async def _databases_answer(self) -> bool:
         try:
-            async with asyncio.timeout(DATABASE_ANSWERS_SECONDS):
+            async with self._clock.timeout(DATABASE_ANSWERS_SECONDS):
                 for database in (
                     self._files.reader,
                     self._files.journal,

@@ -131,7 +131,7 @@ class CatchUp:
         due = self._clock.monotonic() + seconds
         while not self._pull.is_set() and (left := due - self._clock.monotonic()) > 0:
             with suppress(TimeoutError):
-                async with asyncio.timeout(min(left, REQUESTS_SECONDS)):
+                async with self._clock.timeout(min(left, REQUESTS_SECONDS)):
                     await self._pull.wait()
             if await self._requests() is not None:
                 return

@@ -1,7 +1,7 @@
 """One WebSocket connection, on pysignalr's transport: opened once, every wait bounded, left politely, never opened again.
 
-Of pysignalr's `WebsocketTransport` its keepalive and its callbacks are used; its loop, which reconnects with a used-up id and never
-gives up waiting, and its reading, which takes a frame's messages in one go, are not.
+Of pysignalr's `WebsocketTransport` its callbacks are used; its loop, which reconnects with a used-up id and never gives up waiting, its
+reading, which takes a frame's messages in one go, and its keepalive, which sleeps without our clock, are not.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NoReturn, cast
 from urllib.parse import urlsplit
 
 from aiohappyeyeballs import start_connection
-from pysignalr.messages import CloseMessage, Message
+from pysignalr.messages import CloseMessage, Message, PingMessage
 from pysignalr.transport.abstract import ConnectionState
 from pysignalr.transport.websocket import WebsocketTransport
 from websockets.asyncio.client import ClientConnection, connect
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncGenerator, Awaitable, Callable
 
+    from syncd.clock import Clock
     from syncd.hub.negotiate import Endpoint
     from syncd.hub.options import HubOptions
 
@@ -80,6 +81,7 @@ class HubConnection(WebsocketTransport):
         *,
         options: HubOptions,
         tls: ssl.SSLContext,
+        clock: Clock,
     ) -> None:
         headers = {}
         if endpoint.token is not None:
@@ -92,10 +94,10 @@ class HubConnection(WebsocketTransport):
             callback,
             headers=headers,
             skip_negotiation=True,
-            signalr_ping_interval=options.keep_alive_interval_seconds,  # type: ignore[arg-type] # it is only slept
         )
         self._hub_protocol = protocol
         self._options = options
+        self._clock = clock
         self._tls = tls
         self._place = place(endpoint.url)
         self._with_token = endpoint.token is not None
@@ -152,7 +154,7 @@ class HubConnection(WebsocketTransport):
         timeout_seconds = self._options.connect_timeout_seconds
         sock: socket.socket | None = None
         try:
-            async with asyncio.timeout(timeout_seconds):
+            async with self._clock.timeout(timeout_seconds):
                 proxy = await asyncio.to_thread(proxy_for, self._url, self._options.proxy_file)
                 if proxy is None:
                     sock = await _open_socket(self._url)
@@ -182,7 +184,7 @@ class HubConnection(WebsocketTransport):
                         response.status_code,
                         where,
                         with_token=self._with_token,
-                        retry_after_seconds=retry_after_seconds(headers),
+                        retry_after_seconds=retry_after_seconds(headers, self._clock.now()),
                         was_negotiated=self._was_negotiated,
                     ) from error
                 case TimeoutError():
@@ -198,7 +200,7 @@ class HubConnection(WebsocketTransport):
         """SignalR's handshake; what came along behind the hub's answer."""
         seconds = self._options.connect_timeout_seconds
         try:
-            async with asyncio.timeout(seconds):
+            async with self._clock.timeout(seconds):
                 await line.send(self._hub_protocol.dump(self._hub_protocol.handshake_message()), text=True)
                 answer = b""
                 async for piece in pieces:
@@ -256,9 +258,11 @@ class HubConnection(WebsocketTransport):
                 await asyncio.sleep(0)
 
     async def _keepalive(self, conn: ClientConnection) -> None:
-        """Ping in pysignalr's rhythm. A closed connection is the reader's news: it still has to read why."""
+        """Ping the hub, for ever. That the connection is closed is the reader's to say: it still has to read why."""
         try:
-            await super()._keepalive(conn)
+            while True:
+                await self._clock.sleep(self._options.keep_alive_interval_seconds)
+                await conn.send(self._hub_protocol.dump(PingMessage()), text=True)
         except ConnectionClosed:
             return
 
@@ -271,7 +275,7 @@ class HubConnection(WebsocketTransport):
         silent_ticks = 0
         while silent_ticks < SILENCE_TICKS:
             heard = self._heard, line.heard
-            await asyncio.sleep(limit / SILENCE_TICKS)
+            await self._clock.sleep(limit / SILENCE_TICKS)
             silent = self._reading and heard == (self._heard, line.heard)
             silent_ticks = silent_ticks + 1 if silent else 0
         line.transport.abort()  # there is nobody to say goodbye to
@@ -280,7 +284,7 @@ class HubConnection(WebsocketTransport):
     async def _hang_up(self, line: Line, *, polite: bool) -> None:
         """Close within `GOODBYE_SECONDS`, whatever the other side does; where we leave of our own will, say so first."""
         try:
-            async with asyncio.timeout(GOODBYE_SECONDS):
+            async with self._clock.timeout(GOODBYE_SECONDS):
                 if polite:
                     await line.send(self._hub_protocol.dump(CloseMessage()), text=True)
                 await line.close()

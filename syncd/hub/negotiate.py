@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import math
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,9 @@ from syncd.wire.json import parse_json
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Mapping
+    from datetime import datetime
+
+    from syncd.clock import Clock
 
 USER_AGENT = f"syncd/{__version__}"
 MAX_REDIRECTS = 100
@@ -74,6 +77,7 @@ async def negotiate(
     timeout_seconds: float,
     allow_insecure: bool,
     find_proxy: Callable[[str], str | None],
+    clock: Clock,
 ) -> Endpoint:
     """Ask the hub where and how to connect; all redirects together take at most `timeout_seconds`.
 
@@ -90,12 +94,12 @@ async def negotiate(
     headers = {"User-Agent": USER_AGENT, "Accept": "application/json"}
     try:
         async with (
-            asyncio.timeout(timeout_seconds),
+            clock.timeout(timeout_seconds),
             aiohttp.ClientSession(cookie_jar=jar, connector=connector, headers=headers, trust_env=False) as http,
         ):
             for redirects in range(MAX_REDIRECTS + 1):
                 proxy = await asyncio.to_thread(find_proxy, at)
-                answer = understand(await _ask(http, at, token, proxy), shown(at))
+                answer = understand(await _ask(http, at, token, proxy, clock), shown(at))
                 if isinstance(answer, Endpoint):
                     known_secrets.add(answer.url)
                     return replace(
@@ -117,7 +121,7 @@ async def negotiate(
     raise ConnectionFailed(f"negotiate was redirected more than {MAX_REDIRECTS} times, last to {shown(at)}")
 
 
-async def _ask(http: aiohttp.ClientSession, url: str, token: str | None, proxy: str | None) -> bytes:
+async def _ask(http: aiohttp.ClientSession, url: str, token: str | None, proxy: str | None, clock: Clock) -> bytes:
     where = f"negotiate with {place(url)}"
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     ask = http.post(
@@ -133,7 +137,7 @@ async def _ask(http: aiohttp.ClientSession, url: str, token: str | None, proxy: 
                 response.status,
                 where,
                 with_token=token is not None,
-                retry_after_seconds=retry_after_seconds(response.headers),
+                retry_after_seconds=retry_after_seconds(response.headers, clock.now()),
                 location=shown(response.headers.get("Location", "")),
             )
         answer = bytearray()
@@ -220,16 +224,16 @@ def checked_token(token: str) -> str:
     return token
 
 
-def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
-    """What `Retry-After` asks for, in seconds or as a date; a date is measured by the server's own clock where it tells."""
+def retry_after_seconds(headers: Mapping[str, str], now: datetime) -> float | None:
+    """What `Retry-After` asks for, in seconds or as a date; a date is measured by the server's own clock, else by `now`."""
     value = headers.get("Retry-After", "").strip()
     if value.isascii() and value.isdigit():
         return min(float(value), math.inf)
     until = _http_date(value)
     if until is None:
         return None
-    now = _http_date(headers.get("Date", "")) or datetime.now(UTC)
-    return max(0.0, (until - now).total_seconds())
+    since = _http_date(headers.get("Date", "")) or now
+    return max(0.0, (until - since).total_seconds())
 
 
 def _http_date(text: str) -> datetime | None:

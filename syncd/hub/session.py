@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from structlog.typing import FilteringBoundLogger
 
+    from syncd.clock import Clock
     from syncd.hub.negotiate import Endpoint
     from syncd.hub.options import HubOptions
 
@@ -50,6 +51,7 @@ class HubSession:
         *,
         options: HubOptions,
         tls: ssl.SSLContext,
+        clock: Clock,
         handlers: Mapping[str, Handler],
         on_unreadable: Callable[[Unreadable], None],
         on_shed: Callable[[], None],
@@ -61,6 +63,7 @@ class HubSession:
         self.loss: HubError | None = None
         self.useful = False
         self._over = asyncio.Event()  # set when nothing is left to be read or said, a moment after the loss
+        self._clock = clock
         self._timeout_seconds = options.invocation_timeout_seconds
         self._handlers = handlers
         self._log = log
@@ -69,7 +72,9 @@ class HubSession:
         self._on_unreadable = on_unreadable
         self._missing: set[str] = set()
         self._dispatcher = Dispatcher(self._answer, refuse=self._refuse_busy, shed=on_shed, has_room=on_room)
-        self._transport = HubConnection(endpoint, HubProtocol(options.max_message_bytes), self._on_message, options=options, tls=tls)
+        self._transport = HubConnection(
+            endpoint, HubProtocol(options.max_message_bytes), self._on_message, options=options, tls=tls, clock=clock
+        )
 
     async def run(self, opened: Callable[[], Awaitable[None]]) -> NoReturn:
         """Open the connection and serve it; `opened` runs as soon as invocations may be made, while messages are read.
@@ -123,7 +128,7 @@ class HubSession:
         self._pending[identity] = method, answer
         seconds = self._timeout_seconds if timeout_seconds is None else timeout_seconds
         try:
-            async with asyncio.timeout(seconds):
+            async with self._clock.timeout(seconds):
                 try:
                     await self._transport.send(InvocationMessage(identity, method, list(arguments)))
                 except ConnectionLost:

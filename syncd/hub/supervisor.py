@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from structlog.typing import FilteringBoundLogger
 
-    from syncd.clock import Clock
+    from syncd.clock import Clock, Timeout
     from syncd.hub.incoming import Unreadable
     from syncd.hub.negotiate import Endpoint
     from syncd.hub.options import HubOptions
@@ -96,7 +96,7 @@ class Hub:
         self._connected_at: float | None = None
         self._was_useful = False
         self._hurry_seconds: float | None = None
-        self._nap: asyncio.Timeout | None = None
+        self._nap: Timeout | None = None
 
     def on(self, method: str, handler: Handler) -> None:
         """Handle a client method, in whatever case the hub writes it."""
@@ -148,7 +148,7 @@ class Hub:
         self._hurry_seconds = self._backoff.hurry_seconds()
         self._log.info("hub_retry_soon", reason=reason, granted=self._hurry_seconds is not None)
         if self._hurry_seconds is not None and self._nap is not None:
-            self._nap.reschedule(asyncio.get_running_loop().time())
+            self._nap.reschedule(self._clock.monotonic())
 
     async def try_once(self) -> Probe:
         """Connect once, take leave, and say how it was; not while `run` runs.
@@ -211,6 +211,7 @@ class Hub:
             timeout_seconds=self._options.connect_timeout_seconds,
             allow_insecure=self._options.allow_insecure,
             find_proxy=lambda url: proxy_for(url, self._options.proxy_file),
+            clock=self._clock,
         )
         return endpoint, tls
 
@@ -219,6 +220,7 @@ class Hub:
             endpoint,
             options=self._options,
             tls=tls,
+            clock=self._clock,
             handlers=self._handlers,
             on_unreadable=self._unreadable,
             on_shed=self._shed_one,
@@ -253,7 +255,7 @@ class Hub:
         """The bearer token as it is now."""
         seconds = self._options.connect_timeout_seconds
         try:
-            async with asyncio.timeout(seconds):
+            async with self._clock.timeout(seconds):
                 token = await asyncio.to_thread(self._read_token)
         except TimeoutError:
             raise ConnectionFailed(f"the access token could not be read within {seconds:g} s") from None
@@ -283,7 +285,7 @@ class Hub:
         self._log.info("hub_connected", hub=status.hub_url, connection_id=session.connection_id, attempt=attempts)
         for greeting in self._greetings:
             try:
-                async with asyncio.timeout(self._options.invocation_timeout_seconds):
+                async with self._clock.timeout(self._options.invocation_timeout_seconds):
                     await greeting(session)
             except TimeoutError:  # rows go to a hub that answers no heartbeat, too
                 self._log.warning("hub_greeting_failed", reason="no answer in time")
@@ -352,7 +354,7 @@ class Hub:
     async def _sleep_through(self, seconds: float) -> bool:
         """Whether the whole delay passed; `retry_soon` ends it early."""
         try:
-            async with asyncio.timeout(None) as self._nap:
+            async with self._clock.timeout(None) as self._nap:
                 await self._clock.sleep(seconds)
         except TimeoutError:
             return False

@@ -61,7 +61,7 @@ class CommitSignal:
     async def _look(self, at_least_every: float, look_again: tuple[float, ...]) -> None:
         while True:
             try:
-                async with asyncio.timeout(at_least_every):
+                async with self._clock.timeout(at_least_every):
                     await self._touched.wait()
                 steps = look_again
             except TimeoutError:

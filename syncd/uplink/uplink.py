@@ -116,7 +116,7 @@ class Uplink:
             expiry = min(expiry, not_before - now) if expiry is not None else not_before - now
         self._loader.wanted.set()
         try:
-            async with asyncio.timeout(expiry):
+            async with self._clock.timeout(expiry):
                 await self._wake.wait()
         except TimeoutError:
             self._loader.wanted.set()

@@ -1,4 +1,4 @@
-"""A `Hub` with quick options, a clock whose sleeps are short and its log at hand."""
+"""A `Hub` with quick options, a clock whose delays are short and its log at hand."""
 
 from __future__ import annotations
 
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
     from syncd.hub.incoming import Unreadable
     from tests.support.refhub import RefHub
+
+
+RHYTHMS = {"hub: keepalive", "hub: silence"}
+"""Tasks that sleep as long as they say."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,9 @@ class Options:
 
 
 class QuickClock(SystemClock):
-    """Notes how long a sleep was to be, and sleeps a hundredth of a second at most.
+    """Notes how long the delay between two attempts was to be, and waits a hundredth of a second at most.
+
+    A connection's own rhythm stays as configured, and so do time-outs.
 
     Attributes:
         sleeps: the seconds asked for.
@@ -60,6 +66,14 @@ class QuickClock(SystemClock):
         return super().monotonic() + self.ahead
 
     async def sleep(self, seconds: float) -> None:
+        task = asyncio.current_task()
+        if task is not None and task.get_name() in RHYTHMS:
+            await super().sleep(seconds)
+        else:
+            await self.delay(seconds)
+
+    async def delay(self, seconds: float) -> None:
+        """Instead of the whole delay."""
         self.sleeps.append(seconds)
         await asyncio.sleep(min(seconds, 0.01))
 

@@ -240,12 +240,12 @@ async def test_a_request_for_a_quick_reconnect_ends_the_wait_that_has_begun(refh
     held = asyncio.Event()
     asked: list[float] = []
 
-    async def sleep(seconds: float) -> None:
+    async def delay(seconds: float) -> None:
         asked.append(seconds)
         if len(asked) == 1:
             await held.wait()
 
-    rig.clock.sleep = sleep  # type: ignore[method-assign]
+    rig.clock.delay = delay  # type: ignore[method-assign]
     async with running(rig):
         session = await rig.hub.session()
         session.drop("test")

@@ -16,6 +16,7 @@ from syncd.redaction import redact
 if TYPE_CHECKING:
     from pathlib import Path
 
+NOW = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
 TRANSPORTS = [
     {"transport": "WebSockets", "transferFormats": ["Text", "Binary"]},
     {"transport": "LongPolling", "transferFormats": ["Text"]},
@@ -75,18 +76,18 @@ def test_a_captive_portal_is_called_by_its_name(page: bytes) -> None:
 
 
 def test_retry_after_is_read_in_seconds_and_as_a_date_by_the_servers_own_clock() -> None:
-    assert retry_after_seconds({"Retry-After": " 120 "}) == 120
+    assert retry_after_seconds({"Retry-After": " 120 "}, NOW) == 120
     server = datetime(2001, 1, 1, tzinfo=UTC)
     until = format_datetime(server + timedelta(minutes=5), usegmt=True)
-    assert retry_after_seconds({"Retry-After": until, "Date": format_datetime(server, usegmt=True)}) == 300
-    assert retry_after_seconds({"Retry-After": until}) == 0
-    soon = format_datetime(datetime.now(UTC) + timedelta(minutes=5), usegmt=True)
-    assert 290 < (retry_after_seconds({"Retry-After": soon, "Date": "nonsense"}) or 0) <= 300
+    assert retry_after_seconds({"Retry-After": until, "Date": format_datetime(server, usegmt=True)}, NOW) == 300
+    assert retry_after_seconds({"Retry-After": until}, NOW) == 0
+    soon = format_datetime(NOW + timedelta(minutes=5), usegmt=True)
+    assert retry_after_seconds({"Retry-After": soon, "Date": "nonsense"}, NOW) == 300
 
 
 @pytest.mark.parametrize("value", ["", "soon", "-5", "1.5", "²"])
 def test_a_retry_after_that_nobody_can_read_is_none(value: str) -> None:
-    assert retry_after_seconds({"Retry-After": value}) is None
+    assert retry_after_seconds({"Retry-After": value}, NOW) is None
 
 
 def test_a_token_is_stripped_and_must_be_able_to_stand_in_a_header() -> None:
