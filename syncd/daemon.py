@@ -162,7 +162,7 @@ class Daemon:
         touch = self.report.touch
         uplink = Uplink(
             hub=hub, reader=reader, journal=journal, settings=settings, clock=clock, random=self._random, log=log,
-            on_trouble=troubles.part("outbox"), on_change=touch,
+            status=self.report.outbox, on_trouble=troubles.part("outbox"), on_change=touch,
         )  # fmt: skip
         downlink = Downlink(
             hub=hub, inbox=inbox, inbox_log=InboxLog(files.journal, clock), settings=settings, clock=clock, log=log,
@@ -171,8 +171,8 @@ class Daemon:
         heartbeat = HeartbeatLoop(
             hub=hub, store_id=settings.store.id, interval_seconds=settings.heartbeat.interval_seconds, clock=clock, log=log,
             describe=lambda: {
-                "pendingSyncCount": uplink.total_pending, "failedCount": uplink.failed, "cursor": downlink.catch_up.cursor,
-                "state": self.report.state,
+                "pendingSyncCount": self.report.outbox.pending_total, "failedCount": self.report.outbox.failed,
+                "cursor": downlink.catch_up.cursor, "state": self.report.state,
             },
             on_change=touch,
         )  # fmt: skip
@@ -219,7 +219,7 @@ class Daemon:
             watch.stopped = True
             status.write()
             log.info(
-                "stopped", pending=uplink.total_pending, till_lock_held_seconds=round(files.outbox.held_seconds_total, 3),
+                "stopped", pending=self.report.outbox.pending_total, till_lock_held_seconds=round(files.outbox.held_seconds_total, 3),
                 till_lock_longest_seconds=round(files.outbox.longest_hold_seconds, 4),
             )  # fmt: skip
 

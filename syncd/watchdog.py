@@ -113,8 +113,6 @@ class Watchdog:
                 self._report.touch()
                 if stalled:
                     self._log.error("loops_stalled", loops=stalled)
-            if (self._uplink.accepts_nothing() is None) != (self._report.outbox.accepts_nothing is None):
-                self._report.touch()
             if not stalled:
                 self._notifier.watchdog()
                 await self._recount(now)
@@ -146,20 +144,9 @@ class Watchdog:
         """Bring the report up to date with what the loops know."""
         report, status, uplink, downlink = self._report, self._hub.status, self._uplink, self._downlink
         report.connection = status
-        report.outbox.missing_methods = {"SendSyncBatch", "SendSyncItem"} if uplink.takes_no_rows else set()
+        uplink.refresh_status()
         report.inbound.missing_methods = {"RequestBatchSync"} if downlink.catch_up.lacks_method else set()
         report.inbound.catch_up_error = None if downlink.catch_up.lacks_method else downlink.catch_up.error
-        report.outbox.throws_for_everything = uplink.throws_for_everything
-        report.outbox.accepts_nothing = uplink.accepts_nothing()
-        report.outbox.undecided = uplink.undecided
-        report.outbox.deferred = uplink.deferred()
-        report.outbox.pending = dict(uplink.pending)
-        report.outbox.oldest_pending_at = uplink.oldest_pending()
-        report.outbox.failed = uplink.failed
-        report.outbox.sent_total = self._journal.sent_total
-        report.outbox.last_sent_at = uplink.last_sent_at
-        report.outbox.current_item = uplink.current_item
-        report.outbox.recent_errors = uplink.recent_errors
         report.inbound.applied_total = downlink.applied_total
         report.inbound.stale = downlink.stale
         report.inbound.quarantined = downlink.quarantined
@@ -180,7 +167,7 @@ class Watchdog:
             report.state = self._live_state()
         if report.state != self._state:
             self._state = report.state
-            self._log.info("state", state=report.state, health=assess(report)[0], pending=uplink.total_pending)
+            self._log.info("state", state=report.state, health=assess(report)[0], pending=report.outbox.pending_total)
         self._notifier.status(self._sentence())
 
     def _describe_files(self, shown: DatabaseStatus) -> None:
@@ -195,7 +182,7 @@ class Watchdog:
     def _live_state(self) -> State:
         match self._hub.status.state:
             case "connected":
-                return "syncing" if self._uplink.total_pending or self._downlink.catch_up.active else "online"
+                return "syncing" if self._report.outbox.pending_total or self._downlink.catch_up.active else "online"
             case "disconnected":
                 return "starting"
             case "connecting":
@@ -206,8 +193,8 @@ class Watchdog:
                 return "offline"
 
     def _sentence(self) -> str:
-        pending = self._uplink.total_pending
+        pending = self._report.outbox.pending_total
         refused = (
             f"; the new configuration was refused, the old one is in use: {error}" if (error := self._report.configuration_error) else ""
         )
-        return f"{self._report.state}; {pending} rows wait for HQ, {self._uplink.failed} failed{refused}"
+        return f"{self._report.state}; {pending} rows wait for HQ, {self._report.outbox.failed} failed{refused}"

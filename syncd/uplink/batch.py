@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from syncd.config.settings import Settings
     from syncd.hub.session import HubSession
     from syncd.hub.supervisor import Hub
+    from syncd.status.report import OutboxStatus
     from syncd.store.journal import Journal
     from syncd.store.outbox import Entity, OutboxRow
     from syncd.uplink.outcomes import Delivery
@@ -45,11 +46,18 @@ class BatchSender:
 
     Attributes:
         answers: of the hub, whatever they were: a sign of life.
-        takes_no_rows: the hub knows neither of the two methods.
     """
 
     def __init__(
-        self, *, hub: Hub, journal: Journal, settings: Settings, clock: Clock, random: random.Random, log: FilteringBoundLogger
+        self,
+        *,
+        hub: Hub,
+        journal: Journal,
+        settings: Settings,
+        clock: Clock,
+        random: random.Random,
+        log: FilteringBoundLogger,
+        status: OutboxStatus,
     ) -> None:
         self._hub = hub
         self._journal = journal
@@ -60,12 +68,12 @@ class BatchSender:
         self.sent_log = SentLog(clock, log)
         self.deferrals = Deferrals(settings.sync, clock, random)
         self.hangs = Hangs(settings.hub.invocation_timeout_seconds, self.deferrals, clock)
-        self.judge = Judge(settings.sync, self.deferrals, clock, random, log)
+        self.judge = Judge(settings.sync, self.deferrals, clock, random, log, status)
         self._retry_base_seconds = settings.sync.retry_base_seconds
         self._unanswered: dict[int, tuple[Unanswered, Sequence[OutboxRow]]] = {}  # in the order in which they were sent
         self._judged: HubSession | None = None
         self.answers = 0
-        self.takes_no_rows = False
+        self._status = status
 
     async def start(self) -> None:
         """Recall what was learned of this hub's limit before."""
@@ -220,7 +228,7 @@ class BatchSender:
 
     async def _passed(self, session: HubSession, size: int, rows: int) -> None:
         session.useful = True
-        self.takes_no_rows = False
+        self._status.missing_methods.clear()
         if self.limiter.passed(size, rows, self._clock.monotonic()):
             await self._keep_limit()
 
@@ -246,12 +254,15 @@ class BatchSender:
         for row in rows:
             chains.setdefault(row.entity, []).append(row)
         if session.lacks(SEND_ITEM):
-            self.takes_no_rows = True
-            delivery.undecided = f"the hub has neither {SEND_BATCH} nor {SEND_ITEM}"
+            self._takes_no_rows(delivery)
             return
         async with asyncio.TaskGroup() as group:
             for chain in chains.values():
                 group.create_task(self._send_chain(session, chain, delivery), name="uplink.chain")
+
+    def _takes_no_rows(self, delivery: Delivery) -> None:
+        self._status.missing_methods.update((SEND_BATCH, SEND_ITEM))
+        delivery.undecided = f"the hub has neither {SEND_BATCH} nor {SEND_ITEM}"
 
     async def _send_chain(self, session: HubSession, rows: list[OutboxRow], delivery: Delivery) -> None:
         for row in rows:
@@ -260,8 +271,7 @@ class BatchSender:
             try:
                 answer = await self._invoke(session, SEND_ITEM, row.encoded, size, [row])
             except MethodMissing:
-                self.takes_no_rows = True
-                delivery.undecided = f"the hub has neither {SEND_BATCH} nor {SEND_ITEM}"
+                self._takes_no_rows(delivery)
                 return
             except (InvocationError, MessageTooLarge) as error:
                 delivery.throws(row, str(error))

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from syncd.clock import Clock
     from syncd.config.settings import SyncSettings
+    from syncd.status.report import OutboxStatus
     from syncd.store.journal import Journal
     from syncd.store.outbox import OutboxRow, Page
     from syncd.store.outbox_count import Counts
@@ -36,6 +37,7 @@ class Loader:
     """Counts and reads the outbox for the queue.
 
     Args:
+        status: the section of the report whose `pending` and `failed` are counted here.
         busy: whether outcomes wait to be made durable.
         wake: set whenever there may be something to send.
         on_trouble: told of a store database that cannot be read, and None once it can.
@@ -45,8 +47,6 @@ class Loader:
     Attributes:
         wanted: to be set when there is room in the queue, or something new on disk.
         waiting: rows that wait in memory until they may go again, and when they were written.
-        pending: rows that HQ does not have yet, by priority.
-        failed: rows that are failed.
     """
 
     def __init__(
@@ -59,6 +59,7 @@ class Loader:
         sync: SyncSettings,
         clock: Clock,
         log: FilteringBoundLogger,
+        status: OutboxStatus,
         busy: Callable[[], bool],
         wake: asyncio.Event,
         on_trouble: Callable[[StorageError | None], None],
@@ -72,6 +73,7 @@ class Loader:
         self._sync = sync
         self._clock = clock
         self._log = log
+        self.status = status
         self._busy = busy
         self._wake = wake
         self._on_trouble = on_trouble
@@ -84,8 +86,6 @@ class Loader:
         self._oldest_on_disk: str | None = None
         self.wanted = asyncio.Event()
         self.waiting: dict[int, datetime] = {}
-        self.pending = dict.fromkeys(PRIORITIES, 0)
-        self.failed = 0
 
     async def changed(self) -> None:
         """Somebody committed to the store's file: count what is new, and wake the sender.
@@ -115,7 +115,7 @@ class Loader:
             self._counts = counts
             if known is not None and not counts.fresh:
                 for priority, number in counts.pending.items():
-                    self.pending[priority] += number
+                    self.status.pending[priority] += number
                 return [p for p in PRIORITIES if counts.newest_id[p] != known.newest_id[p]]
             if self._generation not in (None, counts.generation):
                 self._on_generation()
@@ -126,14 +126,14 @@ class Loader:
                 self._queue.hold(entity)
             self._queue.waits_on_disk({p: self._due(at) for p, at in counts.next_due.items()})
             self._oldest_on_disk = counts.oldest_waiting
-            self.failed, self.pending = counts.failed, dict(counts.pending)
+            self.status.failed, self.status.pending = counts.failed, dict(counts.pending)
             return list(PRIORITIES)
 
     def decided(self, row: OutboxRow, *, failed: bool) -> None:
         """HQ has it, or it is failed; which is durable."""
         if self._counts is not None and row.id <= self._counts.newest_id[row.priority]:  # else it will not be counted in any more
-            self.pending[row.priority] = max(0, self.pending[row.priority] - 1)
-        self.failed += failed
+            self.status.pending[row.priority] = max(0, self.status.pending[row.priority] - 1)
+        self.status.failed += failed
 
     def oldest_waiting(self) -> datetime | None:
         """When the oldest row that waits for its retry was written."""

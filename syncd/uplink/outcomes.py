@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
     from syncd.clock import Clock
     from syncd.config.settings import SyncSettings
+    from syncd.status.report import OutboxStatus
     from syncd.store.outbox import Entity, OutboxRow
     from syncd.uplink.deferrals import Deferrals
     from syncd.wire.messages import SyncAck
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 PAUSE_SECONDS = (5.0, 10.0, 20.0, 40.0, 60.0)  # after answers that decide nothing
 UNDECIDED_ANSWERS = 2  # in a row, each to rows of its own, before it is the hub and not those rows
 FREE_TRIES = 1  # a row without a verdict goes again at once: an item without one was merely not processed
-RECENT_ERRORS = 10
 REMEMBERED_THROWS = 10_000  # rows of which it is not known yet whose fault their throw was
 MAX_ERROR_CHARACTERS = 500
 
@@ -68,12 +67,18 @@ class Judge:
 
     Attributes:
         not_before: monotonic; nothing is sent until then, since the hub decides nothing at the moment.
-        undecided: how it does that, and since when; None once it has decided on a row.
-        throws_for_everything: the hub answers every row with an error.
-        recent_errors: what was refused or failed last, for the status file.
+        status: our part of the report: `undecided`, `throws_for_everything`, `recent_errors`.
     """
 
-    def __init__(self, sync: SyncSettings, deferrals: Deferrals, clock: Clock, random: random.Random, log: FilteringBoundLogger) -> None:
+    def __init__(
+        self,
+        sync: SyncSettings,
+        deferrals: Deferrals,
+        clock: Clock,
+        random: random.Random,
+        log: FilteringBoundLogger,
+        status: OutboxStatus,
+    ) -> None:
         self._sync = sync
         self._deferrals = deferrals
         self._clock = clock
@@ -84,14 +89,12 @@ class Judge:
         self._acceptances = 0
         self._threw: dict[int, int] = {}  # rows that threw while everything did, and the acceptances until then
         self.not_before = 0.0
-        self.undecided: tuple[str, datetime] | None = None
-        self.throws_for_everything = False
-        self.recent_errors: deque[OutboxError] = deque(maxlen=RECENT_ERRORS)
+        self.status = status
 
     def pause(self, reason: str) -> None:
         """The hub answers and decides nothing: ask again later, ever more slowly, at no row's cost."""
         now = self._clock.monotonic()
-        self.undecided = (reason, self.undecided[1] if self.undecided else self._clock.now())
+        self.status.undecided = (reason, self.status.undecided[1] if self.status.undecided else self._clock.now())
         if now < self.not_before:  # several batches were in flight: that is one step
             return
         seconds = PAUSE_SECONDS[min(self._pauses, len(PAUSE_SECONDS) - 1)]
@@ -101,7 +104,7 @@ class Judge:
 
     def _has_decided(self) -> None:
         self._pauses = self._undecided_answers = 0
-        self.undecided = None
+        self.status.undecided = None
 
     def judge(self, rows: Sequence[OutboxRow], answer: object, delivery: Delivery) -> None:
         """What HQ said of rows that were sent."""
@@ -168,23 +171,23 @@ class Judge:
         may be down) it is the hub's: the rows wait, at no cost, and others are tried.
         """
         before = self._acceptances
-        threw_for_everything = self.throws_for_everything  # a row may have thrown just before the hub was well again
+        threw_for_everything = self.status.throws_for_everything  # a row may have thrown just before the hub was well again
         if any(outcome.status == "sent" for _, outcome in delivery.outcomes):
             self._acceptances += 1
             self._has_decided()
-            self.throws_for_everything = False
+            self.status.throws_for_everything = False
         elif len(delivery.thrown) > 1:
-            self.throws_for_everything = True
+            self.status.throws_for_everything = True
         for row, error in delivery.thrown:
             others_passed = self._threw.pop(row.id, before) < before
-            if others_passed or not (threw_for_everything or self.throws_for_everything):
+            if others_passed or not (threw_for_everything or self.status.throws_for_everything):
                 self._refuse(row, error, delivery)
             else:
                 self._threw[row.id] = before
                 self._postpone(row, error, delivery)
         if len(self._threw) > REMEMBERED_THROWS:
             self._threw.clear()
-        if delivery.thrown and self.throws_for_everything:
+        if delivery.thrown and self.status.throws_for_everything:
             delivery.undecided = "the hub throws for every row"
         if delivery.undecided:  # one batch is one step, however many answers it had
             self.pause(delivery.undecided)
@@ -226,7 +229,9 @@ class Judge:
             error=error,
             **more,
         )
-        self.recent_errors.append(OutboxError(self._clock.now(), kind, row.entity_id, correlation_id, error, final=event == "row_failed"))
+        self.status.recent_errors.append(
+            OutboxError(self._clock.now(), kind, row.entity_id, correlation_id, error, final=event == "row_failed")
+        )
 
     def _outcome(self, row: OutboxRow, status: str, attempts: int, error: str | None, retry_at: datetime | None = None) -> Outcome:
         return Outcome(

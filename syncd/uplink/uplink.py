@@ -17,7 +17,6 @@ from syncd.uplink.queue import SendQueue
 
 if TYPE_CHECKING:
     import random
-    from collections import deque
     from collections.abc import Callable
     from datetime import datetime
 
@@ -28,12 +27,13 @@ if TYPE_CHECKING:
     from syncd.errors import StorageError
     from syncd.hub.session import HubSession
     from syncd.hub.supervisor import Hub
-    from syncd.status.report import DeferredRows, OutboxError
+    from syncd.status.report import OutboxStatus
     from syncd.store.journal import Journal
     from syncd.store.outbox import OutboxRow
     from syncd.store.outbox_reader import OutboxReader
 
 LONGEST_ITEM = 100  # characters of `current_item`
+STATUS_SECONDS = 5.0  # how often what follows from the time alone is looked at for the status
 UNDURABLE_BATCHES = 8  # beyond the window: answered, and not yet on our disk
 
 
@@ -41,6 +41,7 @@ class Uplink:
     """The sending loop.
 
     Args:
+        status: our section of the report.
         on_trouble: told of a store database that cannot be read, and None once it can.
         on_change: told whenever a figure of the status changes.
     """
@@ -55,6 +56,7 @@ class Uplink:
         clock: Clock,
         random: random.Random,
         log: FilteringBoundLogger,
+        status: OutboxStatus,
         on_trouble: Callable[[StorageError | None], None],
         on_change: Callable[[], None],
     ) -> None:
@@ -63,13 +65,14 @@ class Uplink:
         self._sync = settings.sync
         self._clock = clock
         self._log = log
+        self._status = status
         self._on_change = on_change
-        self._sender = BatchSender(hub=hub, journal=journal, settings=settings, clock=clock, random=random, log=log)
+        self._sender = BatchSender(hub=hub, journal=journal, settings=settings, clock=clock, random=random, log=log, status=status)
         self._queue = SendQueue(max_wait_seconds=self._sync.max_wait_minutes * 60, page_rows=max(200, 4 * self._sync.batch_size))
         self._wake = asyncio.Event()  # something to send, or room to send it
         self._breaker = Breaker(clock, log)
         self._loader = Loader(
-            queue=self._queue, breaker=self._breaker, reader=reader, journal=journal, sync=self._sync, clock=clock, log=log,
+            queue=self._queue, breaker=self._breaker, reader=reader, journal=journal, sync=self._sync, clock=clock, log=log, status=status,
             busy=lambda: self._undurable > 0, wake=self._wake, on_trouble=on_trouble, on_change=on_change,
             on_generation=self._sender.clear,
         )  # fmt: skip
@@ -77,9 +80,6 @@ class Uplink:
         self._window = 0
         self._undurable = 0
         self._leaving = False
-        # What the status file shows:
-        self.last_sent_at: datetime | None = None
-        self.current_item = ""  # what was sent last, such as `Receipt 1042`
 
     # ── the loops ─────────────────────────────────────────────────────────────────────────────────────────────────
     async def run(self) -> None:
@@ -90,6 +90,7 @@ class Uplink:
             group.create_task(self._loader.keep_loaded(), name="uplink.load")
             group.create_task(self._loader.rescan(), name="uplink.rescan")
             group.create_task(self._sender.sent_log.run(), name="uplink.sent_log")
+            group.create_task(self._tell_of_refusals(), name="uplink.status")
             await self._send(group)
 
     async def changed(self) -> None:
@@ -193,10 +194,9 @@ class Uplink:
 
     def _count_answer(self, delivery: Delivery) -> None:
         """How many of these rows HQ accepted and refused; a row that was never sent, for its size, is neither."""
-        judge = self._sender.judge
         accepted = sum(outcome.status == "sent" for _, outcome in delivery.outcomes)
         refused = [o for row, o in delivery.outcomes if o.status == "pending" or (o.status == "failed" and o.attempts > row.attempts)]
-        undecided = judge.undecided[0] if judge.undecided else None
+        undecided = self._status.undecided[0] if self._status.undecided else None
         self._breaker.answered(accepted, len(refused), refused[0].last_error if refused else undecided)
 
     async def _decide(self, delivery: Delivery) -> None:
@@ -216,12 +216,12 @@ class Uplink:
                 continue
             self._loader.decided(row, failed=outcome.status == "failed")
             if outcome.status == "sent":
-                self.last_sent_at = now
-                self.current_item = f"{row.entity_type} {row.entity_id}"[:LONGEST_ITEM]
+                self._status.last_sent_at = now
+                self._status.current_item = f"{row.entity_type} {row.entity_id}"[:LONGEST_ITEM]
             self._queue.done(row)
             if outcome.status == "failed" and self._sync.hold_entity_on_failure:
                 self._queue.hold(row.entity)
-        if not self.total_pending:
+        if not self._status.pending_total:
             self._breaker.nothing_waits()
         self._on_change()
 
@@ -233,20 +233,28 @@ class Uplink:
             await self._clock.sleep(0.01)
 
     # ── for the status ────────────────────────────────────────────────────────────────────────────────────────────
-    @property
-    def pending(self) -> dict[int, int]:
-        """Rows that HQ does not have yet, by priority."""
-        return self._loader.pending
+    def refresh_status(self) -> None:
+        """Bring up to date what would cost too much to follow row by row, and what changes with the time alone."""
+        status = self._status
+        status.sent_total = self._journal.sent_total
+        status.oldest_pending_at = self._oldest_pending() if status.pending_total else None
+        status.accepts_nothing = self._breaker.finding() if status.pending_total else None
+        status.deferred = self._sender.deferrals.report()
 
-    @property
-    def failed(self) -> int:
-        """Rows that are failed."""
-        return self._loader.failed
+    def _oldest_pending(self) -> datetime | None:
+        """When the oldest row that waits was written, as far as it is in memory."""
+        moments = [row.created for row in self._queue.rows_in_memory()]
+        if (waiting := self._loader.oldest_waiting()) is not None:
+            moments.append(waiting)
+        return min(moments, default=None)
 
-    @property
-    def total_pending(self) -> int:
-        """Rows that wait, are in flight, or wait for their retry."""
-        return sum(self.pending.values())
+    async def _tell_of_refusals(self) -> None:
+        while True:
+            await self._clock.sleep(STATUS_SECONDS)
+            before = self._status.accepts_nothing
+            self.refresh_status()
+            if (before is None) != (self._status.accepts_nothing is None):
+                self._on_change()
 
     @property
     def should_move(self) -> bool:
@@ -262,38 +270,3 @@ class Uplink:
     def answers(self) -> int:
         """Of the hub, whatever they were: a sign of life."""
         return self._sender.answers
-
-    @property
-    def takes_no_rows(self) -> bool:
-        """The hub knows neither of the two methods."""
-        return self._sender.takes_no_rows
-
-    @property
-    def recent_errors(self) -> deque[OutboxError]:
-        """What was refused or failed last."""
-        return self._sender.judge.recent_errors
-
-    @property
-    def throws_for_everything(self) -> bool:
-        """The hub answers every row with an error."""
-        return self._sender.judge.throws_for_everything
-
-    @property
-    def undecided(self) -> tuple[str, datetime] | None:
-        """How the hub decides on no row at all, and since when."""
-        return self._sender.judge.undecided
-
-    def deferred(self) -> DeferredRows:
-        """How many rows wait without a word of HQ on them, and the first of them."""
-        return self._sender.deferrals.report()
-
-    def oldest_pending(self) -> datetime | None:
-        """When the oldest row that waits was written, as far as it is in memory."""
-        moments = [row.created for row in self._queue.rows_in_memory()]
-        if (waiting := self._loader.oldest_waiting()) is not None:
-            moments.append(waiting)
-        return min(moments, default=None) if self.total_pending else None
-
-    def accepts_nothing(self) -> str | None:
-        """For how long HQ has accepted no row, and with which words; None where that is not worth a word yet."""
-        return self._breaker.finding() if self.total_pending else None

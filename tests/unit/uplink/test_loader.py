@@ -12,6 +12,7 @@ import structlog
 
 from syncd.clock import iso_ms
 from syncd.config.settings import SyncSettings
+from syncd.status.report import OutboxStatus
 from syncd.uplink.breaker import Breaker
 from syncd.uplink.loader import Loader
 from syncd.uplink.queue import SendQueue
@@ -43,8 +44,8 @@ class Rig:
         log = structlog.get_logger()
         self.loader = Loader(
             queue=self.queue, breaker=Breaker(self.clock, log), reader=a_reader(files, self.clock), journal=self.journal,
-            sync=SyncSettings(), clock=self.clock, log=log, busy=lambda: False, wake=asyncio.Event(), on_trouble=lambda _: None,
-            on_change=lambda: None, on_generation=lambda: None,
+            sync=SyncSettings(), clock=self.clock, log=log, status=OutboxStatus(), busy=lambda: False, wake=asyncio.Event(),
+            on_trouble=lambda _: None, on_change=lambda: None, on_generation=lambda: None,
         )  # fmt: skip
 
     def take(self, limit: int = 50) -> list[OutboxRow]:
@@ -124,7 +125,7 @@ async def test_refused_entities_leave_nothing_in_memory_and_come_back_whole_when
                 assert all(n in sent for n in earlier), "a row went before an earlier one of its entity"
                 sent.append(row.id)
             await store.accept(batch)
-        assert sum(store.loader.pending.values()) == 0
+        assert sum(store.loader.status.pending.values()) == 0
         assert execute(tmp_path / "store.db.syncd", "SELECT count(*) FROM retry") == [(0,)]
         assert store.loader.oldest_waiting() is None
 
@@ -169,7 +170,7 @@ async def test_a_restart_keeps_who_waits(tmp_path: Path) -> None:
         await store.refuse(batch)
     async with rig(tmp_path, []) as store:
         assert [row.id for row in await store.taken()] == [3]
-        assert sum(store.loader.pending.values()) == 3
+        assert sum(store.loader.status.pending.values()) == 3
         assert not store.take()
         store.clock.seconds += RETRY_SECONDS + 1
         assert [row.id for row in await store.taken()] == [1, 2]
@@ -213,7 +214,7 @@ async def test_a_decision_made_while_the_backlog_is_counted_is_counted_once(tmp_
             await store.files.reader.run(lambda connection: connection.set_trace_callback(None))
             ((pending,),) = execute(tmp_path / "store.db", "SELECT count(*) FROM sync_outbox WHERE status = 'pending'")
             ((decided,),) = execute(tmp_path / "store.db.syncd", "SELECT count(*) FROM outcome")
-            assert sum(store.loader.pending.values()) == pending - decided
+            assert sum(store.loader.status.pending.values()) == pending - decided
 
 
 async def test_a_row_that_is_sent_before_it_is_counted_is_never_counted(tmp_path: Path) -> None:
@@ -222,6 +223,6 @@ async def test_a_row_that_is_sent_before_it_is_counted_is_never_counted(tmp_path
         write_rows(tmp_path / "store.db", ("R", 2, 3))
         store.queue.grown()  # for another reason
         await store.accept(await store.taken())
-        assert sum(store.loader.pending.values()) == 0
+        assert sum(store.loader.status.pending.values()) == 0
         await store.loader.changed()
-        assert sum(store.loader.pending.values()) == 0
+        assert sum(store.loader.status.pending.values()) == 0

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from syncd.config.settings import SyncSettings
+from syncd.status.report import OutboxStatus
 from syncd.uplink.breaker import Breaker
 from syncd.uplink.loader import Loader
 from syncd.uplink.queue import SendQueue
@@ -27,8 +28,8 @@ def a_loader(files: StoreFiles, heard: list[StorageError | None]) -> Loader:
     clock, log = FakeClock(), structlog.get_logger()
     return Loader(
         queue=SendQueue(max_wait_seconds=3600, page_rows=200), breaker=Breaker(clock, log), reader=a_reader(files, clock),
-        journal=a_journal(files, clock), sync=SyncSettings(), clock=clock, log=log, busy=lambda: False, wake=asyncio.Event(),
-        on_trouble=heard.append, on_change=lambda: None, on_generation=lambda: None,
+        journal=a_journal(files, clock), sync=SyncSettings(), clock=clock, log=log, status=OutboxStatus(), busy=lambda: False,
+        wake=asyncio.Event(), on_trouble=heard.append, on_change=lambda: None, on_generation=lambda: None,
     )  # fmt: skip
 
 
@@ -59,7 +60,7 @@ async def test_rows_that_could_not_be_counted_at_their_commit_are_counted_once_t
         async with running(loader.changed()):
             await until(lambda: heard, "the trouble is told")
             await allow(files)
-            await until(lambda: loader.pending[3] == 1, "the row is counted, with no other commit after it")
+            await until(lambda: loader.status.pending[3] == 1, "the row is counted, with no other commit after it")
     assert heard[-1] is None
 
 

@@ -6,6 +6,7 @@ import structlog
 from structlog.testing import LogCapture
 
 from syncd.config.settings import SyncSettings
+from syncd.status.report import OutboxStatus
 from syncd.uplink.deferrals import Deferrals
 from syncd.uplink.outcomes import Delivery, Judge
 from tests.support.clock import FakeClock
@@ -15,7 +16,7 @@ def test_one_batch_and_all_that_were_in_flight_with_it_are_one_step_of_the_pause
     capture, clock = LogCapture(), FakeClock()
     log = structlog.wrap_logger(None, processors=[capture], wrapper_class=structlog.make_filtering_bound_logger(0))
     chance = random.Random(1)
-    judge = Judge(SyncSettings(), Deferrals(SyncSettings(), clock, chance), clock, chance, log)
+    judge = Judge(SyncSettings(), Deferrals(SyncSettings(), clock, chance), clock, chance, log, OutboxStatus())
     for _ in range(3):
         for _ in range(4):
             delivery = Delivery([])
@@ -24,5 +25,5 @@ def test_one_batch_and_all_that_were_in_flight_with_it_are_one_step_of_the_pause
             judge.blame(delivery)
         clock.seconds = judge.not_before
     assert [entry["retry_in_seconds"] for entry in capture.entries] == [5.0, 10.0, 20.0]
-    assert judge.undecided is not None
-    assert "text" in judge.undecided[0]
+    assert judge.status.undecided is not None
+    assert "text" in judge.status.undecided[0]
