@@ -1,0 +1,90 @@
+"""What `syncd devhub` prints: a line for everything that happens."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from syncd.devhub import exact
+from syncd.devhub.hub import Watcher
+
+if TYPE_CHECKING:
+    from syncd.devhub.connection import Connection
+    from syncd.devhub.headquarters import Item
+
+
+class Printer(Watcher):
+    """A line for everything that happens.
+
+    Attributes:
+        connected: the clients that have come and were not pushed to yet.
+    """
+
+    def __init__(self, *, json_output: bool) -> None:
+        self.connected: asyncio.Queue[Connection] = asyncio.Queue()
+        self._json_output = json_output
+
+    def ready(self, url: str) -> None:
+        """The first line, which programs wait for."""
+        if self._json_output:
+            self.say("ready", "", {"url": url})
+        else:
+            click.echo(f"Development hub ready: {url}")
+            click.echo(f'Point a store at it with [hub] url = "{url}", or SYNCD_HUB__URL={url}. Ctrl-C stops it.')
+
+    def tally(self, state: dict[str, object]) -> None:
+        """The last line."""
+        names = ("unique", "duplicates", "refused", "heartbeats", "acksOk", "acksFailed", "connects")
+        counts = {name: state[name] for name in names}
+        if self._json_output:
+            self.say("stopped", "", counts)
+        else:
+            click.echo(
+                "Stopped: {unique} items, {duplicates} sent twice, {refused} refused; {heartbeats} heartbeats; "
+                "{acksOk} updates acknowledged, {acksFailed} not; {connects} connections.".format_map(counts)
+            )
+
+    def say(self, event: str, columns: str, details: dict[str, Any]) -> None:
+        """One line: the columns for a person, or the details for a program."""
+        now = datetime.now(UTC)
+        if self._json_output:
+            line = exact.dumps({"time": now.isoformat(timespec="milliseconds"), "event": event, **details}).decode()
+        else:
+            line = f"{now.astimezone():%H:%M:%S}  {event:<10}  {columns}".rstrip()
+        click.echo(line)
+
+    def on_connect(self, connection: Connection) -> None:
+        """See Watcher."""
+        self.connected.put_nowait(connection)
+        self.say("connect", store_column(connection.store), {"storeId": connection.store, "connectionId": connection.connection_id})
+
+    def on_disconnect(self, connection: Connection) -> None:
+        """See Watcher."""
+        self.say("leave", store_column(connection.store), {"storeId": connection.store, "connectionId": connection.connection_id})
+
+    def on_item(self, item: Item, ack: dict[str, object]) -> None:
+        """See Watcher."""
+        verdict = "" if ack["success"] else f"  refused: {ack['errorMessage']}"
+        what = f"{item['operation']:<6}  {item['entityType']}/{exact.text(item['entityId'])}"
+        self.say("item", f"{store_column(exact.text(item['storeId']))}  {what:<32}  {item['payload']}{verdict}", {"item": item, "ack": ack})
+
+    def on_heartbeat(self, heartbeat: Any) -> None:
+        """See Watcher."""
+        beat = heartbeat if isinstance(heartbeat, dict) else {}
+        pending = f"{exact.text(beat.get('pendingSyncCount')) or '?'} pending"
+        state = exact.text(beat.get("state"))
+        self.say("heartbeat", f"{store_column(exact.text(beat.get('storeId')))}  {pending}  {state}", {"heartbeat": heartbeat})
+
+    def on_ack(self, ack: Any) -> None:
+        """See Watcher."""
+        fields = ack if isinstance(ack, dict) else {}
+        verdict = "applied" if fields.get("success") is True else f"not applied: {exact.text(fields.get('errorMessage'))}"
+        self.say("ack", f"{exact.text(fields.get('correlationId'))}  {verdict}", {"ack": ack})
+
+
+def store_column(store: str | None) -> str:
+    """As wide as most stores need it."""
+    return f"store {store or '?':<6}"
