@@ -87,7 +87,7 @@ class Watchdog:
         patience = max(STALLED_SECONDS, 3 * invocation_timeout_seconds)
         self._pulses = [
             _Pulse("uplink", lambda: uplink.should_move and not troubles, lambda: uplink.answers, patience),
-            _Pulse("downlink", lambda: not downlink.idle and not troubles, lambda: downlink.applied_pieces, patience),
+            _Pulse("downlink", lambda: not downlink.idle and not troubles, lambda: downlink.progress_count, patience),
         ]
         self._state: State | None = None
         self._recounted_at = clock.monotonic()

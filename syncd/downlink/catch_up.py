@@ -10,22 +10,23 @@ import asyncio
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from zlib import crc32
 
+from syncd.downlink.feed_page import REQUEST, UnreadableResponseError
 from syncd.downlink.feed_reader import FeedReader
-from syncd.downlink.receive import REQUEST, UnreadableResponseError
 from syncd.errors import HubError, InvocationError, MessageTooLarge, MethodMissing, StorageError
 from syncd.hub.url import identity
 from syncd.store.feed_cursor import ALL, FeedCursor
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
     from structlog.typing import FilteringBoundLogger
 
     from syncd.clock import Clock
     from syncd.config.settings import Settings
+    from syncd.downlink.queue import UpdateQueue
     from syncd.hub.session import HubSession
     from syncd.hub.supervisor import Hub
     from syncd.store.inbox import Inbox
@@ -36,10 +37,9 @@ SPREAD = 0.1  # of the interval: full pulls of a fleet that was begun together d
 
 
 class CatchUp:
-    """Asks HQ for what was missed, and hands it over to be applied.
+    """Asks HQ for what was missed, and queues it to be applied.
 
     Args:
-        deliver: see `FeedReader`.
         on_change: told whenever a figure of the status changes.
 
     Attributes:
@@ -55,10 +55,10 @@ class CatchUp:
         *,
         hub: Hub,
         inbox: Inbox,
+        queue: UpdateQueue,
         settings: Settings,
         clock: Clock,
         log: FilteringBoundLogger,
-        deliver: Callable[[list[Any], FeedCursor | None], Awaitable[asyncio.Future[list[dict[str, object]]]]],
         on_change: Callable[[], None],
     ) -> None:
         self._hub = hub
@@ -67,7 +67,7 @@ class CatchUp:
         self._store_id = settings.store.id
         self._clock = clock
         self._log = log
-        self._reader = FeedReader(settings, clock, log, deliver, self._other_feed)
+        self._reader = FeedReader(queue, settings, clock, log, self._other_feed)
         self._on_change = on_change
         self._pull = asyncio.Event()
         self.feed = FeedCursor(identity(settings.hub.url), str(settings.store.id), frozenset(settings.sync.entity_types))
@@ -88,6 +88,10 @@ class CatchUp:
             StorageError: the database cannot be read.
         """
         self.feed = await self._inbox.feed_cursor(self.feed.hub, self.feed.store_id) or self.feed
+
+    def moved(self, feed: FeedCursor) -> None:
+        """All updates before this place are applied."""
+        self.feed = feed
 
     def connected(self) -> None:
         """A new connection: what was missed meanwhile is fetched now."""

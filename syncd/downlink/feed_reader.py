@@ -8,21 +8,24 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from syncd.clock import iso_ms
+from syncd.downlink.feed_page import REQUEST, UnreadableResponseError, read_page
 from syncd.downlink.other_feed import Hints, behind
-from syncd.downlink.receive import REQUEST, UnreadableResponseError, read_page
+from syncd.downlink.reading import MessageReader, in_chunks
+from syncd.downlink.sync_item import update_of_item
 from syncd.store.feed_cursor import ALL
 from syncd.store.times import for_the_wire, parse_time
 from syncd.wire.messages import batch_sync_request
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
     from structlog.typing import FilteringBoundLogger
 
     from syncd.clock import Clock
     from syncd.config.settings import Settings
-    from syncd.downlink.receive import FeedPage
+    from syncd.downlink.feed_page import FeedPage
+    from syncd.downlink.queue import UpdateQueue
     from syncd.hub.session import HubSession
     from syncd.store.feed_cursor import FeedCursor
 
@@ -31,11 +34,9 @@ LONGEST_REST_SECONDS = 5.0  # between two pages of a full pull that is only a ne
 
 
 class FeedReader:
-    """Fetches pages and hands them over to be applied.
+    """Fetches pages and queues them to be applied.
 
     Args:
-        deliver: takes a page's items and where we stand behind them (None where that has not moved); done once they are applied and on
-            disk.
         on_other_feed: told that all has to be fetched from the beginning.
 
     Attributes:
@@ -44,17 +45,17 @@ class FeedReader:
 
     def __init__(
         self,
+        queue: UpdateQueue,
         settings: Settings,
         clock: Clock,
         log: FilteringBoundLogger,
-        deliver: Callable[[list[Any], FeedCursor | None], Awaitable[asyncio.Future[list[dict[str, object]]]]],
         on_other_feed: Callable[[], None],
     ) -> None:
+        self._queue = queue
         self._sync = settings.sync
         self._store_id = settings.store.id
         self._clock = clock
         self._log = log
-        self._deliver = deliver
         self._on_other_feed = on_other_feed
         self._hints = Hints(clock)
         self._waiting: deque[asyncio.Future[list[dict[str, object]]]] = deque()
@@ -103,7 +104,7 @@ class FeedReader:
                 raise UnreadableResponseError("the hub does not know the cursor that it gave a moment ago")
             feed = self._moved(feed, page, cursor, full=full, first=first)
             if page.items or feed != stored:
-                self._waiting.append(await self._deliver(page.items, feed if feed != stored else None))
+                self._waiting.append(await self._enqueue(page.items, feed if feed != stored else None))
                 stored = feed
             items, pages = items + len(page.items), pages + 1
             if not page.has_more:
@@ -125,6 +126,15 @@ class FeedReader:
         page = read_page(await session.invoke(REQUEST, request))
         self.feed_is_named = page.feed_epoch is not None
         return page
+
+    async def _enqueue(self, items: list[Any], feed: FeedCursor | None) -> asyncio.Future[list[dict[str, object]]]:
+        """Queue a page's items, some at a time; the cursor moves with the last of them, which is done once all are on disk."""
+        reader = MessageReader(REQUEST, lambda item: update_of_item(item, REQUEST), self._log)
+        async for messages in in_chunks(items):
+            read = reader.read(messages)
+            self._queue.enqueue(read.items, read.correlation_ids, "catchup")
+        rest = reader.finish()
+        return self._queue.enqueue(rest, [None] * len(rest), "catchup", feed=feed)
 
     def _moved(self, feed: FeedCursor, page: FeedPage, cursor: str | None, *, full: bool, first: bool) -> FeedCursor:
         """Where we stand once the page is in."""

@@ -15,7 +15,7 @@ from syncd.store.times import sortable
 
 if TYPE_CHECKING:
     from syncd.clock import Clock
-    from syncd.downlink.receive import FeedPage
+    from syncd.downlink.feed_page import FeedPage
     from syncd.store.feed_cursor import FeedCursor
 
 TOTAL_ITEMS = "totalItems"

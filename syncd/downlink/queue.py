@@ -1,7 +1,7 @@
 """What has come from HQ and is not applied yet: in order, and bounded, however long the database cannot be written.
 
-What is live waits outside until there is room, in its handler: an update that is lost there with its connection was never acknowledged,
-and comes again by the catch-up. So neither a flood nor a line that flaps before a stuck database makes the queue any longer.
+A live update waits in its handler until there is room: one that is lost there with its connection was never acknowledged, and comes again
+by the catch-up. So neither a flood nor a flapping line before a stuck database makes the queue any longer.
 """
 
 from __future__ import annotations
@@ -14,25 +14,27 @@ from typing import TYPE_CHECKING
 from syncd.store.update import Update
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from syncd.store.feed_cursor import FeedCursor
     from syncd.store.quarantine import Quarantined
 
 MAX_UPDATES = 4_000
-"""Live updates are taken in below this number: two full transactions, so that the writer never waits for the next."""
+"""Live updates are taken in below this number: two full transactions, so that the writer never waits for the next one."""
 MAX_CHARACTERS = 8 * 1024 * 1024
-"""And below this much text in them. One list above it is taken in when nothing else waits."""
-_COST_CHARACTERS = 200  # an update's own, beside its text
+"""And below this much text in them. A single list above it is taken in when nothing else waits."""
+_COST_CHARACTERS = 200  # what an update takes beside its text
 
 
 @dataclass(slots=True, eq=False)
 class Delivery:
-    """Some updates that came together, and who waits for them.
+    """Some updates that came together, with the future that is done once they are on disk.
 
     Attributes:
-        feed: where the catch-up stands behind them.
-        acknowledge: HQ is told by `Acknowledge`; otherwise by the result of its call.
+        feed: where the catch-up stands once they are applied.
+        acknowledge: HQ is told by `Acknowledge`; otherwise it waits for the result of its call.
         position: how many of them are applied.
-        errors: why some were not.
+        errors: why some could not be applied, by their index.
     """
 
     items: list[Update | Quarantined]
@@ -88,6 +90,20 @@ class UpdateQueue:
                 self._emptied.clear()
                 await self._emptied.wait()
 
+    def enqueue(
+        self,
+        items: Sequence[Update | Quarantined],
+        correlation_ids: list[str | None],
+        source: str,
+        *,
+        feed: FeedCursor | None = None,
+        acknowledge: bool = True,
+    ) -> asyncio.Future[list[dict[str, object]]]:
+        """Put in what came together; done, with the acks, once it is applied and on disk. See `Delivery`."""
+        done: asyncio.Future[list[dict[str, object]]] = asyncio.get_running_loop().create_future()
+        self.put(Delivery(list(items), correlation_ids, source, done, feed, acknowledge))
+        return done
+
     def put(self, delivery: Delivery) -> None:
         """Take it in, whether there is room or not."""
         delivery.characters = sum(_characters(item) for item in delivery.items)
@@ -121,8 +137,8 @@ class UpdateQueue:
         return chunk
 
     def applied(self, chunk: Chunk, count: int) -> list[Delivery]:
-        """The first so many updates of the chunk are applied; returns the deliveries that are complete by that."""
-        finished = []
+        """The first so many updates of the chunk are applied; returns the deliveries of which nothing is left."""
+        complete = []
         is_whole = count == len(chunk.items)
         for delivery, length in chunk.parts:
             if count == 0 and not is_whole:
@@ -132,10 +148,10 @@ class UpdateQueue:
             delivery.position += taken
             self._updates -= taken
             if delivery.position == len(delivery.items):
-                finished.append(self._deliveries.popleft())
+                complete.append(self._deliveries.popleft())
                 self._characters -= delivery.characters
         self._emptied.set()
-        return finished
+        return complete
 
 
 def _characters(item: Update | Quarantined) -> int:

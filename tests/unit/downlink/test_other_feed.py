@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from syncd.downlink.feed_page import FeedPage
 from syncd.downlink.other_feed import DAY_SECONDS, HINTS_A_DAY, NEXT_CURSOR, TOTAL_ITEMS, Hints, behind
-from syncd.downlink.receive import FeedPage
 from tests.support.clock import FakeClock
 from tests.support.feeds import feed_at
 

@@ -5,7 +5,7 @@ from typing import Any
 import structlog
 from structlog.testing import LogCapture
 
-from syncd.downlink.receive import MessageReader, is_list, pieces_of
+from syncd.downlink.reading import MessageReader, chunks_of, is_list
 from syncd.store.catalog import PRICE
 from syncd.store.quarantine import Quarantined
 from syncd.store.update import Update, read_update
@@ -22,29 +22,29 @@ def a_reader() -> tuple[MessageReader, LogCapture]:
     return MessageReader("ReceivePriceUpdate", lambda message: read_update(PRICE, message), log), capture
 
 
-async def pieces(arguments: list[Any]) -> list[list[Any]]:
-    return [piece async for piece in pieces_of(arguments)]
+async def chunks(arguments: list[Any]) -> list[list[Any]]:
+    return [chunk async for chunk in chunks_of(arguments)]
 
 
 async def test_one_message_several_arguments_a_list_and_a_long_list_are_the_same() -> None:
     assert not is_list([{"a": 1}])
-    assert await pieces([{"a": 1}]) == [[{"a": 1}]]
+    assert await chunks([{"a": 1}]) == [[{"a": 1}]]
     lists: list[list[Any]] = [[1, 2], [[1, 2]], [LargeList(b"[1,2]", 0)]]
     for arguments in lists:
         assert is_list(arguments)
-        assert await pieces(arguments) == [[1, 2]]
+        assert await chunks(arguments) == [[1, 2]]
     for arguments in ([], [[]]):
         assert is_list(arguments)
-        assert await pieces(arguments) == [[]]
-    assert [len(piece) for piece in await pieces([list(range(600))])] == [250, 250, 100]
+        assert await chunks(arguments) == [[]]
+    assert [len(chunk) for chunk in await chunks([list(range(600))])] == [250, 250, 100]
 
 
 def test_a_million_that_are_no_updates_are_one_entry_and_one_event_with_a_count() -> None:
     reader, capture = a_reader()
-    piece = reader.read([a_price(1)])
+    read = reader.read([a_price(1)])
     for _ in range(100):
         assert reader.read([17] * 1_000 + [Broken("NaN is not JSON", b"NaN\xff")]).items == []
-    assert [type(item) for item in piece.items] == [Update]
+    assert [type(item) for item in read.items] == [Update]
     (entry,) = reader.finish()
     assert entry.reason.startswith("100,100 of 100,101 elements cannot be read, the first: Price: an object is needed")
     assert entry.raw == "\n".join(["17"] * 10)
@@ -54,17 +54,17 @@ def test_a_million_that_are_no_updates_are_one_entry_and_one_event_with_a_count(
 
 def test_a_malformed_update_that_says_who_it_is_is_kept_by_itself_however_many_there_are() -> None:
     reader, _ = a_reader()
-    piece = reader.read([a_price(number, price="free") for number in range(100)])
-    assert [item.correlation_id for item in piece.items if isinstance(item, Quarantined)] == [f"c{number}" for number in range(100)]
-    assert piece.unreadable == [None] * 100
+    read = reader.read([a_price(number, price="free") for number in range(100)])
+    assert [item.correlation_id for item in read.items if isinstance(item, Quarantined)] == [f"c{number}" for number in range(100)]
+    assert read.unreadable == [None] * 100
     assert reader.finish() == []
 
 
 def test_of_nameless_objects_the_first_are_kept_by_themselves() -> None:
     reader, _ = a_reader()
-    piece = reader.read([{"n": number} for number in range(50)])
-    assert [item.raw for item in piece.items if isinstance(item, Quarantined)] == [f'{{"n":{number}}}' for number in range(20)]
-    assert [why is None for why in piece.unreadable] == [True] * 20 + [False] * 30
+    read = reader.read([{"n": number} for number in range(50)])
+    assert [item.raw for item in read.items if isinstance(item, Quarantined)] == [f'{{"n":{number}}}' for number in range(20)]
+    assert [why is None for why in read.unreadable] == [True] * 20 + [False] * 30
     (entry,) = reader.finish()
     assert entry.raw.splitlines() == [f'{{"n":{number}}}' for number in range(20, 30)]
 
