@@ -11,7 +11,7 @@ from syncd.errors import StorageError
 from syncd.store.outbox import PRIORITIES, DuePage
 from syncd.store.times import parse_time
 from syncd.uplink.deferrals import RETRY_JITTER
-from syncd.uplink.queue import LoadDue, LoadEntity, LoadLane
+from syncd.uplink.pages import LoadDue, LoadEntity, LoadLane
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from syncd.store.outbox_count import Counts
     from syncd.store.outbox_reader import OutboxReader
     from syncd.uplink.breaker import Breaker
-    from syncd.uplink.queue import Load, SendQueue
+    from syncd.uplink.pages import Load
+    from syncd.uplink.queue import SendQueue
 
 RESCAN_SECONDS = 60.0  # an idle queue looks at its file afresh: rows with ids of their own making
 LOAD_RETRY_SECONDS = 1.0
@@ -103,7 +104,7 @@ class Loader:
                     await self._clock.sleep(LOAD_RETRY_SECONDS)
             self._on_trouble(None)
         if grown:
-            self._queue.grown(grown)
+            self._queue.new_rows(grown)
             self.wanted.set()
             self._on_change()
 
@@ -124,7 +125,7 @@ class Loader:
             self.waiting.clear()
             for entity in counts.failed_entities:
                 self._queue.hold(entity)
-            self._queue.waits_on_disk({p: self._due(at) for p, at in counts.next_due.items()})
+            self._queue.add_due({p: self._due(at) for p, at in counts.next_due.items()})
             self._oldest_on_disk = counts.oldest_waiting
             self.status.failed, self.status.pending = counts.failed, dict(counts.pending)
             return list(PRIORITIES)
@@ -142,12 +143,12 @@ class Loader:
             moments.append(parsed[0])
         return min(moments, default=None)
 
-    def retry(self, row: OutboxRow, due: float, urgency: int) -> None:
+    def refused(self, row: OutboxRow, due: float, urgency: int) -> None:
         """It was refused, which is durable: its entity waits on disk until then (monotonic)."""
         created = iso_ms(row.created)
         if not self._queue.retries_wait or self._oldest_on_disk is None or created < self._oldest_on_disk:
             self._oldest_on_disk = created
-        self._queue.retry(row, due, urgency)
+        self._queue.refused(row, due, urgency)
 
     async def rescan(self) -> None:
         """Rows with ids of their own making lie behind what was read; an idle queue has the time to look for them."""
@@ -166,14 +167,14 @@ class Loader:
     async def keep_loaded(self) -> None:
         """Keep the queue's lanes filled."""
         while True:
-            want = self._queue.wants(self._clock.monotonic(), fresh_first=self._breaker.open)
-            if want is None:
+            load = self._queue.next_load(self._clock.monotonic(), fresh_first=self._breaker.open)
+            if load is None:
                 await self.wanted.wait()
                 self.wanted.clear()
                 continue
-            self._queue.loading()
+            self._queue.begin_load()
             try:
-                page = await self._read(want)
+                page = await self._read(load)
                 await self._remember_first_seen([row for row in (*page.earlier, *page.rows) if row.unreadable_time])
             except StorageError as error:
                 self._on_trouble(error)
@@ -184,9 +185,9 @@ class Loader:
             if isinstance(page, DuePage):
                 self._oldest_on_disk = page.oldest_waiting
                 next_due = self._due(page.next_due) if page.next_due else None
-            self._queue.offer(want, page, self._clock.monotonic(), self._retry_in, next_due=next_due)
-            if isinstance(want, LoadLane) and page.promoted:
-                self._queue.waits_on_disk({want.priority: self._due(min(page.promoted.values()))})
+            self._queue.add_page(load, page, self._clock.monotonic(), self._retry_in, next_due=next_due)
+            if isinstance(load, LoadLane) and page.promoted:
+                self._queue.add_due({load.priority: self._due(min(page.promoted.values()))})
             for row in (*page.earlier, *page.rows):
                 if row.retry_at is not None and self._retry_in(row.retry_at) > 0:
                     self.waiting[row.id] = row.created
@@ -194,19 +195,19 @@ class Loader:
                     self.waiting.pop(row.id, None)
             self._wake.set()
 
-    async def _read(self, want: Load) -> Page:
-        match want:
+    async def _read(self, load: Load) -> Page:
+        match load:
             case LoadLane():
-                page: Page = await self._reader.page(want.priority, want.after_id, self._queue.page_rows, self._queue.position)
+                page: Page = await self._reader.page(load.priority, load.after_id, self._queue.page_rows, self._queue.position)
                 if page.promoted:
-                    await self._journal.promote(page.promoted, want.priority)
+                    await self._journal.promote(page.promoted, load.priority)
                 return page
             case LoadEntity():
-                return await self._reader.entity_page(want.entity, want.after_id, self._queue.page_rows)
+                return await self._reader.entity_page(load.entity, load.after_id, self._queue.page_rows)
             case LoadDue():
                 now = self._clock.now()
                 latest = now + timedelta(seconds=self._longest_retry)
-                due = await self._reader.due_page(want.priority, iso_ms(now), iso_ms(latest), self._queue.page_rows)
+                due = await self._reader.due_page(load.priority, iso_ms(now), iso_ms(latest), self._queue.page_rows)
                 if due.entities:
                     await self._journal.retry_is_due(due.entities)
                 return due

@@ -111,7 +111,8 @@ class Uplink:
     async def _sleep(self) -> None:
         """Until there is something to do."""
         now = self._clock.monotonic()
-        expiry = self._queue.next_expiry(now)
+        self._queue.release_due(now)
+        expiry = self._queue.seconds_to_next_retry(now)
         not_before = max(self._sender.judge.not_before, self._breaker.not_before)
         if not_before > now:
             expiry = min(expiry, not_before - now) if expiry is not None else not_before - now
@@ -179,18 +180,18 @@ class Uplink:
             self._undurable -= 1
             for row in rows:
                 if row.id not in delivery.landed:
-                    self._back(row)
+                    self._requeue(row)
             for entity in self._sender.hangs.take_released():
                 self._queue.release(entity)
             self._wake.set()
 
-    def _back(self, row: OutboxRow) -> None:
+    def _requeue(self, row: OutboxRow) -> None:
         seconds = self._sender.seconds_until_retry(row)
         if not seconds:
-            self._queue.back(row)
+            self._queue.requeue(row)
             return
         self._loader.waiting[row.id] = row.created
-        self._queue.wait(row, self._clock.monotonic() + seconds)
+        self._queue.retry_at(row, self._clock.monotonic() + seconds)
 
     def _count_answer(self, delivery: Delivery) -> None:
         """How many of these rows HQ accepted and refused; a row that was never sent, for its size, is neither."""
@@ -212,7 +213,7 @@ class Uplink:
             delivery.landed.add(row.id)
             self._sender.forget(row)
             if outcome.status == "pending":
-                self._loader.retry(row, self._clock.monotonic() + delivery.delays[row.id], outcome.urgency or row.priority)
+                self._loader.refused(row, self._clock.monotonic() + delivery.delays[row.id], outcome.urgency or row.priority)
                 continue
             self._loader.decided(row, failed=outcome.status == "failed")
             if outcome.status == "sent":

@@ -73,7 +73,7 @@ class Rig:
             [outcome(self.path, row.id, "pending", row=row, urgency=urgency, **words) for row, urgency in zip(rows, urgencies, strict=True)]
         )
         for row, urgency in zip(rows, urgencies, strict=True):
-            self.loader.retry(row, self.clock.monotonic() + RETRY_SECONDS, urgency)
+            self.loader.refused(row, self.clock.monotonic() + RETRY_SECONDS, urgency)
 
     async def accept(self, rows: list[OutboxRow]) -> None:
         """As the uplink does: durable first."""
@@ -107,15 +107,15 @@ async def test_refused_entities_leave_nothing_in_memory_and_come_back_whole_when
             await store.refuse(list(first.values()))
             for row in batch:
                 if row is not first[row.entity]:
-                    store.queue.back(row)
+                    store.queue.requeue(row)
             refused += [row.id for row in first.values()]
         store.loader.wanted.set()
         await until(lambda: store.queue.idle, "all is read, and nothing is kept", 10)
         assert sorted(refused) == list(range(1, 101))
-        assert not store.queue._entities
+        assert not store.queue._entities.states
         assert not list(store.queue.rows_in_memory())
         assert store.loader.oldest_waiting() is not None
-        assert 0 < (store.queue.next_expiry(store.clock.monotonic()) or 0) <= RETRY_SECONDS
+        assert 0 < (store.queue.seconds_to_next_retry(store.clock.monotonic()) or 0) <= RETRY_SECONDS
         store.clock.seconds += RETRY_SECONDS + 1
         sent: list[int] = []
         while len(sent) < 300:
@@ -151,7 +151,7 @@ async def test_an_urgent_row_behind_a_refused_one_has_both_tried_before_all_that
             batch = await store.taken(2)
             assert [row.id for row in batch] == [201, 202]
             await store.refuse(batch[:1])
-            store.queue.back(batch[1])
+            store.queue.requeue(batch[1])
             await refuse_all(store, 200)
 
 
@@ -221,7 +221,7 @@ async def test_a_row_that_is_sent_before_it_is_counted_is_never_counted(tmp_path
     async with rig(tmp_path, [("R", 1, 3)]) as store:
         await store.accept(await store.taken())
         write_rows(tmp_path / "store.db", ("R", 2, 3))
-        store.queue.grown()  # for another reason
+        store.queue.new_rows()  # for another reason
         await store.accept(await store.taken())
         assert sum(store.loader.status.pending.values()) == 0
         await store.loader.changed()

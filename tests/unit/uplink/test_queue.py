@@ -12,13 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from syncd.store.outbox import PRIORITIES, DuePage, OutboxRow, Page
-from syncd.uplink.queue import LoadDue, LoadLane, SendQueue
+from syncd.uplink.pages import LoadDue, LoadLane
+from syncd.uplink.queue import SendQueue
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from syncd.store.outbox import Entity
-    from syncd.uplink.queue import Load
+    from syncd.uplink.pages import Load
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -48,7 +49,7 @@ class Model:
             timestamp="", created=EPOCH + timedelta(seconds=self.now - age_seconds), attempts=0, retry_at=None,
         )  # fmt: skip
         if counted:
-            self.queue.grown()
+            self.queue.new_rows()
         return row_id
 
     def _copies(self, chosen: list[OutboxRow]) -> list[OutboxRow]:
@@ -91,7 +92,7 @@ class Model:
                 first_id, priority, due = self.retries[row.entity]
                 if priority > want.priority:
                     self.retries[row.entity] = (first_id, want.priority, due)
-                    self.queue.waits_on_disk({want.priority: due})
+                    self.queue.add_due({want.priority: due})
 
     def read_due(self, priority: int) -> DuePage:
         """As the loader does: the entries that were read leave, and then nothing holds these rows back but the queue."""
@@ -117,17 +118,17 @@ class Model:
         due: dict[int, float] = {}
         for _, priority, at in self.retries.values():
             due[priority] = min(at, due.get(priority, at))
-        self.queue.waits_on_disk(due)
+        self.queue.add_due(due)
 
     def begin_load(self) -> tuple[Load, Page] | None:
-        want = self.queue.wants(self.now, fresh_first=self.fresh_first)
+        want = self.queue.next_load(self.now, fresh_first=self.fresh_first)
         if want is None:
             return None
-        self.queue.loading()
+        self.queue.begin_load()
         return want, self.read(want)
 
     def end_load(self, load: tuple[Load, Page]) -> None:
-        self.queue.offer(*load, self.now, lambda at: (at - EPOCH).total_seconds() - self.now, next_due=self.next_due)
+        self.queue.add_page(*load, self.now, lambda at: (at - EPOCH).total_seconds() - self.now, next_due=self.next_due)
 
     def load_all(self) -> None:
         for _ in range(10_000):
@@ -160,7 +161,7 @@ class Model:
         stopped: set[Entity] = set()
         for row, verdict in zip(batch, verdicts, strict=True):
             if row.entity in stopped:
-                self.queue.back(row)
+                self.queue.requeue(row)
             elif verdict == "sent":
                 del self.rows[row.id]
                 self.settled.append(row.id)
@@ -172,13 +173,13 @@ class Model:
                 urgency = self.queue.urgency(row)
                 if waiting is None or row.id <= waiting[0]:
                     self.retries[row.entity] = (row.id, urgency, self.now + 30)
-                self.queue.retry(row, self.now + 30, urgency)
+                self.queue.refused(row, self.now + 30, urgency)
             elif verdict == "deferred":
                 stopped.add(row.entity)
-                self.queue.wait(row, self.now + 10)
+                self.queue.retry_at(row, self.now + 10)
             else:
                 stopped.add(row.entity)
-                self.queue.back(row)
+                self.queue.requeue(row)
 
 
 OPERATIONS = st.lists(
@@ -237,7 +238,7 @@ def play(model: Model, operations: list[tuple[str, int, int]]) -> None:
         elif what == "write unseen":  # the till has committed, and nobody has noticed yet
             model.write(str(a), b, counted=False)
         elif what == "count":
-            model.queue.grown()
+            model.queue.new_rows()
         elif what == "begin" and load is None:
             load = model.begin_load()
         elif what == "end" and load is not None:
@@ -255,7 +256,7 @@ def play(model: Model, operations: list[tuple[str, int, int]]) -> None:
             load = None
     if load is not None:
         model.end_load(load)
-    model.queue.grown()
+    model.queue.new_rows()
     written = len(model.rows) + len(model.settled)
     for batch in list(model.batches):
         model.finish(batch, ["back"] * len(batch))
@@ -264,7 +265,7 @@ def play(model: Model, operations: list[tuple[str, int, int]]) -> None:
         batch = model.take()
         if batch:
             model.finish(batch, ["sent"] * len(batch))
-        elif (seconds := model.queue.next_expiry(model.now)) is not None:
+        elif (seconds := model.queue.seconds_to_next_retry(model.now)) is not None:
             model.now += seconds + 0.001
         elif model.queue.idle:  # a retry that is due is read from disk first
             break
@@ -341,3 +342,41 @@ def test_an_entity_with_more_rows_than_memory_holds_goes_out_whole_and_in_order(
             break
     assert [row_id for row_id in sent if row_id != other] == list(range(1, 3002))
     assert sent.index(other) < 200, "one entity's rows kept the others waiting"
+
+
+@pytest.mark.parametrize("loads_before", range(3))  # the kinds of pages take turns
+def test_a_row_that_is_deferred_while_its_entitys_next_page_is_read_still_goes_first(loads_before: int) -> None:
+    model = Model(page_rows=5, entity_limit=1)
+    for _ in range(loads_before):
+        load_one(model)
+    model.write("one", 3)
+    model.load_all()
+    first = model.take(1)
+    model.write("one", 2)
+    load = model.begin_load()
+    while load is not None and not load[1].rows:
+        model.end_load(load)
+        load = model.begin_load()
+    assert load is not None
+    model.finish(first, ["refused"])
+    model.end_load(load)
+    model.now += 31
+    load_one(model)
+    again = model.take(1)
+    load = model.begin_load()
+    if again:
+        model.finish(again, ["deferred"])
+    if load is not None:
+        model.end_load(load)
+    model.now += 11
+    while model.rows:
+        model.load_all()
+        if batch := model.take(1):
+            model.finish(batch, ["sent"])
+    assert model.settled == [1, 2]
+
+
+def load_one(model: Model) -> None:
+    load = model.begin_load()
+    if load is not None:
+        model.end_load(load)
