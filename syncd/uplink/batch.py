@@ -17,8 +17,10 @@ from syncd.errors import (
 from syncd.store.times import parse_time
 from syncd.uplink.deferrals import Deferrals
 from syncd.uplink.hangs import Hangs
-from syncd.uplink.message_size import MessageLimiter, Unanswered
+from syncd.uplink.losses import Losses, Unanswered
+from syncd.uplink.message_size import SizeLimit
 from syncd.uplink.outcomes import Judge
+from syncd.uplink.retry import ALONE_POLL_SECONDS
 from syncd.uplink.sent_log import SentLog
 
 if TYPE_CHECKING:
@@ -38,7 +40,6 @@ if TYPE_CHECKING:
 
 SEND_BATCH = "SendSyncBatch"
 SEND_ITEM = "SendSyncItem"
-ALONE_SECONDS = 0.02  # how often a suspected row looks whether it is alone
 
 
 class BatchSender:
@@ -64,7 +65,7 @@ class BatchSender:
         self._hub_url = settings.hub.url
         self._clock = clock
         self._log = log
-        self.limiter = MessageLimiter(settings.hub.max_message_bytes)
+        self.losses = Losses(SizeLimit(settings.hub.max_message_bytes))
         self.sent_log = SentLog(clock, log)
         self.deferrals = Deferrals(settings.sync, clock, random)
         self.hangs = Hangs(settings.hub.invocation_timeout_seconds, self.deferrals, clock)
@@ -81,9 +82,8 @@ class BatchSender:
         if known is not None:
             learned = parse_time(known.learned_at)
             age = (self._clock.now() - learned[0]).total_seconds() if learned else 0.0
-            self.limiter = MessageLimiter(
-                self.limiter.configured, passed=known.passed, too_large=known.too_large, now=self._clock.monotonic() - max(0.0, age)
-            )
+            learned_at = self._clock.monotonic() - max(0.0, age)
+            self.losses.size = SizeLimit(self.losses.size.configured, passed=known.passed, too_large=known.too_large, now=learned_at)
 
     async def send(self, session: HubSession, rows: list[OutboxRow], delivery: Delivery) -> None:
         """Send these rows; `delivery` holds what became of each. Rows of which it says nothing were not processed."""
@@ -101,7 +101,7 @@ class BatchSender:
         except MethodMissing:
             await self._send_singly(session, rows, delivery)
         except InvocationError as error:
-            self.limiter.passed(size, len(rows), self._clock.monotonic())
+            self.losses.passed(size, len(rows), self._clock.monotonic())
             await self._halve(session, rows, delivery, error)
         except MessageTooLarge as error:
             await self._halve(session, rows, delivery, error)
@@ -131,11 +131,11 @@ class BatchSender:
         size = session.encoded_size(SEND_BATCH, len(row.encoded) + 2)
         if row.problem is not None:
             reason = row.problem
-        elif size > self.limiter.configured:
-            reason = f"the row needs a message of {size} bytes, and hub.max_message_bytes is {self.limiter.configured}"
-        elif size > self.limiter.largest:
-            reason = f"the row needs a message of {size} bytes, and the hub closes at {self.limiter.largest + 1}"
-        elif self.limiter.guilty(row.id):
+        elif size > self.losses.size.configured:
+            reason = f"the row needs a message of {size} bytes, and hub.max_message_bytes is {self.losses.size.configured}"
+        elif size > self.losses.size.largest:
+            reason = f"the row needs a message of {size} bytes, and the hub closes at {self.losses.size.largest + 1}"
+        elif self.losses.poison.is_poison(row.id):
             reason = f"the hub closes the connection whenever it is sent this row ({size} bytes)"
         else:
             return True
@@ -144,22 +144,22 @@ class BatchSender:
 
     def rows_together(self, row: OutboxRow) -> int | None:
         """How many suspected rows may be in one message with this one; None for a row that is not suspected."""
-        return 1 if self.limiter.suspect(row.id) else self.hangs.rows_together(row.id)
+        return 1 if self.losses.poison.is_suspect(row.id) else self.hangs.rows_together(row.id)
 
     def seconds_until_retry(self, row: OutboxRow) -> float:
         """How long a row without an outcome waits before it goes again; 0 for at once."""
-        if self.limiter.suspect(row.id):
+        if self.losses.poison.is_suspect(row.id):
             return self._retry_base_seconds
         return self.hangs.seconds_left(row) or self.hangs.others_first_seconds(row.id)
 
     @property
     def max_rows(self) -> int | None:
         """Rows in a message at most; None where that does not matter."""
-        return min((most for most in (self.limiter.max_rows, self.hangs.max_rows) if most is not None), default=None)
+        return min((most for most in (self.losses.poison.max_rows, self.hangs.max_rows) if most is not None), default=None)
 
     def forget(self, row: OutboxRow) -> None:
         """The row has its outcome."""
-        self.limiter.forget(row.id)
+        self.losses.poison.forget(row.id)
         self.hangs.forget(row.id)
         self.deferrals.discard(row.id)
 
@@ -171,7 +171,7 @@ class BatchSender:
     async def _stand_alone(self, row: OutboxRow) -> None:
         """A suspected row is judged with nothing else in flight."""
         while self._unanswered and self.rows_together(row) is not None:
-            await self._clock.sleep(ALONE_SECONDS)
+            await self._clock.sleep(ALONE_POLL_SECONDS)
 
     async def _invoke(self, session: HubSession, method: str, argument: bytes, size: int, rows: Sequence[OutboxRow]) -> Any:
         await self._stand_alone(rows[0])
@@ -216,25 +216,25 @@ class BatchSender:
             self._hub.retry_soon("one message has no answer, and others may have one")
 
     async def _lost(self, session: HubSession) -> None:
-        before = self.limiter.too_large_bytes
-        if self.limiter.lost(session.loss, [message for message, _ in self._unanswered.values()], self._clock.monotonic()):
+        before = self.losses.size.too_large_bytes
+        if self.losses.lost(session.loss, [message for message, _ in self._unanswered.values()], self._clock.monotonic()):
             self._log.warning(
-                "message_limit_suspected", ceiling_bytes=self.limiter.ceiling, passed_bytes=self.limiter.passed_bytes,
-                too_large_bytes=self.limiter.too_large_bytes,
+                "message_limit_suspected", ceiling_bytes=self.losses.size.ceiling, passed_bytes=self.losses.size.passed_bytes,
+                too_large_bytes=self.losses.size.too_large_bytes,
             )  # fmt: skip
             self._hub.retry_soon("smaller messages may pass")
-        if self.limiter.too_large_bytes != before:
+        if self.losses.size.too_large_bytes != before:
             await self._keep_limit()
 
     async def _passed(self, session: HubSession, size: int, rows: int) -> None:
         session.useful = True
         self._status.missing_methods.clear()
-        if self.limiter.passed(size, rows, self._clock.monotonic()):
+        if self.losses.passed(size, rows, self._clock.monotonic()):
             await self._keep_limit()
 
     async def _keep_limit(self) -> None:
         try:
-            await self._journal.learned_limit(self._hub_url, self.limiter.passed_bytes, self.limiter.too_large_bytes)
+            await self._journal.learned_limit(self._hub_url, self.losses.size.passed_bytes, self.losses.size.too_large_bytes)
         except StorageError as error:  # it is learned again
             self._log.warning("message_limit_not_kept", error=str(error))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from syncd.clock import iso_ms
+from syncd.uplink.retry import NOTHING_ACCEPTED_SECONDS, PROBE_SECONDS
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
 OPEN_AFTER_ROWS = 5000
 PROBE_ROWS = 20
-PROBE_SECONDS = (5.0, 10.0, 20.0, 30.0)
-SAID_AFTER_SECONDS = 60.0  # without an acceptance: the status says so
 
 
 class Breaker:
@@ -75,7 +74,7 @@ class Breaker:
 
     def finding(self) -> str | None:
         """What a person should know, once it has opened or nothing was accepted for a minute."""
-        if self._since is None or (not self.open and self._clock.monotonic() - self._since[0] < SAID_AFTER_SECONDS):
+        if self._since is None or (not self.open and self._clock.monotonic() - self._since[0] < NOTHING_ACCEPTED_SECONDS):
             return None
         rows = f"{self._refused:,} refused, " if self._refused else ""
         tried = "; a few rows are tried until it accepts one" if self.open else ""

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from syncd.status.report import DeferredRow, DeferredRows
+from syncd.uplink.retry import retry_delay
 
 if TYPE_CHECKING:
     import random
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from syncd.config.settings import SyncSettings
     from syncd.store.outbox import Entity, OutboxRow
 
-RETRY_JITTER = 0.1  # of the delay, on top of it
 MAX_ROWS = 10_000  # of which it is remembered how often they were deferred; the others wait the first delay each time
 SHOWN_ROWS = 10
 
@@ -61,8 +61,7 @@ class Deferrals:
         deferral.times += 1
         seconds = 0.0
         if deferral.times > free:
-            seconds = min(self._sync.retry_max_seconds, self._sync.retry_base_seconds * 2.0 ** min(32, deferral.times - free - 1))
-            seconds *= 1 + RETRY_JITTER * self._random.random()
+            seconds = retry_delay(self._sync, deferral.times - free, self._random)
             deferral.shown = True
         seconds = max(seconds, at_least)
         deferral.due = self._clock.monotonic() + seconds

@@ -14,6 +14,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from syncd.uplink.retry import (
+    OTHERS_FIRST_MAX_SECONDS,
+    OTHERS_FIRST_SECONDS,
+    SHORTEST_TIMEOUT_SECONDS,
+    TIMEOUT_FACTOR,
+    TRIAL_SHARE,
+    USUAL_ANSWER_DECAY,
+    doubled,
+)
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -21,13 +31,7 @@ if TYPE_CHECKING:
     from syncd.store.outbox import Entity, OutboxRow
     from syncd.uplink.deferrals import Deferrals
 
-OTHERS_FIRST_SECONDS = 0.5  # on the next connection, before any suspected row; doubled with every hang for the row that hung
-LONGEST_WAIT_SECONDS = 480.0  # of a suspected row that is not deferred
 SPLIT = 8
-SHORTEST_TIMEOUT_SECONDS = 5.0
-USUAL_FACTOR = 20.0  # times the slowest usual answer
-USUAL_DECAY = 0.99  # an answer: a slow one is forgotten after some hundreds
-TRIAL_SHARE = 0.1  # of the time, at most, may go into trying deferred rows
 SILENT_AFTER = 3  # time-outs in a row with nothing answered in between
 
 
@@ -79,14 +83,14 @@ class Hangs:
         if not self._suspects or self._usual is None:
             return self._longest
         hangs = max((suspect.hangs for row in rows if (suspect := self._suspects.get(row.id))), default=max(1, self._silence))
-        return float(min(self._longest, max(SHORTEST_TIMEOUT_SECONDS, USUAL_FACTOR * self._usual) * 2 ** min(32, max(0, hangs - 2))))
+        return doubled(max(SHORTEST_TIMEOUT_SECONDS, TIMEOUT_FACTOR * self._usual), max(0, hangs - 2), self._longest)
 
     def others_first_seconds(self, row_id: int) -> float:
         """How long a suspected row that is not deferred leaves the others the line after it hung; 0 for any other row."""
         suspect = self._suspects.get(row_id)
         if suspect is None or suspect.hangs < 2:
             return 0.0
-        return float(min(LONGEST_WAIT_SECONDS, OTHERS_FIRST_SECONDS * 2 ** min(32, suspect.hangs - 2)))
+        return doubled(OTHERS_FIRST_SECONDS, suspect.hangs - 2, OTHERS_FIRST_MAX_SECONDS)
 
     def connected(self) -> None:
         """Sending begins on another connection: first all that is not suspected, which shows whether it is those rows or the hub."""
@@ -103,7 +107,7 @@ class Hangs:
         """The hub has answered a message, whatever it said."""
         self._answers += 1
         self._silence = 0
-        self._usual = max(seconds, (self._usual or 0.0) * USUAL_DECAY)
+        self._usual = max(seconds, (self._usual or 0.0) * USUAL_ANSWER_DECAY)
         if self._max_rows is not None and len(rows) >= self._max_rows and seconds * 4 < self._longest:
             self._max_rows = None if self._max_rows > 1000 else self._max_rows * 2
         if not self._suspects:

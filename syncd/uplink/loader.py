@@ -10,8 +10,8 @@ from syncd.clock import iso_ms
 from syncd.errors import StorageError
 from syncd.store.outbox import PRIORITIES, DuePage
 from syncd.store.times import parse_time
-from syncd.uplink.deferrals import RETRY_JITTER
 from syncd.uplink.pages import LoadDue, LoadEntity, LoadLane
+from syncd.uplink.retry import longest_retry_delay
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -214,7 +214,7 @@ class Loader:
 
     @property
     def _longest_retry(self) -> float:
-        return max(self._sync.retry_max_seconds, self._sync.retry_base_seconds) * (1 + RETRY_JITTER)
+        return longest_retry_delay(self._sync)
 
     def _due(self, at: str) -> float:
         """On the monotonic clock."""

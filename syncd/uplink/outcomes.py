@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from syncd.clock import iso_ms
 from syncd.status.report import OutboxError
 from syncd.store.journal import Outcome
-from syncd.uplink.deferrals import RETRY_JITTER
+from syncd.uplink.retry import PAUSE_SECONDS, retry_delay
 from syncd.wire.messages import UnreadableAnswerError, acks_by_row, read_acks, unreadable_ack
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from syncd.uplink.deferrals import Deferrals
     from syncd.wire.messages import SyncAck
 
-PAUSE_SECONDS = (5.0, 10.0, 20.0, 40.0, 60.0)  # after answers that decide nothing
 UNDECIDED_ANSWERS = 2  # in a row, each to rows of its own, before it is the hub and not those rows
 FREE_TRIES = 1  # a row without a verdict goes again at once: an item without one was merely not processed
 REMEMBERED_THROWS = 10_000  # rows of which it is not known yet whose fault their throw was
@@ -193,19 +192,18 @@ class Judge:
             self.pause(delivery.undecided)
 
     def _postpone(self, row: OutboxRow, error: str, delivery: Delivery) -> None:
-        delay = self._sync.retry_base_seconds * (1 + RETRY_JITTER * self._random.random())
+        delay = retry_delay(self._sync, 1, self._random)
         delivery.delays[row.id] = delay
         delivery.add(row, self._outcome(row, "pending", row.attempts, error, self._clock.now() + timedelta(seconds=delay)))
         self._note(row, error, "row_postponed", retry_in_seconds=round(delay, 1))
 
     def _refuse(self, row: OutboxRow, error: str, delivery: Delivery) -> None:
-        """Contract, sending law 6: `base * 2^(n-1)`, capped, jittered; after `max_attempts` it is failed."""
+        """The row waits for its retry; after `max_attempts` it is failed (contract, sending law 6)."""
         attempts = row.attempts + 1
         if attempts >= self._sync.max_attempts:
             self.fail(row, error, delivery, attempts)
             return
-        delay = min(self._sync.retry_max_seconds, self._sync.retry_base_seconds * 2 ** (attempts - 1))
-        delay *= 1 + RETRY_JITTER * self._random.random()
+        delay = retry_delay(self._sync, attempts, self._random)
         delivery.stopped.add(row.entity)
         delivery.delays[row.id] = delay
         delivery.add(row, self._outcome(row, "pending", attempts, error, self._clock.now() + timedelta(seconds=delay)))

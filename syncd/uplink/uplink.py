@@ -125,8 +125,8 @@ class Uplink:
         self._wake.clear()
 
     def _next_batch(self, session: HubSession) -> list[OutboxRow]:
-        limiter, hangs, breaker = self._sender.limiter, self._sender.hangs, self._breaker
-        window = 1 if limiter.careful or hangs.serial or breaker.open else self._sync.batches_in_flight
+        losses, hangs, breaker = self._sender.losses, self._sender.hangs, self._breaker
+        window = 1 if losses.serial or hangs.serial or breaker.open else self._sync.batches_in_flight
         now = self._clock.monotonic()
         if (
             self._leaving
@@ -142,7 +142,7 @@ class Uplink:
         most = self._sender.max_rows
         limit = self._sync.batch_size if most is None else min(self._sync.batch_size, most)
         limit = min(limit, PROBE_ROWS) if breaker.open else limit
-        budget = limiter.ceiling - session.encoded_size(SEND_BATCH, 2)
+        budget = losses.size.ceiling - session.encoded_size(SEND_BATCH, 2)
         size = count = 0
         together: int | None = None  # suspected rows, which go without others
 
@@ -159,7 +159,7 @@ class Uplink:
         wall = self._clock.now()
         batch = self._queue.take(limit, fits, now, lambda row: (wall - row.created).total_seconds(), spread=breaker.open)
         if together is not None and not hangs.seconds_left(batch[0]):
-            limiter.be_careful()
+            losses.send_serially()
         if batch:
             self._loader.wanted.set()
         return batch

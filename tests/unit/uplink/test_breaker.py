@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import structlog
 
-from syncd.uplink.breaker import OPEN_AFTER_ROWS, PROBE_SECONDS, Breaker
+from syncd.uplink.breaker import OPEN_AFTER_ROWS, Breaker
+from syncd.uplink.retry import PROBE_SECONDS
 from tests.support.clock import FakeClock
 
 

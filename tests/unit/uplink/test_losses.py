@@ -1,4 +1,4 @@
-"""A hub whose limit nobody knows, rows that close its connection, and a line that breaks: the limiter must come to rest."""
+"""A hub whose limit nobody knows, rows that close its connection, and a line that breaks: sending must come to rest."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from syncd.errors import ClosedByHub, ConnectionLost
-from syncd.uplink.message_size import FORGET_LIMIT_SECONDS, PROBE_SECONDS, MessageLimiter, Unanswered
+from syncd.uplink.losses import Losses, Unanswered
+from syncd.uplink.message_size import SizeLimit
+from syncd.uplink.retry import FORGET_LIMIT_SECONDS, LIMIT_PROBE_SECONDS
 
 if TYPE_CHECKING:
     from syncd.errors import HubError
@@ -24,7 +26,7 @@ MOST_ROUNDS = 1000
 
 @dataclass
 class Sender:
-    """The uplink's part: rows by size in order, several messages in flight, and what the limiter says of it."""
+    """The uplink's part: rows by size in order, several messages in flight, and what is learned from losses."""
 
     rows: dict[int, int]
     limit: int
@@ -41,35 +43,35 @@ class Sender:
     largest: int = 0
 
     def __post_init__(self) -> None:
-        self.limiter = MessageLimiter(self.configured)
+        self.losses = Losses(SizeLimit(self.configured))
 
     def _messages(self) -> list[Unanswered]:
         waiting = [n for n in self.rows if n not in self.sent | self.failed]
         for n in waiting:
             size = self.rows[n] + OVERHEAD
-            if size > self.limiter.largest or self.limiter.guilty(n):
+            if size > self.losses.size.largest or self.losses.poison.is_poison(n):
                 self.failed.add(n)
         waiting = [n for n in waiting if n not in self.failed]
-        self.quiet = not self.quiet and bool(waiting) and all(self.limiter.suspect(n) for n in waiting)
+        self.quiet = not self.quiet and bool(waiting) and all(self.losses.poison.is_suspect(n) for n in waiting)
         if self.quiet:  # now and then there is a sale, which shows that the hub is well
             self.sales += 1
             self.rows[-self.sales] = 50
             waiting.append(-self.sales)
-        waiting.sort(key=self.limiter.suspect)  # those that are suspected stand aside
+        waiting.sort(key=self.losses.poison.is_suspect)  # suspected rows go last
         messages: list[Unanswered] = []
-        while waiting and len(messages) < (1 if self.limiter.careful else 4):
+        while waiting and len(messages) < (1 if self.losses.serial else 4):
             batch: list[int] = []
             size = OVERHEAD
-            most = min(self.batch_size, self.limiter.max_rows or self.batch_size)
-            while waiting and len(batch) < most and (not batch or size + self.rows[waiting[0]] <= self.limiter.ceiling):
-                if batch and (self.limiter.suspect(waiting[0]) or self.limiter.suspect(batch[0])):
+            most = min(self.batch_size, self.losses.poison.max_rows or self.batch_size)
+            while waiting and len(batch) < most and (not batch or size + self.rows[waiting[0]] <= self.losses.size.ceiling):
+                if batch and (self.losses.poison.is_suspect(waiting[0]) or self.losses.poison.is_suspect(batch[0])):
                     break  # a suspected row goes alone
                 size += self.rows[waiting[0]]
                 batch.append(waiting.pop(0))
-            if messages and self.limiter.suspect(batch[0]):
+            if messages and self.losses.poison.is_suspect(batch[0]):
                 break
             messages.append(Unanswered(size, tuple(batch)))
-            if self.limiter.suspect(batch[0]):
+            if self.losses.poison.is_suspect(batch[0]):
                 break
         return messages
 
@@ -85,10 +87,10 @@ class Sender:
                     loss = TOO_LARGE
                 if loss is not None:
                     self.closes += 1
-                    self.limiter.lost(loss, messages[index:], self.now)
+                    self.losses.lost(loss, messages[index:], self.now)
                     break
                 self.sent |= set(message.row_ids)
-                self.limiter.passed(message.size, len(message.row_ids), self.now)
+                self.losses.passed(message.size, len(message.row_ids), self.now)
             self.now += 1
         pytest.fail("it never comes to rest")
 
@@ -122,118 +124,118 @@ def test_rows_that_close_the_connection_are_found_and_the_others_arrive(sizes: l
 
 
 def test_a_row_alone_in_its_message_is_at_fault_after_two_closes_and_not_after_one() -> None:
-    limiter = MessageLimiter(CONFIGURED)
+    losses = Losses(SizeLimit(CONFIGURED))
     for expected in (False, True):
-        limiter.lost(TOO_LARGE, [Unanswered(20_000, (5,))], 0)
-        assert limiter.guilty(5) is expected
-        limiter.passed(200, 1, 0)
-    limiter.forget(5)
-    assert not limiter.guilty(5)
+        losses.lost(TOO_LARGE, [Unanswered(20_000, (5,))], 0)
+        assert losses.poison.is_poison(5) is expected
+        losses.passed(200, 1, 0)
+    losses.poison.forget(5)
+    assert not losses.poison.is_poison(5)
 
 
 def test_one_odd_row_does_not_make_every_larger_one_a_failure() -> None:
-    limiter = MessageLimiter(CONFIGURED)
+    losses = Losses(SizeLimit(CONFIGURED))
     for _ in range(2):
-        limiter.passed(100, 1, 0)
-        limiter.lost(TOO_LARGE, [Unanswered(300, (1,))], 0)
-    assert limiter.guilty(1)
-    assert limiter.largest == CONFIGURED
-    limiter.passed(400, 1, 0)
+        losses.passed(100, 1, 0)
+        losses.lost(TOO_LARGE, [Unanswered(300, (1,))], 0)
+    assert losses.poison.is_poison(1)
+    assert losses.size.largest == CONFIGURED
+    losses.passed(400, 1, 0)
     for _ in range(2):
-        limiter.lost(TOO_LARGE, [Unanswered(500, (2,))], 0)
-    assert limiter.largest == CONFIGURED, "what has passed clears the first of the suspicion"
+        losses.lost(TOO_LARGE, [Unanswered(500, (2,))], 0)
+    assert losses.size.largest == CONFIGURED, "what has passed clears the first of the suspicion"
 
 
 def test_of_several_in_flight_none_is_accused() -> None:
-    limiter = MessageLimiter(CONFIGURED)
+    losses = Losses(SizeLimit(CONFIGURED))
     for _ in range(5):
-        limiter.lost(TOO_LARGE, [Unanswered(900, (1,)), Unanswered(800, (2,))], 0)
-    assert not limiter.guilty(1)
-    assert not limiter.guilty(2)
-    assert limiter.careful, "from now on one at a time, which tells"
+        losses.lost(TOO_LARGE, [Unanswered(900, (1,)), Unanswered(800, (2,))], 0)
+    assert not losses.poison.is_poison(1)
+    assert not losses.poison.is_poison(2)
+    assert losses.serial, "from now on one at a time, which tells"
 
 
 def test_a_line_that_breaks_now_and_then_teaches_nothing() -> None:
-    limiter = MessageLimiter(CONFIGURED)
+    losses = Losses(SizeLimit(CONFIGURED))
     for _ in range(20):
-        assert not limiter.lost(CUT, [Unanswered(20_000, (1, 2))], 0)
-        assert not limiter.lost(CUT, [Unanswered(20_000, (1, 2))], 0)
-        limiter.passed(20_000, 2, 0)
-    assert (limiter.ceiling, limiter.too_large_bytes, limiter.careful) == (CONFIGURED, None, False)
+        assert not losses.lost(CUT, [Unanswered(20_000, (1, 2))], 0)
+        assert not losses.lost(CUT, [Unanswered(20_000, (1, 2))], 0)
+        losses.passed(20_000, 2, 0)
+    assert (losses.size.ceiling, losses.size.too_large_bytes, losses.serial) == (CONFIGURED, None, False)
 
 
 def test_a_proxy_that_cuts_without_a_word_is_suspected_the_third_time() -> None:
-    limiter = MessageLimiter(CONFIGURED)
-    assert [limiter.lost(CUT, [Unanswered(20_000, (1, 2))], 0) for _ in range(3)] == [False, False, True]
-    assert limiter.ceiling == 10_000
+    losses = Losses(SizeLimit(CONFIGURED))
+    assert [losses.lost(CUT, [Unanswered(20_000, (1, 2))], 0) for _ in range(3)] == [False, False, True]
+    assert losses.size.ceiling == 10_000
 
 
 def test_websockets_own_code_for_too_big_is_believed_at_once() -> None:
-    assert MessageLimiter(CONFIGURED).lost(ConnectionLost("closed", close_code=1009), [Unanswered(20_000, (1, 2))], 0)
+    assert Losses(SizeLimit(CONFIGURED)).lost(ConnectionLost("closed", close_code=1009), [Unanswered(20_000, (1, 2))], 0)
 
 
 def test_a_loss_with_nothing_in_flight_accuses_nobody() -> None:
-    limiter = MessageLimiter(CONFIGURED)
-    assert not limiter.lost(TOO_LARGE, [], 0)
-    assert not limiter.careful
+    losses = Losses(SizeLimit(CONFIGURED))
+    assert not losses.lost(TOO_LARGE, [], 0)
+    assert not losses.serial
 
 
 def test_what_was_learned_before_a_restart_holds() -> None:
-    limiter = MessageLimiter(CONFIGURED, passed=7000, too_large=9000, now=0)
-    assert limiter.ceiling == 7000
+    losses = Losses(SizeLimit(CONFIGURED, passed=7000, too_large=9000, now=0))
+    assert losses.size.ceiling == 7000
     for _ in range(2):
-        limiter.passed(100, 1, 0)
-        limiter.lost(TOO_LARGE, [Unanswered(10_000, (1,))], 0)
-    assert limiter.largest == 8999, "one more row that is too large, and no other is tried"
-    assert MessageLimiter(4096, passed=7000, too_large=9000).ceiling <= 4096, "what is configured is never exceeded"
+        losses.passed(100, 1, 0)
+        losses.lost(TOO_LARGE, [Unanswered(10_000, (1,))], 0)
+    assert losses.size.largest == 8999, "one more row that is too large, and no other is tried"
+    assert Losses(SizeLimit(4096, passed=7000, too_large=9000)).size.ceiling <= 4096, "what is configured is never exceeded"
 
 
 def test_a_limit_that_hq_has_raised_is_noticed_in_the_end() -> None:
-    limiter = MessageLimiter(CONFIGURED, passed=7000, too_large=9000, now=0)
+    losses = Losses(SizeLimit(CONFIGURED, passed=7000, too_large=9000, now=0))
     now = 0.0
-    while limiter.ceiling < CONFIGURED:
-        limiter.passed(limiter.ceiling, 10, now)
-        now += PROBE_SECONDS
+    while losses.size.ceiling < CONFIGURED:
+        losses.passed(losses.size.ceiling, 10, now)
+        now += LIMIT_PROBE_SECONDS
         assert now < 3 * FORGET_LIMIT_SECONDS
-    assert limiter.too_large_bytes is None
+    assert losses.size.too_large_bytes is None
 
 
-def test_a_line_that_breaks_while_nothing_passes_at_all_convicts_no_row() -> None:
-    limiter = MessageLimiter(CONFIGURED)
+def test_a_line_that_breaks_while_nothing_passes_at_all_makes_no_row_poison() -> None:
+    losses = Losses(SizeLimit(CONFIGURED))
     for _ in range(50):
-        limiter.lost(CUT, [Unanswered(900, (1,))], 0)
-    assert limiter.suspect(1), "it stands aside for the others"
-    assert not limiter.guilty(1)
-    assert (limiter.too_large_bytes, limiter.largest) == (None, CONFIGURED)
+        losses.lost(CUT, [Unanswered(900, (1,))], 0)
+    assert losses.poison.is_suspect(1), "others go first"
+    assert not losses.poison.is_poison(1)
+    assert (losses.size.too_large_bytes, losses.size.largest) == (None, CONFIGURED)
 
 
 def test_a_row_with_which_the_line_breaks_while_others_pass_is_at_fault_in_the_end() -> None:
-    limiter = MessageLimiter(CONFIGURED)
+    losses = Losses(SizeLimit(CONFIGURED))
     for _ in range(10):
-        assert not limiter.guilty(1)
+        assert not losses.poison.is_poison(1)
         for _ in range(3):
-            limiter.lost(CUT, [Unanswered(900, (1,))], 0)
-        limiter.passed(800, 1, 0)
-        if limiter.guilty(1):
+            losses.lost(CUT, [Unanswered(900, (1,))], 0)
+        losses.passed(800, 1, 0)
+        if losses.poison.is_poison(1):
             break
-    assert limiter.guilty(1)
-    assert limiter.largest == CONFIGURED, "others of its size are not to blame"
+    assert losses.poison.is_poison(1)
+    assert losses.size.largest == CONFIGURED, "others of its size are not to blame"
 
 
 def test_a_ceiling_that_leaves_room_for_one_row_only_rises_again_all_the_same() -> None:
-    limiter = MessageLimiter(CONFIGURED)
+    losses = Losses(SizeLimit(CONFIGURED))
     for _ in range(40):
-        limiter.lost(CUT, [Unanswered(400, (1, 2))], 0)
-    assert limiter.ceiling < 1024
+        losses.lost(CUT, [Unanswered(400, (1, 2))], 0)
+    assert losses.size.ceiling < 1024
     for _ in range(20):
-        limiter.passed(min(318, limiter.ceiling) if limiter.ceiling < 636 else limiter.ceiling * 6 // 10, 1, 0)
-    assert limiter.ceiling == CONFIGURED
+        losses.passed(min(318, losses.size.ceiling) if losses.size.ceiling < 636 else losses.size.ceiling * 6 // 10, 1, 0)
+    assert losses.size.ceiling == CONFIGURED
 
 
-def test_a_hub_that_closes_for_everything_convicts_no_more_than_one_row() -> None:
-    limiter = MessageLimiter(CONFIGURED)
+def test_a_hub_that_closes_for_everything_makes_no_more_than_one_row_poison() -> None:
+    losses = Losses(SizeLimit(CONFIGURED))
     for _ in range(20):
         for row in range(30):
-            limiter.lost(TOO_LARGE, [Unanswered(400, (row,))], 0)
-    assert sum(limiter.guilty(row) for row in range(30)) <= 1
-    assert limiter.largest == CONFIGURED
+            losses.lost(TOO_LARGE, [Unanswered(400, (row,))], 0)
+    assert sum(losses.poison.is_poison(row) for row in range(30)) <= 1
+    assert losses.size.largest == CONFIGURED
