@@ -7,7 +7,7 @@ from typing import Any
 
 from syncd.errors import DataError
 from syncd.redaction import foreign
-from syncd.store.database import storable
+from syncd.store.text import storable
 from syncd.wire.json import json_type
 from syncd.wire.messages import any_case
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from syncd.redaction import foreign
-from syncd.store.database import storable
 from syncd.store.field_values import MalformedError
 from syncd.store.quarantine import Quarantined, raw_text
+from syncd.store.text import storable
 from syncd.wire.large import Broken, LargeList
 from syncd.wire.messages import any_case
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from syncd.errors import StorageError
 from syncd.store.database import without_waiting
 from syncd.store.lock_holders import READ_LOCKS
+from syncd.store.retry_delays import TRUNCATE_RETRY_SECONDS
 from syncd.store.sqlite_errors import is_locked
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 INTERVAL_SECONDS = 0.5
 MIN_LOG_BYTES = 64 * 1024  # below this a commit of the till's is far from having to
 TRUNCATE_BYTES = 8 * 1024 * 1024  # twice what SQLite itself lets it grow to, at pages of 4 KiB
-TRUNCATE_RETRY_SECONDS = 10.0
 LARGE_BYTES = 32 * 1024 * 1024  # in use: about 1,500 sales beside a reader
 LARGE_AFTER_SECONDS = 30.0  # one huge transaction of the till's is copied and gone by then
 FRAME_HEADER_BYTES = 24

@@ -1,8 +1,8 @@
-"""Work starts at the till's commit: the file system says that the log was written, `data_version` says that it was a commit.
+"""Work starts at the till's commit: inotify says that the write-ahead log was written, `data_version` says that it was a commit.
 
-The log file is written before the commit can be seen (with `synchronous=FULL` a disk sync lies between), and what makes it visible is a
-memory map that no file system event tells of. So after an event we look again, a few times, ever later. A slow look every second is the
-net below: file systems without inotify, a log file that was replaced.
+The log is written before the commit can be seen (with `synchronous=FULL` there is a disk sync in between), and what makes the commit
+visible is written through a memory map, of which inotify says nothing. So after an event we look several times, at growing intervals. A
+look every second finds what no event told of: a log that was replaced, for example.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from asyncinotify import Inotify, Mask
 
 from syncd.errors import StorageError
+from syncd.store.retry_delays import READ_RETRY_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -20,16 +21,16 @@ if TYPE_CHECKING:
     from syncd.clock import Clock
     from syncd.store.database import Database
 
-SLOW_LOOK_SECONDS = 1.0
-RETRY_SECONDS = 1.0  # a file that cannot be read is read again this often
-POLL_SECONDS = 0.05  # where the file system cannot tell
-LOOK_AGAIN_SECONDS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064)
+LOOK_SECONDS = 1.0  # at least this often
+POLL_SECONDS = 0.05  # where there is no inotify
+LOOK_AFTER_EVENT_SECONDS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064)
 
 
 class CommitSignal:
-    """Calls back after every commit that some other connection made to a file.
+    """Calls back after every commit that another connection made to a file.
 
     Args:
+        changed: called after a commit, and after the first look.
         on_trouble: told of a file that cannot be read, and None once it can.
     """
 
@@ -49,21 +50,21 @@ class CommitSignal:
             with Inotify() as inotify:
                 inotify.add_watch(f"{self._database.path}-wal", Mask.MODIFY)
                 async with asyncio.TaskGroup() as group:
-                    group.create_task(self._listen(inotify), name="change.inotify")
-                    await self._look(SLOW_LOOK_SECONDS, LOOK_AGAIN_SECONDS)
-        except OSError:  # no inotify here (limits, a network file system): look often instead
+                    group.create_task(self._listen(inotify), name="commit_signal.inotify")
+                    await self._look(LOOK_SECONDS, LOOK_AFTER_EVENT_SECONDS)
+        except OSError:  # no inotify here (a limit, or a network file system): look often instead
             await self._look(POLL_SECONDS, ())
 
     async def _listen(self, inotify: Inotify) -> None:
         async for _ in inotify:
             self._touched.set()
 
-    async def _look(self, at_least_every: float, look_again: tuple[float, ...]) -> None:
+    async def _look(self, at_least_every: float, look_after_event: tuple[float, ...]) -> None:
         while True:
             try:
                 async with self._clock.timeout(at_least_every):
                     await self._touched.wait()
-                steps = look_again
+                steps = look_after_event
             except TimeoutError:
                 steps = ()
             self._touched.clear()
@@ -71,8 +72,8 @@ class CommitSignal:
                 await self._look_once(steps)
             except StorageError as error:
                 self._on_trouble(error)
-                self._version = None  # whatever happened meanwhile is news
-                await self._clock.sleep(RETRY_SECONDS)
+                self._version = None  # a commit may have been missed meanwhile: the next look counts as one
+                await self._clock.sleep(READ_RETRY_SECONDS)
                 self._touched.set()
             else:
                 self._on_trouble(None)

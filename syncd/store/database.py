@@ -1,8 +1,11 @@
 """One SQLite file, one connection, one thread: whole transactions run there, never statement by statement from the loop.
 
-`BEGIN`, the statements and `COMMIT` awaited one by one would hold the write lock while the event loop is busy elsewhere, and cost a
-thread hop (about 65 µs) each. aiosqlite has no public door for running a function on its thread; `Connection._execute` is that door,
-and a contract test watches it.
+`BEGIN`, the statements and `COMMIT` awaited one by one would hold the write lock while the event loop is busy elsewhere, and each costs a
+thread hop (about 65 µs). aiosqlite offers no function that runs a function on its thread; we use `Connection._execute`, which is private,
+and a test of its own tells when it changes.
+
+**Which thread runs what.** A function that takes a `sqlite3.Connection` runs on that connection's thread; all the others run on the event
+loop, but for those of `DatabaseFile` that say otherwise.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ from syncd.errors import StorageBusy, StorageError
 from syncd.own_files import make_own
 from syncd.store.database_file import DatabaseFile
 from syncd.store.permissions import DATABASE_MODE, require_writable
-from syncd.store.sqlite_errors import is_locked, primary_code, translate
+from syncd.store.sqlite_errors import is_locked, translate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,8 +33,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-BUSY_TIMEOUT_SECONDS = 5.0  # how long a statement of ours waits for the till's lock before it says so
-CACHE_KIBIBYTES = 8192  # SQLite's own cache, a connection: flat memory whatever the file's size
+BUSY_TIMEOUT_SECONDS = 5.0  # how long a statement of ours waits for the till's lock before it fails
+CACHE_KIBIBYTES = 8192  # of SQLite's own cache, for each connection, whatever the file's size
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,41 +52,9 @@ class _Connection(aiosqlite.Connection):
         return result
 
 
-def is_text(value: object) -> bool:
-    """Whether SQLite takes this as it is; text that came out of invalid UTF-8 (`any_text`) has to go in as its bytes."""
-    try:
-        return not isinstance(value, str) or value.isascii() or bool(value.encode())
-    except UnicodeEncodeError:
-        return False
-
-
-def storable(text: str) -> str:
-    """Text of HQ's as SQLite takes it: half a surrogate pair, which JSON can say and UTF-8 cannot, is written out."""
-    return text if is_text(text) else text.encode("utf-8", "backslashreplace").decode()
-
-
-def as_bytes(text: str) -> bytes:
-    """What `any_text` made text of; in SQL, `CAST(? AS TEXT)` is the same text again."""
-    return text.encode("utf-8", "surrogateescape")
-
-
-def any_text(connection: sqlite3.Connection, read: Callable[[], T]) -> T:
-    """Read, whatever the texts are: where one is no UTF-8, all are read so that it can be named, and its neighbours go through."""
-    try:
-        return read()
-    except sqlite3.OperationalError as error:
-        if primary_code(error) is not None:  # SQLite's; the driver's own, which has no code, is that it could not decode a text
-            raise
-    connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
-    try:
-        return read()
-    finally:
-        connection.text_factory = str
-
-
 @contextmanager
 def without_waiting(connection: sqlite3.Connection) -> Iterator[None]:
-    """A lock that somebody has is an error at once, and not after the busy timeout."""
+    """Within this, a lock that somebody else has is an error at once, and not after the busy timeout."""
     (milliseconds,) = connection.execute("PRAGMA busy_timeout").fetchone()
     connection.execute("PRAGMA busy_timeout = 0")
     try:
@@ -144,7 +115,7 @@ class Database:
         try:
             await connection
         except sqlite3.Error as error:
-            # Its thread ends by itself, with one more word for the loop, which must not be closed by then.
+            # Its thread ends by itself, and calls into the loop once more while it does: the loop must still be open then.
             await asyncio.to_thread(connection._thread.join)  # noqa: SLF001
             raise translate(error, path) from error
         return cls(file or DatabaseFile(path, SystemClock()), connection)
@@ -177,13 +148,13 @@ class Database:
             self.file.lock_wanted()
             connection.execute("BEGIN IMMEDIATE")
             self.file.lock_taken()
-            began = time.perf_counter()
+            began = time.perf_counter()  # the lock's real hold, whatever clock is injected: the write budget spends it
             try:
                 result = work(connection)
                 connection.execute("COMMIT")
                 self.file.written()
             except BaseException:
-                with suppress(sqlite3.Error):  # the error that brought us here says more
+                with suppress(sqlite3.Error):  # the first error says more than this one would
                     connection.execute("ROLLBACK")
                 raise
             return Held(result, time.perf_counter() - began)

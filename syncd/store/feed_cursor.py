@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from syncd.clock import iso_ms
-from syncd.store.database import storable
+from syncd.store.text import storable
 from syncd.store.times import parse_time
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from syncd.clock import iso_ms
 from syncd.errors import StorageError
-from syncd.store.database import storable
+from syncd.store.text import storable
 
 if TYPE_CHECKING:
     import sqlite3

@@ -1,4 +1,4 @@
-"""syncd's own file: what HQ has said is durable here at once, and leaves once the till's file says the same, durably."""
+"""syncd's own file: what HQ has said is durable here at once, and is deleted once the till's file says the same, durably."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from syncd.clock import iso_ms
 from syncd.errors import StorageError
-from syncd.store.database import any_text, as_bytes, is_text, storable
+from syncd.store.retry_delays import JOURNAL_RETRY_SECONDS
+from syncd.store.text import any_text, as_bytes, is_text, storable
 
 if TYPE_CHECKING:
     import sqlite3
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from syncd.clock import Clock
     from syncd.store.database import Database
     from syncd.store.outbox import Entity, OutboxRow
-
-RETRY_SECONDS = 1.0  # a full disk is asked again this often
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +116,7 @@ class Journal:
                 except StorageError as error:
                     troubled = True
                     self._on_trouble(error)
-                    await self._clock.sleep(RETRY_SECONDS)
+                    await self._clock.sleep(JOURNAL_RETRY_SECONDS)
             if troubled:
                 troubled = False
                 self._on_trouble(None)

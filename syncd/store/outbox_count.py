@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from syncd.store.database import any_text
 from syncd.store.outbox import MIN_ID, PRIORITIES, as_sent
 from syncd.store.outbox_sql import OLDEST_WAITING
+from syncd.store.text import any_text
 
 if TYPE_CHECKING:
     import sqlite3

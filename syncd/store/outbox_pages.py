@@ -8,8 +8,8 @@ import orjson
 
 from syncd.clock import iso_ms
 from syncd.store import item_sql, outbox_sql
-from syncd.store.database import any_text, is_text
 from syncd.store.outbox import MAX_ID, MIN_ID, DuePage, OutboxRow, Page, as_sent, spellings
+from syncd.store.text import any_text, is_text
 from syncd.store.times import for_the_wire, parse_time
 from syncd.wire.messages import UnencodableError, encode_item
 

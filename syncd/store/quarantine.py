@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from syncd.store.database import storable
+from syncd.store.text import storable
 from syncd.wire.json import dump_json
 
 if TYPE_CHECKING:

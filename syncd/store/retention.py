@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from syncd.clock import iso_ms
 from syncd.errors import StorageError
-from syncd.store.database import any_text
 from syncd.store.outbox import MIN_ID
+from syncd.store.text import any_text
 from syncd.store.times import sortable
 from syncd.store.write_budget import Cost
 

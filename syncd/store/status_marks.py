@@ -1,4 +1,4 @@
-"""The till's `status` column follows the journal when the till leaves room: within seconds on a quiet file, later amid a backlog."""
+"""Copies outcomes from the journal to the till's `status` column: within seconds on a quiet file, later while a backlog is sent."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from syncd.errors import StorageError
 from syncd.store.outbox import MIN_ID
+from syncd.store.retry_delays import MARK_RETRY_SECONDS
 from syncd.store.write_budget import Cost
 
 if TYPE_CHECKING:
@@ -17,11 +18,10 @@ if TYPE_CHECKING:
     from syncd.store.journal import Journal, Outcome
     from syncd.store.write_budget import PacedWriter
 
-GATHER_SECONDS = 0.5  # marks of one moment go in together
-FORGET_ROWS = 5000  # a disk sync of both files for so many marks
-RETRY_SECONDS = 2.0
+GATHER_SECONDS = 0.5  # outcomes of this time are marked together
+FORGET_ROWS = 5000  # both files are synced to disk once for so many marks
 
-# The journal is read inside the transaction: an entry that somebody took back meanwhile (`syncd outbox retry`) marks nothing.
+# The journal is read inside the transaction: an entry that was deleted meanwhile (by `syncd outbox retry`) marks nothing.
 _MARK = """
 UPDATE sync_outbox AS o
 SET status = j.status, attempts = j.attempts, next_attempt_at = j.next_attempt_at, last_error = j.last_error,
@@ -42,7 +42,7 @@ class StatusMarks:
         self._cost = Cost()
 
     async def run(self) -> None:
-        """Mark whatever the journal has; for ever."""
+        """Mark what the journal records; for ever."""
         while True:
             await self._journal.recorded.wait()
             self._journal.recorded.clear()
@@ -53,10 +53,10 @@ class StatusMarks:
             except StorageError as error:  # locked, full, read-only: the journal keeps what it has
                 self._on_trouble(error)
                 self._journal.recorded.set()
-                await self._clock.sleep(RETRY_SECONDS)
+                await self._clock.sleep(MARK_RETRY_SECONDS)
 
     async def mark_all(self) -> None:
-        """Mark what the journal has now, piece by piece.
+        """Mark what the journal has now, chunk by chunk.
 
         Raises:
             StorageError: one of the two files cannot be written; what was marked and not forgotten is marked again later.
@@ -64,22 +64,22 @@ class StatusMarks:
         after_id = MIN_ID
         marked: list[Outcome] = []
         while True:
-            piece = await self._journal.entries(after_id, self._till.room(self._cost, urgent=False))
-            if piece:
-                await self._mark(piece)
-                after_id = piece[-1].id
-                marked += piece
-            if marked and (not piece or len(marked) >= FORGET_ROWS):
+            chunk = await self._journal.entries(after_id, self._till.room(self._cost, urgent=False))
+            if chunk:
+                await self._mark(chunk)
+                after_id = chunk[-1].id
+                marked += chunk
+            if marked and (not chunk or len(marked) >= FORGET_ROWS):
                 await self._till.database.sync()
                 await self._journal.forget(marked)
                 marked = []
-            if not piece:
+            if not chunk:
                 return
 
-    async def _mark(self, piece: Sequence[Outcome]) -> None:
-        ids = json.dumps([outcome.id for outcome in piece])
+    async def _mark(self, chunk: Sequence[Outcome]) -> None:
+        ids = json.dumps([outcome.id for outcome in chunk])
 
         def work(connection: sqlite3.Connection) -> None:
             connection.execute(_MARK, (ids,))
 
-        await self._till.write(work, rows=len(piece), cost=self._cost, urgent=False)
+        await self._till.write(work, rows=len(chunk), cost=self._cost, urgent=False)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from syncd.clock import iso_ms
 from syncd.errors import StorageError
 from syncd.store.outbox import PRIORITIES, DuePage
+from syncd.store.retry_delays import READ_RETRY_SECONDS
 from syncd.store.times import parse_time
 from syncd.uplink.pages import LoadDue, LoadEntity, LoadLane
 from syncd.uplink.retry import longest_retry_delay
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from syncd.uplink.queue import SendQueue
 
 RESCAN_SECONDS = 60.0  # an idle queue looks at its file afresh: rows with ids of their own making
-LOAD_RETRY_SECONDS = 1.0
 
 
 class Loader:
@@ -101,7 +101,7 @@ class Loader:
                     break
                 except StorageError as error:
                     self._on_trouble(error)
-                    await self._clock.sleep(LOAD_RETRY_SECONDS)
+                    await self._clock.sleep(READ_RETRY_SECONDS)
             self._on_trouble(None)
         if grown:
             self._queue.new_rows(grown)
@@ -178,7 +178,7 @@ class Loader:
                 await self._remember_first_seen([row for row in (*page.earlier, *page.rows) if row.unreadable_time])
             except StorageError as error:
                 self._on_trouble(error)
-                await self._clock.sleep(LOAD_RETRY_SECONDS)
+                await self._clock.sleep(READ_RETRY_SECONDS)
                 continue
             self._on_trouble(None)
             next_due = None
