@@ -16,11 +16,11 @@ from syncd.commands.findings import Finding, readable_by_others, rights
 from syncd.commands.options import config_option
 from syncd.commands.service import EXITS, FIRST_OF_SYSTEMD, UNIT, installed_service
 from syncd.commands.till_check import check_till
+from syncd.config.hub_url import shown
 from syncd.config.settings import load_settings
 from syncd.config.sources import CONTAINER_SECRETS, find_file
 from syncd.errors import ExitCode, HubError, SyncdError
 from syncd.hub.supervisor import Hub
-from syncd.hub.url import shown
 from syncd.store.check import inspect
 from syncd.users import user_name
 

@@ -26,11 +26,11 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from syncd.config.hub_url import check_url
 from syncd.config.problems import describe, only_permissions
 from syncd.config.sources import find_credentials, find_file, read_environment, read_toml
 from syncd.config.values import absolute_path, at_least, database_file, readable_file, store_id
 from syncd.errors import ConfigurationError, PermissionDeniedError
-from syncd.hub.url import check_url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

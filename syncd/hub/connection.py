@@ -20,21 +20,22 @@ from pysignalr.transport.websocket import WebsocketTransport
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
+from syncd.config.hub_url import is_secure
 from syncd.errors import ConnectionFailed, ConnectionLost, HubError
 from syncd.hub.connect_errors import explain, status_error
 from syncd.hub.incoming import oversized, read_message
 from syncd.hub.negotiate import USER_AGENT, retry_after_seconds
 from syncd.hub.protocol import MAX_HANDSHAKE_BYTES, MAX_INBOUND_BYTES, SEPARATOR, HubProtocol, Oversized, check_handshake
 from syncd.hub.proxy import proxy_for
-from syncd.hub.url import is_secure, place, port_of
+from syncd.hub.url import place, port_of
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncGenerator, Awaitable, Callable
 
     from syncd.clock import Clock
+    from syncd.config.settings import HubSettings
     from syncd.hub.negotiate import Endpoint
-    from syncd.hub.options import HubOptions
 
 GOODBYE_SECONDS = 0.7
 """Bound of a polite leave, so that SIGTERM is answered within a second; the hub is told by the socket's end anyway."""
@@ -79,7 +80,7 @@ class HubConnection(WebsocketTransport):
         protocol: HubProtocol,
         callback: Callable[[Message], Awaitable[None]],
         *,
-        options: HubOptions,
+        settings: HubSettings,
         tls: ssl.SSLContext,
         clock: Clock,
     ) -> None:
@@ -96,7 +97,7 @@ class HubConnection(WebsocketTransport):
             skip_negotiation=True,
         )
         self._hub_protocol = protocol
-        self._options = options
+        self._settings = settings
         self._clock = clock
         self._tls = tls
         self._place = place(endpoint.url)
@@ -151,11 +152,11 @@ class HubConnection(WebsocketTransport):
     async def _open(self) -> Line:
         """The upgrade, over the same proxy as negotiate."""
         where = f"WebSocket to {self._place}"
-        timeout_seconds = self._options.connect_timeout_seconds
+        timeout_seconds = self._settings.connect_timeout_seconds
         sock: socket.socket | None = None
         try:
             async with self._clock.timeout(timeout_seconds):
-                proxy = await asyncio.to_thread(proxy_for, self._url, self._options.proxy_file)
+                proxy = await asyncio.to_thread(proxy_for, self._url, self._settings.proxy_file)
                 if proxy is None:
                     sock = await _open_socket(self._url)
                 line = await connect(
@@ -198,7 +199,7 @@ class HubConnection(WebsocketTransport):
 
     async def _introduce(self, line: Line, pieces: AsyncGenerator[bytes, None]) -> bytes:
         """SignalR's handshake; what came along behind the hub's answer."""
-        seconds = self._options.connect_timeout_seconds
+        seconds = self._settings.connect_timeout_seconds
         try:
             async with self._clock.timeout(seconds):
                 await line.send(self._hub_protocol.dump(self._hub_protocol.handshake_message()), text=True)
@@ -261,7 +262,7 @@ class HubConnection(WebsocketTransport):
         """Ping the hub, for ever. That the connection is closed is the reader's to say: it still has to read why."""
         try:
             while True:
-                await self._clock.sleep(self._options.keep_alive_interval_seconds)
+                await self._clock.sleep(self._settings.keep_alive_interval_seconds)
                 await conn.send(self._hub_protocol.dump(PingMessage()), text=True)
         except ConnectionClosed:
             return
@@ -271,7 +272,7 @@ class HubConnection(WebsocketTransport):
 
         Ticks are counted, not time: a process that was stopped, or a loop that was busy, slept itself and heard nothing for that.
         """
-        limit = self._options.server_timeout_seconds
+        limit = self._settings.server_timeout_seconds
         silent_ticks = 0
         while silent_ticks < SILENCE_TICKS:
             heard = self._heard, line.heard

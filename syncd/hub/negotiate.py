@@ -16,9 +16,10 @@ import aiohttp
 from yarl import URL
 
 from syncd import __version__
+from syncd.config.hub_url import check_url, is_secure, shown
 from syncd.errors import ConnectionFailed
 from syncd.hub.connect_errors import explain, status_error
-from syncd.hub.url import check_url, has_parameter, is_secure, negotiate_url, origin, place, shown, with_parameter, with_scheme
+from syncd.hub.url import has_parameter, negotiate_url, origin, place, with_parameter, with_scheme
 from syncd.redaction import foreign, known_secrets
 from syncd.wire.json import parse_json
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+from syncd.config.hub_url import is_loopback, is_secure
 from syncd.errors import ConnectionFailed
-from syncd.hub.url import is_loopback, is_secure, place
+from syncd.hub.url import place
 from syncd.redaction import known_secrets
 
 if TYPE_CHECKING:

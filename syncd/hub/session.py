@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from syncd.clock import Clock
+    from syncd.config.settings import HubSettings
     from syncd.hub.negotiate import Endpoint
-    from syncd.hub.options import HubOptions
 
 Handler: TypeAlias = Callable[[list[Any], bool], Awaitable[object]]
 """`(arguments, wants_result)` to the result, which is sent where the hub wants one; a long list among the arguments is a `LargeList`."""
@@ -49,7 +49,7 @@ class HubSession:
         self,
         endpoint: Endpoint,
         *,
-        options: HubOptions,
+        settings: HubSettings,
         tls: ssl.SSLContext,
         clock: Clock,
         handlers: Mapping[str, Handler],
@@ -64,7 +64,7 @@ class HubSession:
         self.useful = False
         self._over = asyncio.Event()  # set when nothing is left to be read or said, a moment after the loss
         self._clock = clock
-        self._timeout_seconds = options.invocation_timeout_seconds
+        self._timeout_seconds = settings.invocation_timeout_seconds
         self._handlers = handlers
         self._log = log
         self._ids = itertools.count(1)
@@ -73,7 +73,7 @@ class HubSession:
         self._missing: set[str] = set()
         self._dispatcher = Dispatcher(self._answer, refuse=self._refuse_busy, shed=on_shed, has_room=on_room)
         self._transport = HubConnection(
-            endpoint, HubProtocol(options.max_message_bytes), self._on_message, options=options, tls=tls, clock=clock
+            endpoint, HubProtocol(settings.max_message_bytes), self._on_message, settings=settings, tls=tls, clock=clock
         )
 
     async def run(self, opened: Callable[[], Awaitable[None]]) -> NoReturn:

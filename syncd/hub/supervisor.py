@@ -8,6 +8,7 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
+from syncd.config.hub_url import shown
 from syncd.errors import AuthenticationRejected, ConnectionFailed, ConnectionLost, HubError, SyncdError
 from syncd.hub.backoff import Backoff
 from syncd.hub.negotiate import checked_token, negotiate, without_negotiation
@@ -15,7 +16,6 @@ from syncd.hub.proxy import proxy_for
 from syncd.hub.session import Handler, HubSession
 from syncd.hub.status import ConnectionStatus
 from syncd.hub.tls import tls_context
-from syncd.hub.url import shown
 from syncd.redaction import known_secrets
 
 if TYPE_CHECKING:
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from syncd.clock import Clock, Timeout
+    from syncd.config.settings import HubSettings
     from syncd.hub.incoming import Unreadable
     from syncd.hub.negotiate import Endpoint
-    from syncd.hub.options import HubOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +59,7 @@ class Hub:
 
     def __init__(
         self,
-        options: HubOptions,
+        settings: HubSettings,
         *,
         store_id: int | str,
         clock: Clock,
@@ -70,21 +70,21 @@ class Hub:
         """Nothing is opened before `run` or `try_once`.
 
         Args:
-            options: the configuration's `hub` section.
+            settings: the configuration's `hub` section.
             store_id: who we are, in the query of every request.
             clock: for the delays and the status.
             random: for the jitter.
             read_token: the bearer token, read in a thread before every attempt; `hub.access_token_file` is read where it is None.
             log: bound logger.
         """
-        self.status = ConnectionStatus(hub_url=shown(options.url))
-        self._options = options
+        self.status = ConnectionStatus(hub_url=shown(settings.url))
+        self._settings = settings
         self._store_id = store_id
         self._clock = clock
-        self._read_token = read_token or partial(_read_token_file, options)
+        self._read_token = read_token or partial(_read_token_file, settings)
         self._log = log
         self._backoff = Backoff(
-            first_seconds=options.reconnect_delay_seconds, longest_seconds=options.reconnect_max_delay_seconds, random=random
+            first_seconds=settings.reconnect_delay_seconds, longest_seconds=settings.reconnect_max_delay_seconds, random=random
         )
         self._handlers: dict[str, Handler] = {}
         self._on_unreadable: list[Callable[[Unreadable], None]] = []
@@ -200,17 +200,17 @@ class Hub:
 
     async def _negotiate(self) -> tuple[Endpoint, ssl.SSLContext]:
         token = await self._token()
-        tls = await asyncio.to_thread(tls_context, self._options)
-        if self._options.skip_negotiation:
-            return without_negotiation(self._options.url, store_id=self._store_id, token=token), tls
+        tls = await asyncio.to_thread(tls_context, self._settings)
+        if self._settings.skip_negotiation:
+            return without_negotiation(self._settings.url, store_id=self._store_id, token=token), tls
         endpoint = await negotiate(
-            self._options.url,
+            self._settings.url,
             store_id=self._store_id,
             token=token,
             tls=tls,
-            timeout_seconds=self._options.connect_timeout_seconds,
-            allow_insecure=self._options.allow_insecure,
-            find_proxy=lambda url: proxy_for(url, self._options.proxy_file),
+            timeout_seconds=self._settings.connect_timeout_seconds,
+            allow_insecure=self._settings.allow_insecure,
+            find_proxy=lambda url: proxy_for(url, self._settings.proxy_file),
             clock=self._clock,
         )
         return endpoint, tls
@@ -218,7 +218,7 @@ class Hub:
     def _new_session(self, endpoint: Endpoint, tls: ssl.SSLContext) -> HubSession:
         return HubSession(
             endpoint,
-            options=self._options,
+            settings=self._settings,
             tls=tls,
             clock=self._clock,
             handlers=self._handlers,
@@ -253,7 +253,7 @@ class Hub:
 
     async def _token(self) -> str | None:
         """The bearer token as it is now."""
-        seconds = self._options.connect_timeout_seconds
+        seconds = self._settings.connect_timeout_seconds
         try:
             async with self._clock.timeout(seconds):
                 token = await asyncio.to_thread(self._read_token)
@@ -263,7 +263,7 @@ class Hub:
             raise ConnectionFailed(f"the access token cannot be read: {error}") from error
         except (OSError, ValueError) as error:
             why = error.strerror if isinstance(error, OSError) and error.strerror else "it is no text"
-            raise ConnectionFailed(f"the access token cannot be read from {self._options.access_token_file}: {why}") from error
+            raise ConnectionFailed(f"the access token cannot be read from {self._settings.access_token_file}: {why}") from error
         if token is None:
             return None
         token = checked_token(token)
@@ -285,7 +285,7 @@ class Hub:
         self._log.info("hub_connected", hub=status.hub_url, connection_id=session.connection_id, attempt=attempts)
         for greeting in self._greetings:
             try:
-                async with self._clock.timeout(self._options.invocation_timeout_seconds):
+                async with self._clock.timeout(self._settings.invocation_timeout_seconds):
                     await greeting(session)
             except TimeoutError:  # rows go to a hub that answers no heartbeat, too
                 self._log.warning("hub_greeting_failed", reason="no answer in time")
@@ -333,7 +333,7 @@ class Hub:
             return
         status.reconnect_attempts += 1
         status.auth_rejected = status.auth_rejected or isinstance(reason, AuthenticationRejected)
-        if status.reconnect_attempts >= self._options.max_reconnect_attempts and status.state != "offline":
+        if status.reconnect_attempts >= self._settings.max_reconnect_attempts and status.state != "offline":
             status.state = "offline"
             self._log.error("hub_offline", hub=status.hub_url, attempts=status.reconnect_attempts, reason=status.last_error)
 
@@ -346,7 +346,7 @@ class Hub:
         if self._connected_at is not None:
             lived = round(self._clock.monotonic() - self._connected_at, 1)
             self._log.warning("hub_connection_lost", lived_seconds=lived, **facts)
-        elif self.status.reconnect_attempts > self._options.max_reconnect_attempts:
+        elif self.status.reconnect_attempts > self._settings.max_reconnect_attempts:
             self._log.debug("hub_connect_failed", attempt=self.status.reconnect_attempts, **facts)
         else:
             self._log.warning("hub_connect_failed", attempt=self.status.reconnect_attempts, **facts)
@@ -363,10 +363,10 @@ class Hub:
         return True
 
 
-def _read_token_file(options: HubOptions) -> str | None:
+def _read_token_file(settings: HubSettings) -> str | None:
     """The file's text; None where no file is configured.
 
     Raises:
         OSError, ValueError: it cannot be read.
     """
-    return None if options.access_token_file is None else options.access_token_file.read_text(encoding="utf-8")
+    return None if settings.access_token_file is None else settings.access_token_file.read_text(encoding="utf-8")

@@ -10,10 +10,10 @@ from syncd.errors import ConnectionFailed
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from syncd.hub.options import HubOptions
+    from syncd.config.settings import HubSettings
 
 
-def tls_context(options: HubOptions) -> ssl.SSLContext:
+def tls_context(settings: HubSettings) -> ssl.SSLContext:
     """A context for one attempt, made afresh so that renewed certificates are used without a restart; reads files.
 
     `ca_file` replaces the system's authorities: who names one trusts no other.
@@ -22,11 +22,11 @@ def tls_context(options: HubOptions) -> ssl.SSLContext:
         ConnectionFailed: names the key, the file and what is wrong with it.
     """
     try:
-        context = ssl.create_default_context(cafile=options.ca_file)
+        context = ssl.create_default_context(cafile=settings.ca_file)
     except (OSError, ssl.SSLError) as error:
-        raise _unusable("hub.ca_file", options.ca_file, "a PEM file of certificates", error) from error
+        raise _unusable("hub.ca_file", settings.ca_file, "a PEM file of certificates", error) from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    certificate, key = options.client_certificate_file, options.client_key_file
+    certificate, key = settings.client_certificate_file, settings.client_key_file
     if certificate is not None:
         try:
             # An empty password, so that OpenSSL never asks for one on a terminal.

@@ -14,9 +14,9 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from syncd.config.hub_url import shown
 from syncd.document import IDENTIFIER, INTERNAL, TEXT, shown_as
 from syncd.hub.status import ConnectionStatus
-from syncd.hub.url import shown
 from syncd.store.status import DatabaseStatus
 
 if TYPE_CHECKING:

@@ -12,11 +12,11 @@ import structlog
 from structlog.testing import LogCapture
 
 from syncd.clock import SystemClock
+from syncd.config.settings import HubSettings
 from syncd.hub.supervisor import Hub
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
-    from pathlib import Path
 
     from syncd.hub.incoming import Unreadable
     from tests.support.refhub import RefHub
@@ -26,26 +26,9 @@ RHYTHMS = {"hub: keepalive", "hub: silence"}
 """Tasks that sleep as long as they say."""
 
 
-@dataclass(frozen=True)
-class Options:
-    """The `hub` section, with time-outs for loopback."""
-
-    url: str
-    access_token_file: Path | None = None
-    ca_file: Path | None = None
-    client_certificate_file: Path | None = None
-    client_key_file: Path | None = None
-    proxy_file: Path | None = None
-    skip_negotiation: bool = False
-    allow_insecure: bool = False
-    connect_timeout_seconds: float = 10.0
-    keep_alive_interval_seconds: float = 15.0
-    server_timeout_seconds: float = 30.0
-    invocation_timeout_seconds: float = 10.0
-    reconnect_delay_seconds: float = 5.0
-    reconnect_max_delay_seconds: float = 120.0
-    max_reconnect_attempts: int = 10
-    max_message_bytes: int = 32768
+def hub_settings(url: str, **changes: Any) -> HubSettings:
+    """The `hub` section with time-outs for loopback, whatever its checks would say of them."""
+    return HubSettings.model_construct(url=url, **{"connect_timeout_seconds": 10.0, "invocation_timeout_seconds": 10.0, **changes})
 
 
 class QuickClock(SystemClock):
@@ -97,11 +80,11 @@ class Rig:
         return self.hub.status.last_error or ""
 
 
-def make_rig(options: Options, *, store_id: int | str = 7, read_token: Callable[[], str | None] | None = None) -> Rig:
+def make_rig(settings: HubSettings, *, store_id: int | str = 7, read_token: Callable[[], str | None] | None = None) -> Rig:
     capture = LogCapture()
     clock = QuickClock()
     log = structlog.wrap_logger(None, processors=[capture], wrapper_class=structlog.make_filtering_bound_logger(0))
-    hub = Hub(options, store_id=store_id, clock=clock, random=random.Random(1), read_token=read_token, log=log)
+    hub = Hub(settings, store_id=store_id, clock=clock, random=random.Random(1), read_token=read_token, log=log)
     rig = Rig(hub, clock, capture)
     hub.on_unreadable(rig.unreadable.append)
     hub.on_shed(rig.shed.append)
@@ -110,9 +93,9 @@ def make_rig(options: Options, *, store_id: int | str = 7, read_token: Callable[
 
 
 @asynccontextmanager
-async def running(options: Options | Rig, **kwargs: Any) -> AsyncIterator[Rig]:
+async def running(settings: HubSettings | Rig, **kwargs: Any) -> AsyncIterator[Rig]:
     """The rig while its hub runs; on the way out it is cancelled, and nothing of it may be left."""
-    rig = options if isinstance(options, Rig) else make_rig(options, **kwargs)
+    rig = settings if isinstance(settings, Rig) else make_rig(settings, **kwargs)
     before = asyncio.all_tasks()
     task = asyncio.create_task(rig.hub.run(), name="hub under test")
     try:

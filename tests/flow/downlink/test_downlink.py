@@ -18,7 +18,7 @@ from syncd.downlink.queue import MAX_UPDATES
 from syncd.store.inbox import Inbox
 from syncd.store.inbox_log import InboxLog
 from tests.support.flow import close_shop, make_store
-from tests.support.hub_rig import Options, eventually, make_rig, running
+from tests.support.hub_rig import eventually, hub_settings, make_rig, running
 from tests.support.hubs import BOTH, FlowHub, counted, flow_hub
 from tests.support.refhub import RefHub
 from tests.support.settings import make_settings
@@ -465,7 +465,7 @@ async def test_a_line_that_flaps_before_a_stuck_database_leaves_no_more_than_the
     async with RefHub() as hub, opened(tmp_path) as files:
         await files.store.database.run(lambda connection: connection.execute("PRAGMA busy_timeout = 10"))
         await hub.control("POST", "feed", [an_item(n) for n in range(3000)])
-        rig = make_rig(Options(hub.url(), reconnect_delay_seconds=0.1))
+        rig = make_rig(hub_settings(hub.url(), reconnect_delay_seconds=0.1))
         troubles: list[object] = []
         downlink = Downlink(
             hub=rig.hub, inbox=Inbox(files.store, rig.clock), inbox_log=InboxLog(files.journal, rig.clock),

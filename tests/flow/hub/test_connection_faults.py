@@ -11,12 +11,14 @@ import pytest
 
 from syncd.errors import ConnectionFailed, ConnectionLost
 from tests.support.fault_proxy import PASS, RESET, SILENT, Fault, FaultProxy
-from tests.support.hub_rig import Options, eventually, eventually_state, make_rig, running
+from tests.support.hub_rig import eventually, eventually_state, hub_settings, make_rig, running
 from tests.support.refhub import RefHub
 from tests.support.scripted_hub import ScriptedHub
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from syncd.config.settings import HubSettings
 
 BEAT = {"storeId": 7, "timestamp": "2026-01-01T00:00:00.000Z", "pendingSyncCount": 0, "clientVersion": "1"}
 
@@ -28,8 +30,8 @@ async def refhub() -> AsyncIterator[RefHub]:
         yield hub
 
 
-def through(proxy: FaultProxy, **options: Any) -> Options:
-    return Options(f"http://127.0.0.1:{proxy.port}/hubs/sync", **options)
+def through(proxy: FaultProxy, **options: Any) -> HubSettings:
+    return hub_settings(f"http://127.0.0.1:{proxy.port}/hubs/sync", **options)
 
 
 def free_port() -> int:
@@ -39,7 +41,7 @@ def free_port() -> int:
 
 
 async def test_it_connects_says_who_it_is_and_leaves_politely(refhub: RefHub) -> None:
-    async with running(Options(refhub.url())) as rig:
+    async with running(hub_settings(refhub.url())) as rig:
         session = await rig.hub.session()
         assert await session.invoke("heartbeat", BEAT) is None
         assert rig.states[-1] == "connected"
@@ -75,7 +77,7 @@ async def test_a_reset_is_said_in_words() -> None:
 
 async def test_a_name_that_nobody_knows_is_said_in_words() -> None:
     with pytest.raises(ConnectionFailed, match=r"name of no-such-hub\.invalid:443 cannot be resolved"):
-        await make_rig(Options("https://no-such-hub.invalid/h")).hub.try_once()
+        await make_rig(hub_settings("https://no-such-hub.invalid/h")).hub.try_once()
 
 
 async def test_silence_before_negotiate_is_bounded(refhub: RefHub) -> None:
@@ -93,7 +95,7 @@ async def test_silence_after_negotiate_is_bounded(refhub: RefHub) -> None:
 async def test_silence_during_the_signalr_handshake_is_bounded() -> None:
     async with ScriptedHub(handshake=None) as hub:
         with pytest.raises(ConnectionFailed, match=r"took the connection but not the SignalR handshake within 0\.3 s"):
-            await make_rig(Options(hub.url, connect_timeout_seconds=0.3)).hub.try_once()
+            await make_rig(hub_settings(hub.url, connect_timeout_seconds=0.3)).hub.try_once()
 
 
 async def test_a_half_open_line_is_noticed_by_the_hubs_silence_and_replaced(refhub: RefHub) -> None:
@@ -110,7 +112,7 @@ async def test_a_half_open_line_is_noticed_by_the_hubs_silence_and_replaced(refh
 
 
 async def test_a_hub_that_is_quiet_but_pings_is_kept() -> None:
-    async with RefHub("--keepalive-seconds=0.2") as hub, running(Options(hub.url(), server_timeout_seconds=1.5)) as rig:
+    async with RefHub("--keepalive-seconds=0.2") as hub, running(hub_settings(hub.url(), server_timeout_seconds=1.5)) as rig:
         session = await rig.hub.session()
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(4):
@@ -119,7 +121,7 @@ async def test_a_hub_that_is_quiet_but_pings_is_kept() -> None:
 
 
 async def test_a_hub_that_is_stopped_is_silent_and_one_that_goes_on_is_found_again(refhub: RefHub) -> None:
-    async with running(Options(refhub.url(), server_timeout_seconds=0.4, connect_timeout_seconds=0.4)) as rig:
+    async with running(hub_settings(refhub.url(), server_timeout_seconds=0.4, connect_timeout_seconds=0.4)) as rig:
         session = await rig.hub.session()
         refhub.pause()
         await session.lost.wait()
@@ -129,7 +131,7 @@ async def test_a_hub_that_is_stopped_is_silent_and_one_that_goes_on_is_found_aga
 
 
 async def test_our_pings_keep_a_hub_from_giving_us_up() -> None:
-    async with RefHub("--client-timeout-seconds=1") as hub, running(Options(hub.url(), keep_alive_interval_seconds=0.2)) as rig:
+    async with RefHub("--client-timeout-seconds=1") as hub, running(hub_settings(hub.url(), keep_alive_interval_seconds=0.2)) as rig:
         session = await rig.hub.session()
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(3.5):
@@ -199,7 +201,7 @@ async def test_fifty_cuts_cost_one_negotiate_and_one_upgrade_each_and_leave_no_t
 
 
 async def test_a_restart_of_the_hub_is_survived(refhub: RefHub) -> None:
-    async with running(Options(refhub.url())) as rig:
+    async with running(hub_settings(refhub.url())) as rig:
         session = await rig.hub.session()
         await refhub.stop()
         await session.lost.wait()
@@ -213,7 +215,7 @@ async def test_a_restart_of_the_hub_is_survived(refhub: RefHub) -> None:
 
 
 async def test_after_so_many_failures_it_is_offline_says_so_once_and_goes_on_slowly() -> None:
-    async with running(Options(f"http://127.0.0.1:{free_port()}/h", max_reconnect_attempts=3)) as rig:
+    async with running(hub_settings(f"http://127.0.0.1:{free_port()}/h", max_reconnect_attempts=3)) as rig:
         await eventually(lambda: rig.hub.status.reconnect_attempts >= 8)
         assert rig.hub.status.state == "offline"
         assert len(rig.logged("hub_offline")) == 1
@@ -236,7 +238,7 @@ async def test_quick_reconnects_are_granted_on_request_and_not_for_ever(refhub: 
 
 
 async def test_a_request_for_a_quick_reconnect_ends_the_wait_that_has_begun(refhub: RefHub) -> None:
-    rig = make_rig(Options(refhub.url()))
+    rig = make_rig(hub_settings(refhub.url()))
     held = asyncio.Event()
     asked: list[float] = []
 
@@ -258,7 +260,7 @@ async def test_a_request_for_a_quick_reconnect_ends_the_wait_that_has_begun(refh
 
 
 async def test_a_connection_that_was_stable_starts_the_delays_anew(refhub: RefHub) -> None:
-    async with running(Options(refhub.url())) as rig:
+    async with running(hub_settings(refhub.url())) as rig:
         for _ in range(6):
             (await rig.hub.session()).drop("flapping")
         session = await rig.hub.session()
@@ -271,7 +273,7 @@ async def test_a_connection_that_was_stable_starts_the_delays_anew(refhub: RefHu
 
 async def test_cancelled_at_any_moment_it_ends_and_leaves_nothing(refhub: RefHub) -> None:
     for turns in [*range(0, 40, 3), 100, 200, 400]:
-        async with running(Options(refhub.url())):
+        async with running(hub_settings(refhub.url())):
             for _ in range(turns):
                 await asyncio.sleep(0)
     await eventually_state(refhub, connections=0)
@@ -288,7 +290,7 @@ async def test_a_loss_and_a_cancellation_at_once_still_end_the_supervisor(refhub
 
 
 async def test_one_check_tells_the_facts_and_leaves(refhub: RefHub) -> None:
-    rig = make_rig(Options(refhub.url() + "?key=secret"))
+    rig = make_rig(hub_settings(refhub.url() + "?key=secret"))
     probe = await rig.hub.try_once()
     assert probe.hub_url.endswith("/hubs/sync?key=***")
     assert (probe.negotiate_version, probe.redirects) == (1, 0)

@@ -13,13 +13,15 @@ from syncd.errors import AuthenticationRejected, ClosedByHub, ConfigurationError
 from tests.support.certificates import Authority
 from tests.support.fault_proxy import HttpProxy
 from tests.support.haproxy import Haproxy
-from tests.support.hub_rig import Options, eventually, eventually_state, make_rig, running
+from tests.support.hub_rig import eventually, eventually_state, hub_settings, make_rig, running
 from tests.support.refhub import RefHub
 from tests.support.scripted_hub import TEXT_TRANSPORTS, ScriptedHub, Wire
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
+
+    from syncd.config.settings import HubSettings
 
 BEAT = {"storeId": 7}
 
@@ -31,7 +33,7 @@ async def refhub() -> AsyncIterator[RefHub]:
         yield hub
 
 
-async def refused(options: Options, **kwargs: Any) -> ConnectionFailed:
+async def refused(options: HubSettings, **kwargs: Any) -> ConnectionFailed:
     with pytest.raises(ConnectionFailed) as failure:
         await make_rig(options, **kwargs).hub.try_once()
     return failure.value
@@ -41,7 +43,7 @@ async def refused(options: Options, **kwargs: Any) -> ConnectionFailed:
 async def test_every_status_at_either_step_is_said_and_its_retry_after_kept(refhub: RefHub, step: str) -> None:
     for status in (401, 403, 404, 429, 500, 503):
         await refhub.control("PUT", "faults", {step: status, "retryAfterSeconds": 77})
-        failure = await refused(Options(refhub.url()))
+        failure = await refused(hub_settings(refhub.url()))
         assert (failure.status, failure.retry_after_seconds) == (status, 77)
         assert isinstance(failure, AuthenticationRejected) == (status in {401, 403})
         assert str(status) in str(failure)
@@ -49,7 +51,7 @@ async def test_every_status_at_either_step_is_said_and_its_retry_after_kept(refh
 
 async def test_retry_after_is_obeyed_with_chance_on_top(refhub: RefHub) -> None:
     await refhub.control("PUT", "faults", {"negotiateStatus": 503, "retryAfterSeconds": 77})
-    async with running(Options(refhub.url())) as rig:
+    async with running(hub_settings(refhub.url())) as rig:
         await eventually(lambda: len(rig.clock.sleeps) >= 3)
         assert all(77 <= delay <= 82 for delay in rig.clock.sleeps)
         await refhub.control("PUT", "faults", {})
@@ -58,7 +60,7 @@ async def test_retry_after_is_obeyed_with_chance_on_top(refhub: RefHub) -> None:
 
 async def test_a_captive_portal_is_called_by_its_name_and_survived(refhub: RefHub) -> None:
     await refhub.control("PUT", "faults", {"captivePortal": True})
-    async with running(Options(refhub.url())) as rig:
+    async with running(hub_settings(refhub.url())) as rig:
         await eventually(lambda: "captive portal" in rig.last_error)
         await refhub.control("PUT", "faults", {})
         await rig.hub.session()
@@ -69,14 +71,14 @@ async def test_an_http_redirect_to_a_login_page_is_not_followed() -> None:
         return web.Response(status=302, headers={"Location": "http://login.example/?session=secret"})
 
     async with ScriptedHub(negotiated=portal) as hub:
-        failure = await refused(Options(hub.url))
+        failure = await refused(hub_settings(hub.url))
         assert "login.example" in str(failure)
         assert "secret" not in str(failure)
         assert len(hub.requests) == 1
 
 
 async def test_the_token_goes_in_the_header_only_and_the_query_is_kept_with_who_we_are() -> None:
-    async with ScriptedHub() as hub, running(Options(hub.url + "?a=%20b&c"), store_id="M 7", read_token=lambda: "T0K.EN") as rig:
+    async with ScriptedHub() as hub, running(hub_settings(hub.url + "?a=%20b&c"), store_id="M 7", read_token=lambda: "T0K.EN") as rig:
         await rig.hub.session()
         negotiate, upgrade = hub.requests
         assert negotiate.headers["Authorization"] == upgrade.headers["Authorization"] == "Bearer T0K.EN"
@@ -101,8 +103,8 @@ async def test_cookies_of_negotiate_come_along_to_the_upgrade_even_at_an_ip_addr
             return answer
 
         hub.negotiated = with_cookie
-        await make_rig(Options(hub.url)).hub.try_once()
-        await make_rig(Options(hub.url)).hub.try_once()
+        await make_rig(hub_settings(hub.url)).hub.try_once()
+        await make_rig(hub_settings(hub.url)).hub.try_once()
         assert hub.upgrades[0].cookies == {"affinity": "server3=="}
         assert "Cookie" not in hub.negotiates[1].headers
 
@@ -110,7 +112,7 @@ async def test_cookies_of_negotiate_come_along_to_the_upgrade_even_at_an_ip_addr
 async def test_a_hub_of_negotiate_version_0_is_connected_by_its_public_id() -> None:
     answer = {"connectionId": "only", "availableTransports": TEXT_TRANSPORTS}
     async with ScriptedHub(negotiated=lambda _: web.json_response(answer)) as hub:
-        probe = await make_rig(Options(hub.url)).hub.try_once()
+        probe = await make_rig(hub_settings(hub.url)).hub.try_once()
         assert (probe.negotiate_version, probe.connection_id, hub.upgrades[0].query["id"]) == (0, "only", "only")
 
 
@@ -119,11 +121,11 @@ async def test_an_answer_that_never_ends_is_given_up() -> None:
         return web.Response(body=b" " * (1024 * 1024 + 65536))
 
     async with ScriptedHub(negotiated=endless) as hub:
-        assert "does not end" in str(await refused(Options(hub.url)))
+        assert "does not end" in str(await refused(hub_settings(hub.url)))
 
 
 async def test_a_redirect_is_negotiated_again_with_its_token_and_the_next_attempt_starts_from_the_beginning() -> None:
-    async with RefHub("--auth=1") as hub, running(Options(hub.url("/hubs/redirect"))) as rig:
+    async with RefHub("--auth=1") as hub, running(hub_settings(hub.url("/hubs/redirect"))) as rig:
         for negotiates in (2, 4, 6):
             session = await rig.hub.session()
             assert await session.invoke("Heartbeat", BEAT) is None
@@ -133,7 +135,7 @@ async def test_a_redirect_is_negotiated_again_with_its_token_and_the_next_attemp
 
 
 async def test_a_redirect_without_end_is_ended(refhub: RefHub) -> None:
-    failure = await refused(Options(refhub.url("/hubs/loop"), connect_timeout_seconds=30))
+    failure = await refused(hub_settings(refhub.url("/hubs/loop"), connect_timeout_seconds=30))
     assert "redirected more than 100 times" in str(failure)
     await eventually_state(refhub, negotiates=101)
 
@@ -144,14 +146,14 @@ async def test_all_redirects_together_have_one_time_out() -> None:
         return web.json_response({"url": f"http://{request.host}/hub"})
 
     async with ScriptedHub(negotiated=slowly) as hub:
-        assert "within 0.35 s" in str(await refused(Options(hub.url, connect_timeout_seconds=0.35)))
+        assert "within 0.35 s" in str(await refused(hub_settings(hub.url, connect_timeout_seconds=0.35)))
         assert len(hub.negotiates) <= 4
 
 
 @pytest.mark.parametrize("url", ["http://hq.example.com/h", "ftp://localhost/h", "https://u:p@localhost/h", "nonsense"])
 async def test_a_redirect_to_where_the_token_may_not_go_is_refused(url: str) -> None:
     async with ScriptedHub(negotiated=lambda _: web.json_response({"url": url})) as hub:
-        assert "may not send the token" in str(await refused(Options(hub.url), read_token=lambda: "T"))
+        assert "may not send the token" in str(await refused(hub_settings(hub.url), read_token=lambda: "T"))
 
 
 async def test_a_redirect_to_another_origin_gets_no_token_of_ours() -> None:
@@ -161,7 +163,7 @@ async def test_a_redirect_to_another_origin_gets_no_token_of_ours() -> None:
             return web.json_response({"url": far.url})
 
         async with ScriptedHub(negotiated=away) as near:
-            await make_rig(Options(near.url), read_token=lambda: "0UR-T0KEN").hub.try_once()
+            await make_rig(hub_settings(near.url), read_token=lambda: "0UR-T0KEN").hub.try_once()
             assert near.negotiates[0].headers["Authorization"] == "Bearer 0UR-T0KEN"
         assert [request.headers.get("Authorization") for request in far.requests] == [None, None]
 
@@ -174,7 +176,7 @@ async def test_a_redirect_to_another_path_of_the_same_origin_keeps_our_token() -
             return plain(request) if "moved" in request.query else web.json_response({"url": f"{hub.url}?moved=1"})
 
         hub.negotiated = onwards
-        await make_rig(Options(hub.url), read_token=lambda: "0UR-T0KEN").hub.try_once()
+        await make_rig(hub_settings(hub.url), read_token=lambda: "0UR-T0KEN").hub.try_once()
         assert {request.headers["Authorization"] for request in hub.requests} == {"Bearer 0UR-T0KEN"}
 
 
@@ -187,7 +189,7 @@ async def test_https_never_redirects_to_http_not_even_to_this_machine(tmp_path: 
         tls.load_cert_chain(certificate, key)
         async with ScriptedHub(negotiated=lambda _: web.json_response(answer), tls=tls) as hub:
             for allow_insecure in (False, True):
-                failure = await refused(Options(hub.url, ca_file=authority.file, allow_insecure=allow_insecure))
+                failure = await refused(hub_settings(hub.url, ca_file=authority.file, allow_insecure=allow_insecure))
                 assert "may not send the token" in str(failure)
         assert plain.requests == []
 
@@ -195,7 +197,7 @@ async def test_https_never_redirects_to_http_not_even_to_this_machine(tmp_path: 
 async def test_a_token_that_the_hub_repeats_is_shown_nowhere() -> None:
     canary = "0paque+CANARY/42"
     async with ScriptedHub(negotiated=lambda _: web.json_response({"error": f"bad token {canary}" + " x" * 400_000})) as hub:
-        rig = make_rig(Options(hub.url), read_token=lambda: canary)
+        rig = make_rig(hub_settings(hub.url), read_token=lambda: canary)
         async with running(rig):
             await eventually(lambda: len(rig.clock.sleeps) >= 2)
         shown = repr(rig.capture.entries) + repr(rig.hub.status)
@@ -212,7 +214,7 @@ async def test_a_token_that_a_hub_method_repeats_is_in_no_error() -> None:
         await wire.say({"type": 7, "error": "0paque-CANARY is out"})
         await wire.until_gone()
 
-    async with ScriptedHub(script) as hub, running(Options(hub.url), read_token=lambda: "0paque-CANARY") as rig:
+    async with ScriptedHub(script) as hub, running(hub_settings(hub.url), read_token=lambda: "0paque-CANARY") as rig:
         session = await rig.hub.session()
         with pytest.raises(InvocationError, match=r"no rights for \*\*\*"):
             await session.invoke("SendSyncBatch", [])
@@ -223,12 +225,12 @@ async def test_a_token_that_a_hub_method_repeats_is_in_no_error() -> None:
 async def test_two_hubs_without_sticky_sessions_are_called_so_and_work_without_negotiation(tmp_path: Path) -> None:
     async with RefHub() as one, RefHub() as two, Haproxy(tmp_path, one.port, two.port) as balancer:
         url = f"http://127.0.0.1:{balancer.port}/hubs/sync"
-        failure = await refused(Options(url))
+        failure = await refused(hub_settings(url))
         assert failure.status == 404
         assert "sticky sessions" in str(failure)
         assert "hub.skip_negotiation" in str(failure)
         for _ in range(4):
-            async with running(Options(url, skip_negotiation=True)) as rig:
+            async with running(hub_settings(url, skip_negotiation=True)) as rig:
                 session = await rig.hub.session()
                 assert session.connection_id is None
                 assert await session.invoke("Heartbeat", BEAT) is None
@@ -239,13 +241,13 @@ async def test_two_hubs_without_sticky_sessions_are_called_so_and_work_without_n
 
 async def test_no_hub_at_all_is_called_so_with_and_without_negotiation(refhub: RefHub) -> None:
     for skip_negotiation in (False, True):
-        failure = await refused(Options(refhub.url("/nowhere"), skip_negotiation=skip_negotiation))
+        failure = await refused(hub_settings(refhub.url("/nowhere"), skip_negotiation=skip_negotiation))
         assert "check hub.url" in str(failure)
 
 
 async def test_without_negotiation_the_token_and_who_we_are_go_along_with_the_upgrade() -> None:
     async with ScriptedHub() as hub:
-        await make_rig(Options(hub.url, skip_negotiation=True), read_token=lambda: "T0K.EN").hub.try_once()
+        await make_rig(hub_settings(hub.url, skip_negotiation=True), read_token=lambda: "T0K.EN").hub.try_once()
         (upgrade,) = hub.requests
         assert upgrade.headers["Authorization"] == "Bearer T0K.EN"
         assert upgrade.raw_path == "/hub?storeId=7"
@@ -259,7 +261,7 @@ async def test_an_expired_token_closes_the_connection_and_the_renewed_file_opens
     file = tmp_path / "token"
     async with RefHub("--auth=1") as hub:
         file.write_text(await token(hub, 3))
-        async with running(Options(hub.url(), access_token_file=file)) as rig:
+        async with running(hub_settings(hub.url(), access_token_file=file)) as rig:
             session = await rig.hub.session()
             file.write_text(await token(hub, 600))
             await session.lost.wait()
@@ -273,7 +275,7 @@ async def test_an_expired_token_closes_the_connection_and_the_renewed_file_opens
 async def test_a_rejected_token_is_said_tried_once_more_soon_and_then_slowly_until_the_file_is_renewed(tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text("wrong.1.x\n")
-    async with RefHub("--auth=1") as hub, running(Options(hub.url(), access_token_file=file)) as rig:
+    async with RefHub("--auth=1") as hub, running(hub_settings(hub.url(), access_token_file=file)) as rig:
         await eventually(lambda: len(rig.clock.sleeps) >= 4)
         assert 1 <= rig.clock.sleeps[0] <= 3
         assert all(delay >= 24 for delay in rig.clock.sleeps[1:4])
@@ -286,7 +288,7 @@ async def test_a_rejected_token_is_said_tried_once_more_soon_and_then_slowly_unt
 
 async def test_a_missing_token_is_said_as_such() -> None:
     async with RefHub("--auth=1") as hub:
-        failure = await refused(Options(hub.url()))
+        failure = await refused(hub_settings(hub.url()))
         assert isinstance(failure, AuthenticationRejected)
         assert "set hub.access_token_file" in str(failure)
 
@@ -299,10 +301,10 @@ async def test_a_token_that_cannot_be_read_is_a_failure_like_any_other(tmp_path:
     binary.write_bytes(b"\xff\xfe")
     (empty := tmp_path / "empty").touch()
     url = "http://127.0.0.1:9/h"
-    assert "No such file" in str(await refused(Options(url, access_token_file=tmp_path / "none")))
-    assert "it is no text" in str(await refused(Options(url, access_token_file=binary)))
-    assert "is empty" in str(await refused(Options(url, access_token_file=empty)))
-    assert "the vault is closed" in str(await refused(Options(url), read_token=broken))
+    assert "No such file" in str(await refused(hub_settings(url, access_token_file=tmp_path / "none")))
+    assert "it is no text" in str(await refused(hub_settings(url, access_token_file=binary)))
+    assert "is empty" in str(await refused(hub_settings(url, access_token_file=empty)))
+    assert "the vault is closed" in str(await refused(hub_settings(url), read_token=broken))
 
 
 async def test_a_certificate_of_an_unknown_authority_is_refused_and_our_own_is_trusted(tmp_path: Path) -> None:
@@ -310,10 +312,10 @@ async def test_a_certificate_of_an_unknown_authority_is_refused_and_our_own_is_t
     certificate, key = authority.issue("hub")
     trusting = ssl.create_default_context(cafile=authority.file)
     async with RefHub(f"--cert={certificate}", f"--key={key}", ssl=trusting) as hub:
-        assert "is not trusted" in str(await refused(Options(hub.url())))
+        assert "is not trusted" in str(await refused(hub_settings(hub.url())))
         other = Authority(tmp_path, "Other CA")
-        assert "is not trusted" in str(await refused(Options(hub.url(), ca_file=other.file)))
-        async with running(Options(hub.url(), ca_file=authority.file)) as rig:
+        assert "is not trusted" in str(await refused(hub_settings(hub.url(), ca_file=other.file)))
+        async with running(hub_settings(hub.url(), ca_file=authority.file)) as rig:
             assert await (await rig.hub.session()).invoke("Heartbeat", BEAT) is None
 
 
@@ -321,7 +323,7 @@ async def test_a_certificate_for_another_name_is_refused(tmp_path: Path) -> None
     authority = Authority(tmp_path)
     certificate, key = authority.issue("hub")
     async with RefHub(f"--cert={certificate}", f"--key={key}", ssl=False) as hub:
-        failure = await refused(Options(hub.url().replace("127.0.0.1", "localhost"), ca_file=authority.file))
+        failure = await refused(hub_settings(hub.url().replace("127.0.0.1", "localhost"), ca_file=authority.file))
         assert "is not trusted: Hostname mismatch" in str(failure)
 
 
@@ -331,11 +333,11 @@ async def test_mutual_tls_shows_our_certificate_and_says_so_when_it_is_wanted(tm
     ours, our_key = authority.issue("store7")
     stranger, stranger_key = Authority(tmp_path, "Stranger CA").issue("stranger")
     async with RefHub(f"--cert={certificate}", f"--key={key}", f"--client-ca={authority.file}", ssl=False) as hub:
-        options = Options(hub.url(), ca_file=authority.file, client_certificate_file=ours, client_key_file=our_key)
+        options = hub_settings(hub.url(), ca_file=authority.file, client_certificate_file=ours, client_key_file=our_key)
         async with running(options) as rig:
             assert await (await rig.hub.session()).invoke("Heartbeat", BEAT) is None
-        await refused(Options(hub.url(), ca_file=authority.file))
-        await refused(Options(hub.url(), ca_file=authority.file, client_certificate_file=stranger, client_key_file=stranger_key))
+        await refused(hub_settings(hub.url(), ca_file=authority.file))
+        await refused(hub_settings(hub.url(), ca_file=authority.file, client_certificate_file=stranger, client_key_file=stranger_key))
 
 
 async def test_certificate_files_that_cannot_be_used_are_named(tmp_path: Path) -> None:
@@ -343,15 +345,15 @@ async def test_certificate_files_that_cannot_be_used_are_named(tmp_path: Path) -
     certificate, locked = authority.issue("store7", password="secret")
     (junk := tmp_path / "junk.pem").write_text("junk")
     url = "https://127.0.0.1:9/h"
-    assert "hub.ca_file" in str(await refused(Options(url, ca_file=junk)))
-    assert "No such file" in str(await refused(Options(url, ca_file=tmp_path / "none")))
-    failure = await refused(Options(url, client_certificate_file=certificate, client_key_file=locked))
+    assert "hub.ca_file" in str(await refused(hub_settings(url, ca_file=junk)))
+    assert "No such file" in str(await refused(hub_settings(url, ca_file=tmp_path / "none")))
+    failure = await refused(hub_settings(url, client_certificate_file=certificate, client_key_file=locked))
     assert "hub.client_key_file" in str(failure)
     assert "without a password" in str(failure)
 
 
 async def test_plain_http_at_a_tls_port_and_tls_at_a_plain_one_are_failures_in_words(refhub: RefHub) -> None:
-    assert "TLS" in str(await refused(Options(refhub.url().replace("http:", "https:"))))
+    assert "TLS" in str(await refused(hub_settings(refhub.url().replace("http:", "https:"))))
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
@@ -366,23 +368,25 @@ async def test_negotiate_and_socket_take_the_same_proxy(tmp_path: Path, monkeypa
         other = "HTTP" if scheme == "https" else "HTTPS"
         monkeypatch.setenv(f"{other}_PROXY", "http://127.0.0.1:9")
         url = f"{scheme}://hub.test:{hub.port}/hubs/sync"
-        async with running(Options(url, ca_file=authority.file, allow_insecure=True)) as rig:
+        async with running(hub_settings(url, ca_file=authority.file, allow_insecure=True)) as rig:
             assert await (await rig.hub.session()).invoke("Heartbeat", BEAT) is None
         assert {authority for _, authority in proxy.asked} == {f"hub.test:{hub.port}"}
         assert len(proxy.asked) == 2
         monkeypatch.setenv("NO_PROXY", "hub.test")
-        assert "cannot be resolved" in str(await refused(Options(url, allow_insecure=True)))
+        assert "cannot be resolved" in str(await refused(hub_settings(url, allow_insecure=True)))
         assert len(proxy.asked) == 2
 
 
 async def test_a_proxy_that_is_not_there_is_called_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
     monkeypatch.delenv("NO_PROXY", raising=False)
-    assert "the proxy did not let us through to hub.test:443: it cannot be reached" in str(await refused(Options("https://hub.test/h")))
+    assert "the proxy did not let us through to hub.test:443: it cannot be reached" in str(
+        await refused(hub_settings("https://hub.test/h"))
+    )
 
 
 async def test_close_without_leave_to_return_means_the_slow_schedule_not_never(refhub: RefHub) -> None:
-    async with running(Options(refhub.url())) as rig:
+    async with running(hub_settings(refhub.url())) as rig:
         session = await rig.hub.session()
         await refhub.control("POST", "cut")
         await session.lost.wait()
@@ -394,7 +398,7 @@ async def test_close_without_leave_to_return_means_the_slow_schedule_not_never(r
 
 async def test_a_handshake_that_is_refused_is_said() -> None:
     async with ScriptedHub(handshake='{"error":"The protocol \'json\' is not supported."}\x1e') as hub:
-        assert "is not supported" in str(await refused(Options(hub.url)))
+        assert "is not supported" in str(await refused(hub_settings(hub.url)))
 
 
 async def test_a_hub_that_hangs_up_during_the_handshake_is_a_failure() -> None:
@@ -402,6 +406,6 @@ async def test_a_hub_that_hangs_up_during_the_handshake_is_a_failure() -> None:
         return
 
     async with ScriptedHub(hang_up, handshake=None) as hub:
-        failure = await refused(Options(hub.url))
+        failure = await refused(hub_settings(hub.url))
         assert "during the SignalR handshake" in str(failure)
         assert not isinstance(failure, ConnectionLost)

@@ -18,7 +18,7 @@ from syncd.errors import (
 )
 from syncd.hub import dispatcher as dispatcher_module
 from syncd.wire.json import Number
-from tests.support.hub_rig import Options, eventually, eventually_state, make_rig, running
+from tests.support.hub_rig import eventually, eventually_state, hub_settings, make_rig, running
 from tests.support.refhub import RefHub
 from tests.support.scripted_hub import ScriptedHub, Wire
 
@@ -49,7 +49,7 @@ def an_item(number: int, payload: str = "{}") -> dict[str, Any]:
 
 @pytest.mark.parametrize("option", ["--detailed-errors=0", "--detailed-errors=1", "--no-stateful=1"])
 async def test_results_errors_and_missing_methods_are_told_apart(option: str) -> None:
-    async with RefHub(option) as hub, running(Options(hub.url())) as rig:
+    async with RefHub(option) as hub, running(hub_settings(hub.url())) as rig:
         session = await rig.hub.session()
         assert await session.invoke("Heartbeat", BEAT) is None
         (ack,) = await session.invoke("sendsyncbatch", [an_item(1)])
@@ -68,7 +68,7 @@ async def test_results_errors_and_missing_methods_are_told_apart(option: str) ->
 
 
 async def test_rows_that_are_json_already_arrive_byte_for_byte(refhub: RefHub) -> None:
-    async with running(Options(refhub.url())) as rig:
+    async with running(hub_settings(refhub.url())) as rig:
         session = await rig.hub.session()
         payload = '{"total": 12.50, "name": "Müsli 麵 \\u001e"}'
         argument = json.dumps([an_item(1, payload)], ensure_ascii=False).encode()
@@ -79,7 +79,7 @@ async def test_rows_that_are_json_already_arrive_byte_for_byte(refhub: RefHub) -
 
 
 async def test_numbers_come_back_with_their_text(refhub: RefHub) -> None:
-    async with running(Options(refhub.url())) as rig:
+    async with running(hub_settings(refhub.url())) as rig:
         received: list[Any] = []
 
         async def receive(arguments: list[Any], _: bool) -> None:
@@ -94,7 +94,7 @@ async def test_numbers_come_back_with_their_text(refhub: RefHub) -> None:
 
 
 async def test_a_message_at_the_limit_passes_and_one_byte_more_is_refused_before_it_is_sent(refhub: RefHub) -> None:
-    async with running(Options(refhub.url(), max_message_bytes=32768)) as rig:
+    async with running(hub_settings(refhub.url(), max_message_bytes=32768)) as rig:
         session = await rig.hub.session()
         room = 32768 - session.encoded_size("Heartbeat", 2)
         assert await session.invoke_encoded("Heartbeat", b'"' + b"x" * room + b'"') is None
@@ -105,7 +105,7 @@ async def test_a_message_at_the_limit_passes_and_one_byte_more_is_refused_before
 
 
 async def test_a_message_above_the_hubs_limit_ends_the_connection_with_its_error(refhub: RefHub) -> None:
-    async with running(Options(refhub.url(), max_message_bytes=100_000)) as rig:
+    async with running(hub_settings(refhub.url(), max_message_bytes=100_000)) as rig:
         session = await rig.hub.session()
         with pytest.raises(ClosedByHub) as closed:
             await session.invoke("Heartbeat", {"x": "y" * 40_000})
@@ -116,7 +116,7 @@ async def test_a_message_above_the_hubs_limit_ends_the_connection_with_its_error
 
 async def test_an_answer_that_does_not_come_is_a_time_out_which_drops_the_connection(refhub: RefHub) -> None:
     await refhub.control("PUT", "faults", {"silentEvery": 1})
-    async with running(Options(refhub.url(), invocation_timeout_seconds=0.2)) as rig:
+    async with running(hub_settings(refhub.url(), invocation_timeout_seconds=0.2)) as rig:
         session = await rig.hub.session()
         with pytest.raises(InvocationTimeout, match=r"SendSyncBatch: no answer within 0\.2 s"):
             await session.invoke("SendSyncBatch", [])
@@ -136,7 +136,7 @@ async def test_an_answer_that_does_not_come_is_a_time_out_which_drops_the_connec
 
 
 async def test_what_cannot_be_json_is_refused_and_costs_nothing(refhub: RefHub) -> None:
-    async with running(Options(refhub.url())) as rig:
+    async with running(hub_settings(refhub.url())) as rig:
         session = await rig.hub.session()
         with pytest.raises(ValueError, match="NaN"):
             await session.invoke("Heartbeat", {"x": float("nan")})
@@ -149,7 +149,7 @@ async def test_what_cannot_be_json_is_refused_and_costs_nothing(refhub: RefHub) 
 
 
 async def test_the_greeting_comes_first_on_every_connection_and_its_failure_is_not_fatal(refhub: RefHub) -> None:
-    rig = make_rig(Options(refhub.url()))
+    rig = make_rig(hub_settings(refhub.url()))
     greeted: list[HubSession] = []
 
     async def beat(session: HubSession) -> None:
@@ -177,7 +177,7 @@ async def test_a_connection_lost_during_the_greeting_is_never_handed_out() -> No
             await wire.say({"type": 7, "error": "not now", "allowReconnect": True})
         await wire.until_gone()
 
-    rig = make_rig(Options(""))
+    rig = make_rig(hub_settings(""))
     lost: list[HubSession] = []
 
     async def wait(session: HubSession) -> None:
@@ -186,7 +186,7 @@ async def test_a_connection_lost_during_the_greeting_is_never_handed_out() -> No
             await session.invoke("Heartbeat", BEAT)
 
     async with ScriptedHub(script) as hub:
-        rig = make_rig(Options(hub.url))
+        rig = make_rig(hub_settings(hub.url))
         rig.hub.on_connected(wait)
         async with running(rig):
             session = await rig.hub.session()
@@ -198,7 +198,7 @@ async def test_a_bug_in_a_greeting_ends_the_supervisor_with_its_error(refhub: Re
     async def broken(_: HubSession) -> None:
         raise KeyError("bug")
 
-    rig = make_rig(Options(refhub.url()))
+    rig = make_rig(hub_settings(refhub.url()))
     rig.hub.on_connected(broken)
     with pytest.raises(KeyError, match="bug"):
         await rig.hub.run()
@@ -216,7 +216,7 @@ async def test_a_client_result_is_sent_while_reading_goes_on(refhub: RefHub) -> 
         await release.wait()
         return {"got": arguments, "wanted": wants_result}
 
-    async with running(Options(refhub.url())) as rig:
+    async with running(hub_settings(refhub.url())) as rig:
         rig.hub.on("AskMe", slow)
         session = await rig.hub.session()
         asked = asyncio.create_task(refhub.control("POST", "invoke", {"method": "askme", "args": [1, "x"]}))
@@ -247,7 +247,7 @@ async def test_every_kind_of_answer_to_a_call_reaches_the_hub(refhub: RefHub) ->
             await refhub.control("POST", "invoke", {"method": method, "args": []})
         return str(answer.value)
 
-    async with running(Options(refhub.url())) as rig:
+    async with running(hub_settings(refhub.url())) as rig:
         for handler in (nothing, failing, cancelled, odd, huge):
             rig.hub.on(handler.__name__, handler)
         session = await rig.hub.session()
@@ -262,7 +262,7 @@ async def test_every_kind_of_answer_to_a_call_reaches_the_hub(refhub: RefHub) ->
 
 async def test_a_handler_may_invoke(refhub: RefHub) -> None:
     handled = 0
-    async with running(Options(refhub.url())) as rig:
+    async with running(hub_settings(refhub.url())) as rig:
 
         async def acknowledge(arguments: list[Any], _: bool) -> None:
             nonlocal handled
@@ -284,7 +284,7 @@ async def test_handlers_start_in_the_order_of_arrival_and_do_not_wait_for_each_o
         started.append(arguments[0]["n"])
         await gate.wait()
 
-    async with running(Options(refhub.url())) as rig:
+    async with running(hub_settings(refhub.url())) as rig:
         rig.hub.on("A", handler)
         session = await rig.hub.session()
         await refhub.control("POST", "push-many", {"method": "A", "template": '{"n":{n}}', "from": 0, "count": 1000})
@@ -309,7 +309,7 @@ async def test_beyond_its_bounds_a_flood_is_shed_and_answers_pings_and_callers_d
         done += 1
 
     template = '{"n":{n},"pad":"' + "x" * 2000 + '"}'
-    async with running(Options(refhub.url(), server_timeout_seconds=2, keep_alive_interval_seconds=0.2)) as rig:
+    async with running(hub_settings(refhub.url(), server_timeout_seconds=2, keep_alive_interval_seconds=0.2)) as rig:
         rig.hub.on("M", handler)
         session = await rig.hub.session()
         await refhub.control("POST", "push-many", {"method": "M", "template": template, "from": 0, "count": 5000})
@@ -335,7 +335,7 @@ async def test_what_was_shed_is_told_when_the_connection_is_lost_too(refhub: Ref
     async def stuck(_arguments: list[Any], _: bool) -> None:
         await gate.wait()
 
-    async with running(Options(refhub.url())) as rig:
+    async with running(hub_settings(refhub.url())) as rig:
         rig.hub.on("M", stuck)
         session = await rig.hub.session()
         await refhub.control("POST", "push-many", {"method": "M", "template": "{n}", "from": 0, "count": 5})
@@ -351,7 +351,7 @@ async def test_verdicts_do_not_wait_for_handlers(refhub: RefHub) -> None:
     async def stuck(_arguments: list[Any], _: bool) -> None:
         await gate.wait()
 
-    async with running(Options(refhub.url())) as rig:
+    async with running(hub_settings(refhub.url())) as rig:
         rig.hub.on("M", stuck)
         session = await rig.hub.session()
         await refhub.control("POST", "push-many", {"method": "M", "template": '{"n":{n}}', "from": 0, "count": 6000})
@@ -368,7 +368,7 @@ async def test_a_large_update_arrives_whole(refhub: RefHub, megabytes: int) -> N
         (lines,) = arguments
         sizes.append(sum([len(line) async for piece in lines.chunks() for line in piece]))
 
-    async with running(Options(refhub.url())) as rig:
+    async with running(hub_settings(refhub.url())) as rig:
         rig.hub.on("M", handler)
         session = await rig.hub.session()
         lines = {"template": '"' + "ü" * 5000 + '"', "from": 0, "count": megabytes * 100, "perMessage": megabytes * 100}
@@ -386,7 +386,7 @@ async def test_a_handler_that_fails_and_a_method_that_nobody_knows_are_told_and_
         calls += 1
         raise RuntimeError("no")
 
-    async with running(Options(refhub.url())) as rig:
+    async with running(hub_settings(refhub.url())) as rig:
         rig.hub.on("M", failing)
         session = await rig.hub.session()
         await refhub.control("POST", "push-many", {"method": "M", "template": "{n}", "from": 0, "count": 50})
@@ -424,7 +424,7 @@ async def test_malformed_messages_cost_themselves_and_their_callers_hear_of_it()
     async def handler(arguments: list[Any], _: bool) -> None:
         arrived.append(arguments)
 
-    async with ScriptedHub(script) as hub, running(Options(hub.url)) as rig:
+    async with ScriptedHub(script) as hub, running(hub_settings(hub.url)) as rig:
         rig.hub.on("m", handler)
         session = await rig.hub.session()
         with pytest.raises(InvocationError, match="NaN is not JSON"):
@@ -451,7 +451,7 @@ async def test_messages_that_come_with_the_handshake_and_in_pieces_are_read() ->
         arrived.extend(arguments)
 
     first = '{}\x1e{"type":1,"target":"M","arguments":["first"]}\x1e{"type":1,"target":"M","ar'
-    async with ScriptedHub(script, handshake=first) as hub, running(Options(hub.url)) as rig:
+    async with ScriptedHub(script, handshake=first) as hub, running(hub_settings(hub.url)) as rig:
         rig.hub.on("M", handler)
         await rig.hub.session()
         await eventually(lambda: arrived == ["first", "second", "third"])
@@ -463,7 +463,7 @@ async def test_a_web_server_that_answers_pings_for_a_hub_that_hangs_is_silence()
             await wire.socket.ping(b"x" * 100)
             await asyncio.sleep(0.02)
 
-    async with ScriptedHub(script) as hub, running(Options(hub.url, server_timeout_seconds=0.4)) as rig:
+    async with ScriptedHub(script) as hub, running(hub_settings(hub.url, server_timeout_seconds=0.4)) as rig:
         session = await rig.hub.session()
         async with asyncio.timeout(5):
             await session.lost.wait()
@@ -488,7 +488,7 @@ async def test_a_large_message_on_a_slow_line_is_no_silence() -> None:
     async def handler(arguments: list[Any], _: bool) -> None:
         arrived.append(len(arguments[0]))
 
-    async with ScriptedHub(script) as hub, running(Options(hub.url, server_timeout_seconds=0.4)) as rig:
+    async with ScriptedHub(script) as hub, running(hub_settings(hub.url, server_timeout_seconds=0.4)) as rig:
         rig.hub.on("M", handler)
         session = await rig.hub.session()
         await eventually(lambda: arrived == [60_000])
@@ -503,7 +503,7 @@ async def test_a_close_message_fails_what_is_in_flight_before_the_socket_is_clos
         await wire.say({"type": 7, "error": "too much", "allowReconnect": True})
         await hold.wait()
 
-    async with ScriptedHub(script) as hub, running(Options(hub.url)) as rig:
+    async with ScriptedHub(script) as hub, running(hub_settings(hub.url)) as rig:
         session = await rig.hub.session()
         started = asyncio.get_running_loop().time()
         with pytest.raises(ClosedByHub, match="too much"):
@@ -520,7 +520,7 @@ async def test_leaving_says_goodbye_and_closes_with_1000() -> None:
         goodbyes.append(wire.socket.close_code)
 
     async with ScriptedHub(script) as hub:
-        async with running(Options(hub.url)) as rig:
+        async with running(hub_settings(hub.url)) as rig:
             await rig.hub.session()
         await eventually(lambda: goodbyes == [{"type": 7}, 1000])
 
@@ -532,7 +532,7 @@ async def test_a_hub_that_does_not_answer_our_leaving_holds_us_for_a_second_at_m
         await hold.wait()
 
     async with ScriptedHub(script) as hub:
-        async with running(Options(hub.url)) as rig:
+        async with running(hub_settings(hub.url)) as rig:
             session = await rig.hub.session()
             started = asyncio.get_running_loop().time()
         assert asyncio.get_running_loop().time() - started < 2
