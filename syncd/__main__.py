@@ -1,4 +1,4 @@
-"""The program's door: runs the command line and turns every way to end into its exit code."""
+"""The program's entry point: runs the command line and turns every way to end into its exit code."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from syncd.errors import ExitCode, SyncdError
 
 INTERRUPTED = 130
 """128 + SIGINT, as shells have it."""
-LONGEST_WORD = 1000
-"""Characters of an error that the service manager is told."""
+MAX_STATUS_CHARACTERS = 1000
+"""Of an error, as the service manager is told it."""
 DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS})
 
 
@@ -39,13 +39,13 @@ def exit_code_of_run() -> int:
     except click.ClickException as error:
         error.show()
         return ExitCode.USAGE
-    except BaseException as error:  # noqa: BLE001  (the last one that can say anything)
+    except BaseException as error:  # noqa: BLE001  (nobody above us would say what it was)
         return _explain(error)
     return result if isinstance(result, int) else ExitCode.OK
 
 
 def _explain(error: BaseException) -> int:
-    """Say on stderr what went wrong: a paragraph for what we foresaw, a traceback for a bug."""
+    """Say on stderr what went wrong: a paragraph for what was foreseen, a traceback for a bug."""
     cause = _cause(error)
     if isinstance(cause, SyncdError):
         code, text = cause.exit_code, str(cause)
@@ -61,12 +61,12 @@ def _explain(error: BaseException) -> int:
         code, text = ExitCode.BUG, "".join(traceback.format_exception(error)) + "this is a bug in syncd"
     text = _without_secrets(text)
     click.echo(f"syncd: {text}", err=True)
-    _leave_word(text)
+    _notify_service_manager(text)
     return code
 
 
 def _cause(error: BaseException) -> BaseException:
-    """What a task group's error is about: the first error that we foresaw, if it is all of that kind; else the group."""
+    """What a task group's error is about: the first error that was foreseen, if it is all of that kind; else the group."""
     if not isinstance(error, BaseExceptionGroup):
         return error
     causes = [_cause(inner) for inner in error.exceptions]
@@ -82,11 +82,11 @@ def _logged(error: BaseException) -> bool:
     return structlog.is_configured()
 
 
-def _leave_word(text: str) -> None:
-    """Tell the service manager why: `systemctl status` and `syncd status` show it when we have gone."""
+def _notify_service_manager(text: str) -> None:
+    """Tell the service manager why: `systemctl status` and `syncd status` show it after the end."""
     from syncd.systemd import Notifier  # noqa: PLC0415  (costs start time)
 
-    Notifier().status(text[:LONGEST_WORD])
+    Notifier().status(text[:MAX_STATUS_CHARACTERS])
 
 
 def _without_secrets(text: str) -> str:

@@ -10,7 +10,7 @@ WIDTH_WITHOUT_TERMINAL = 160
 
 
 class PeopleConsole(Console):
-    """A console that lets a broken pipe be what it is; rich alone would exit with 1, which means "degraded" here."""
+    """A console that raises for a broken pipe; rich alone would exit with 1, which means "degraded" here."""
 
     def on_broken_pipe(self) -> None:
         """See `rich.console.Console.on_broken_pipe`.

@@ -264,9 +264,9 @@ class Daemon:
         self.report.state = "stopping"
         self.report.touch()
         drain = asyncio.ensure_future(uplink.drain(DRAIN_SECONDS))
-        hurry = asyncio.ensure_future(stop.now.wait())
-        await asyncio.wait((drain, hurry), return_when=asyncio.FIRST_COMPLETED)
-        for task in (drain, hurry, *tasks):
+        second_signal = asyncio.ensure_future(stop.now.wait())
+        await asyncio.wait((drain, second_signal), return_when=asyncio.FIRST_COMPLETED)
+        for task in (drain, second_signal, *tasks):
             task.cancel()
 
 

@@ -1,7 +1,7 @@
 """Files of our own in folders where others may write: no link is followed, and a file that is not ours is refused.
 
-The till's user shares the store's folder with us. A link that it puts in our way, to any file of the machine, would have us write there;
-with root's rights, where a technician runs us by hand.
+The till's user shares the store's folder with us. Through a link that it puts there, to any file of the machine, syncd would write to that
+file; with root's rights, where a technician runs syncd by hand.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def replace_own(path: Path, content: bytes, mode: int) -> None:
     """
     beside = path.with_name(f".{path.name}.tmp")
     with suppress(FileNotFoundError):
-        beside.unlink()  # of a process that was killed, or somebody's trap
+        beside.unlink()  # left by a process that was killed, or put there by somebody else
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
     try:
         with open(descriptor, "wb") as file:  # noqa: PTH123  (a descriptor is no path)

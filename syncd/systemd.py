@@ -1,4 +1,4 @@
-"""What a service manager hears from us, and wants to hear (sd_notify(3), sd_watchdog_enabled(3)); standard library only.
+"""What a service manager is told, and how often (sd_notify(3), sd_watchdog_enabled(3)); standard library only.
 
 Without `NOTIFY_SOCKET`, that is without systemd, every call does nothing.
 """
@@ -18,7 +18,7 @@ MICROSECONDS = 1_000_000
 
 
 class Notifier:
-    """Tells the service manager how we are. It never fails: a manager that does not listen is no reason to stop syncing.
+    """Tells the service manager how the daemon is. It never fails: a manager that does not listen is no reason to stop syncing.
 
     Args:
         environ: where `NOTIFY_SOCKET` is; a path, or `@name` for an abstract socket.
@@ -44,7 +44,7 @@ class Notifier:
         self._send("RELOADING=1", f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
 
     def stopping(self, status: str = "") -> None:
-        """We go."""
+        """The daemon stops."""
         self._send("STOPPING=1", *_status(status))
 
     def watchdog(self) -> None:
@@ -52,7 +52,7 @@ class Notifier:
         self._send("WATCHDOG=1")
 
     def extend_timeout(self, seconds: float) -> None:
-        """A start or a stop takes longer: give us so many seconds from now on."""
+        """A start or a stop takes longer: it needs so many seconds from now on."""
         self._send(f"EXTEND_TIMEOUT_USEC={round(seconds * MICROSECONDS)}")
 
     def _send(self, *assignments: str) -> None:
@@ -69,12 +69,12 @@ def _status(text: str) -> list[str]:
 
 
 def watchdog_interval(environ: Mapping[str, str] = os.environ) -> float | None:
-    """How often the watchdog wants to be fed, in seconds: half of its patience, as sd_watchdog_enabled(3) recommends.
+    """How often the watchdog wants to be fed, in seconds: half of its time-out, as sd_watchdog_enabled(3) recommends.
 
     None where there is no watchdog, or where it is meant for another process.
     """
-    patience = environ.get("WATCHDOG_USEC", "")
+    microseconds = environ.get("WATCHDOG_USEC", "")
     process = environ.get("WATCHDOG_PID", "")
-    if not patience.isdecimal() or int(patience) == 0 or (process and process != str(os.getpid())):
+    if not microseconds.isdecimal() or int(microseconds) == 0 or (process and process != str(os.getpid())):
         return None
-    return int(patience) / MICROSECONDS / 2
+    return int(microseconds) / MICROSECONDS / 2

@@ -112,7 +112,7 @@ def check_credentials(service: Service) -> Iterator[Finding]:
 
 
 def _secrets(settings: Settings) -> Iterator[Finding]:
-    """Secrets that others may read. What a service manager hands over is its own affair."""
+    """Secrets that others may read. What a service manager hands over is readable by the service alone."""
     handed_over = tuple(Path(folder) for folder in (os.environ.get("CREDENTIALS_DIRECTORY"), CONTAINER_SECRETS) if folder)
     for path in (settings.hub.access_token_file, settings.hub.client_key_file, settings.hub.proxy_file):
         if path is not None and path.parent not in handed_over and (open_to := readable_by_others(path)):

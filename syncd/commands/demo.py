@@ -17,13 +17,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from syncd.clock import SystemClock, iso_ms
-from syncd.commands.demo_shop import PATIENCE_SECONDS, PRODUCTS, SALES, DemoFailedError, Shop
+from syncd.commands.demo_shop import PRODUCTS, SALES, TIMEOUT_SECONDS, DemoFailedError, Shop
 from syncd.devhub.faults import Faults
 from syncd.devhub.server import DevHub
 from syncd.errors import ExitCode
 from syncd.status.reader import judge
 
-LINE_DELAY_MILLISECONDS = 60  # HQ takes its time, so that there is something to see
+LINE_DELAY_MILLISECONDS = 60  # so that there is something to see
 NAMES = ("Espresso", "Filter coffee", "Croissant", "Rye bread", "Oat milk", "Orange juice", "Butter", "Honey", "Green tea", "Apple cake")
 
 
@@ -42,7 +42,7 @@ def run_demo() -> int:
     console = Console()
     with tempfile.TemporaryDirectory(prefix="syncd-demo-") as folder:
         try:
-            told = asyncio.run(_demo(Path(folder), console))
+            all_right = asyncio.run(_demo(Path(folder), console))
         except DemoFailedError as error:
             console.print(f"[bold red]The demo failed:[/] {error}")
             log = Path(folder, "syncd.log")
@@ -51,7 +51,7 @@ def run_demo() -> int:
                     "The last lines of the daemon's log:", *log.read_text(encoding="utf-8").splitlines()[-10:], sep="\n", markup=False
                 )
             return ExitCode.BUG
-    return ExitCode.OK if told else ExitCode.BUG
+    return ExitCode.OK if all_right else ExitCode.BUG
 
 
 async def _demo(folder: Path, console: Console) -> bool:
@@ -77,7 +77,7 @@ async def _drain(shop: Shop, hub: DevHub, console: Console) -> int:
     """Show the backlog drain; cut the line half-way. Returns how many rows HQ had then."""
     columns = (TextColumn("{task.description}"), BarColumn(40), MofNCompleteColumn(), TimeElapsedColumn())
     cut_at = 0
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     with Progress(*columns, console=console) as progress:
         bar = progress.add_task("Sending the backlog", total=shop.rows)
         while (unique := _figure(hub, "unique")) < shop.rows:
@@ -88,7 +88,7 @@ async def _drain(shop: Shop, hub: DevHub, console: Console) -> int:
                 await hub.cut()
                 progress.console.print(f"[yellow]The line is cut[/] after {unique:,} rows. syncd comes back by itself:")
             if time.monotonic() > deadline:
-                raise DemoFailedError(f"only {unique:,} of {shop.rows:,} rows arrived within {PATIENCE_SECONDS:g} s")
+                raise DemoFailedError(f"only {unique:,} of {shop.rows:,} rows arrived within {TIMEOUT_SECONDS:g} s")
             await asyncio.sleep(0.05)
         progress.update(bar, completed=shop.rows, description="Sending the backlog (done)")
     return cut_at

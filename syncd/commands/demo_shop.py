@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 SALES = 1500  # each is a receipt, a payment, a stock movement, and for every tenth a fiscal record
 PRODUCTS = 120
-PATIENCE_SECONDS = 60.0
+TIMEOUT_SECONDS = 60.0
 STORE_ID = 17
 
 
@@ -96,12 +96,12 @@ class Shop:
         Raises:
             DemoFailedError: it is not, or the daemon has ended.
         """
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + TIMEOUT_SECONDS
         while not condition():
             if self._process is not None and self._process.returncode is not None:
                 raise DemoFailedError(f"the daemon ended with exit code {self._process.returncode}")
             if time.monotonic() > deadline:
-                raise DemoFailedError(f"it took more than {PATIENCE_SECONDS:g} s until {what}")
+                raise DemoFailedError(f"it took more than {TIMEOUT_SECONDS:g} s until {what}")
             await asyncio.sleep(0.05)
 
     def status(self) -> dict[str, Any]:

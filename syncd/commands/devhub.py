@@ -1,4 +1,4 @@
-"""What `syncd devhub` does: runs a hub and shows in plain lines what arrives."""
+"""`syncd devhub`: runs a small HQ on this machine and prints a line for everything that arrives."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def command(port: int, push_file: Path | None, faults: tuple[str, ...], *, json_
     """
     try:
         return asyncio.run(run_devhub(port=port, push_file=push_file, faults=list(faults), json_output=json_output))
-    except ValueError as error:  # a fault or a push file that nobody can read
+    except ValueError as error:  # of a fault or a push file
         raise click.UsageError(str(error)) from error
 
 

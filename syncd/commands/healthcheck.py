@@ -1,4 +1,4 @@
-"""`syncd healthcheck`: for supervisors, which ask every few seconds; it imports nothing that takes its time."""
+"""`syncd healthcheck`: for supervisors, which ask every few seconds; it imports nothing that is slow to load."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from pathlib import Path
 UNIT = "syncd.service"
 BOOTED = Path("/run/systemd/system")
 """There where systemd is the service manager, sd_booted(3)."""
-PATIENCE_SECONDS = 10
+SYSTEMCTL_TIMEOUT_SECONDS = 10
 CLD_KILLED_OR_DUMPED = {"2", "3"}
 _OF_A_DAEMON = re.compile(r"(Exec|Restart|Timeout|Watchdog|Standard|Kill|SuccessExitStatus|Type|NotifyAccess|PIDFile|OOMPolicy)")
 """Settings that say how a daemon is started, watched and stopped, not what it may do."""
@@ -84,7 +84,7 @@ def sandbox(text: str) -> tuple[str, ...]:
 
 
 def last_exit() -> str | None:
-    """Why the service does not run, in words; None where it does, or where nobody can tell."""
+    """Why the service does not run, in words; None where it does, or where systemd cannot be asked."""
     return describe_exit(
         _show("LoadState", "ActiveState", "SubState", "ExecMainCode", "ExecMainStatus", "ExecMainExitTimestamp", "StatusText")
     )
@@ -120,7 +120,7 @@ def _systemctl(*arguments: str) -> str:
         return ""
     command = ["systemctl", "--no-pager", *arguments]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)  # noqa: S603
+        done = subprocess.run(command, capture_output=True, text=True, timeout=SYSTEMCTL_TIMEOUT_SECONDS, check=False)  # noqa: S603
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout if done.returncode == 0 else ""

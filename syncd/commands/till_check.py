@@ -45,7 +45,7 @@ def check_till(config_file: Path | None, service_user: str) -> Iterator[Finding]
 
 
 def _places(config_file: Path | None) -> tuple[Path, Path | None]:
-    """The outbox' database and the token's file. The rest of the configuration, and whether it is right, is no affair of a till's."""
+    """The outbox' database and the token's file. The rest of the configuration does not concern a till."""
     file, _ = find_file(config_file, os.environ)
     document = read_toml(file, required=True) or {}
     environment = read_environment(Settings, os.environ)

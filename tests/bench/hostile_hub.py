@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.support.hostile_hubs import HOSTILE, assault
+from tests.support.hostile_hubs import HOSTILE, run_daemon_against
 
 HEADINGS = f"{'':50} {'sent':>6} {'read':>7} {'held':>7} {'memory: before':>15} {'peak':>6} {'stop':>6}  {'kept':>5} {'applied':>7}"
 
@@ -25,7 +25,7 @@ async def main(words: list[str]) -> None:
         if not all(word in hub.name for word in words):
             continue
         with tempfile.TemporaryDirectory() as folder:
-            outcome = await assault(hub, Path(folder))
+            outcome = await run_daemon_against(hub, Path(folder))
         figures, inbound = outcome.figures, outcome.status["inbound"]
         applied = sum(inbound["appliedTotal"].values())
         print(

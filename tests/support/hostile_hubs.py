@@ -1,4 +1,4 @@
-"""Hubs that mean harm, or are broken, and what they say to a daemon."""
+"""Hubs that are hostile or broken, and what they send to a daemon."""
 
 from __future__ import annotations
 
@@ -207,7 +207,7 @@ class _Script:
                 await raw.message(answer.encode() + b"\x1e")
 
 
-async def assault(hub: HostileHub, folder: Path) -> Outcome:
+async def run_daemon_against(hub: HostileHub, folder: Path) -> Outcome:
     """Run a daemon against it: once to the end, and once more with SIGTERM in the middle."""
     script = _Script(hub)
     async with ScriptedHub(script, handshake=None if hub.before_handshake else "{}\x1e") as scripted:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.hostile_hubs import HOSTILE, HostileHub, assault
+from tests.support.hostile_hubs import HOSTILE, HostileHub, run_daemon_against
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +26,7 @@ TRIED = [
 
 @pytest.mark.parametrize("hub", [hub for hub in HOSTILE if hub.name in TRIED], ids=lambda hub: hub.name)
 async def test_the_loop_is_never_held_memory_stays_bounded_and_sigterm_is_answered(hub: HostileHub, tmp_path: Path) -> None:
-    outcome = await assault(hub, tmp_path)
+    outcome = await run_daemon_against(hub, tmp_path)
     figures = outcome.figures
     assert figures.held_seconds <= MOST_HELD_SECONDS * figures.slowness
     assert figures.peak_bytes - figures.idle_bytes <= MEMORY_BYTES + 3 * min(outcome.megabytes, 32) * 1e6
