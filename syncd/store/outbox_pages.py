@@ -10,7 +10,7 @@ from syncd.clock import iso_ms
 from syncd.store import item_sql, outbox_sql
 from syncd.store.outbox import MAX_ID, MIN_ID, DuePage, OutboxRow, Page, as_sent, spellings
 from syncd.store.text import any_text, is_text
-from syncd.store.times import for_the_wire, parse_time
+from syncd.store.times import moment_for_the_wire, parse_time
 from syncd.wire.messages import UnencodableError, encode_item
 
 if TYPE_CHECKING:
@@ -139,15 +139,12 @@ class PageReader:
 
     def _row(self, connection: sqlite3.Connection, raw: tuple[Any, ...]) -> OutboxRow:
         identifier, kind, entity_id, priority, correlation_id, created_at, attempts, retry_at, seen_at, head, tail, has_earlier = raw
-        written = parse_time(created_at) if isinstance(created_at, str) else None
-        timestamp = for_the_wire(created_at) if written else seen_at
-        if timestamp is None:
-            timestamp = iso_ms(self._now())
-        moment = written or parse_time(timestamp)
+        written = moment_for_the_wire(created_at) if isinstance(created_at, str) else None
+        created, timestamp = written or self._first_seen(seen_at)
         retry = parse_time(retry_at) if isinstance(retry_at, str) else None
         row = OutboxRow(
             id=identifier, entity_type=kind, entity_id=as_sent(entity_id), priority=priority,
-            correlation_id=correlation_id, timestamp=timestamp, created=moment[0] if moment else self._now(),
+            correlation_id=correlation_id, timestamp=timestamp, created=created,
             attempts=attempts, retry_at=retry[0] if retry else None, unreadable_time=written is None and seen_at is None,
             has_earlier=bool(has_earlier),
         )  # fmt: skip
@@ -157,6 +154,12 @@ class PageReader:
         else:
             self._encode(connection, row)
         return row
+
+    def _first_seen(self, seen_at: str | None) -> tuple[datetime, str]:
+        """What stands in for a `created_at` that nobody can read."""
+        now = self._now()
+        found = None if seen_at is None else moment_for_the_wire(seen_at)
+        return found or (now, seen_at or iso_ms(now))
 
     def _encode(self, connection: sqlite3.Connection, row: OutboxRow) -> None:
         """Encode in Python a row that SQLite could not encode (see item_sql)."""

@@ -59,13 +59,19 @@ def sortable(text: str) -> str | None:
 
 def for_the_wire(text: str) -> str | None:
     """ISO 8601 UTC with the fraction as it was written (at least milliseconds); None where nobody can read it."""
+    found = moment_for_the_wire(text)
+    return None if found is None else found[1]
+
+
+def moment_for_the_wire(text: str) -> tuple[datetime, str] | None:
+    """The moment in whole seconds (UTC) and its form on the wire, read once; None where nobody can read it."""
     parsed = parse_time(text)
     if parsed is None:
         return None
-    if _is_our_form(text):
-        return text
     moment, fraction = parsed
-    return f"{_to_the_second(moment)}.{fraction[:TICK_DIGITS].ljust(3, '0')}Z"
+    if _is_our_form(text):
+        return moment, text
+    return moment, f"{_to_the_second(moment)}.{fraction[:TICK_DIGITS].ljust(3, '0')}Z"
 
 
 def _to_the_second(moment: datetime) -> str:
