@@ -189,11 +189,12 @@ class Daemon:
             settings.hub.invocation_timeout_seconds,
         )  # fmt: skip
         status = StatusWriter(self.report, settings, clock, log, watch.collect)
-        marker = StatusMarks(files.outbox, journal, clock, troubles.part("outbox marks"))
+        status_marks = StatusMarks(files.outbox, journal, clock, troubles.part("status marks"))
         retention = Retention(files, settings.sync.retention_days, clock, troubles.part("retention"))
-        change = CommitSignal(files.reader, clock, uplink.changed, troubles.part("change"))
+        commit_signal = CommitSignal(files.reader, clock, uplink.changed, troubles.part("commit signal"))
         loops: dict[str, Coroutine[Any, Any, object]] = {
-            "journal": journal.run(), "marker": marker.run(), "retention": retention.run(), "change": change.run(), "uplink": uplink.run(),
+            "journal": journal.run(), "status_marks": status_marks.run(), "retention": retention.run(),
+            "commit_signal": commit_signal.run(), "uplink": uplink.run(),
             "downlink": downlink.run(), "heartbeat": heartbeat.run(), "hub": hub.run(), "status": status.run(), "watch": watch.run(),
             "troubles": troubles.run(),
         }  # fmt: skip

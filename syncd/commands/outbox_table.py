@@ -14,10 +14,10 @@ from syncd.console import people_console
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from syncd.store.admin import ManagedRow
+    from syncd.store.admin import EffectiveRow
 
 
-def show_rows(rows: Sequence[ManagedRow], *, as_json: bool) -> None:
+def show_rows(rows: Sequence[EffectiveRow], *, as_json: bool) -> None:
     """Print them."""
     if as_json:
         for row in rows:

@@ -1,7 +1,7 @@
-"""What a person may do to the outbox: look, bring failed rows back, cancel rows. Works beside a running daemon.
+"""What a person may do to the outbox: list its rows, retry them, cancel them. Works beside a running daemon.
 
-A change is made in two steps, each of which may be the last: our journal forgets what it said of the row, then the till's file gets the new
-status, and a new generation, by which the daemon knows to read its backlog afresh. In between the row is simply pending.
+A change is made in two transactions, and a crash between them does no harm, since the row is simply pending then: first the row's entry in
+our journal is deleted, then the till's file gets the new status and a new generation, which makes the daemon read its backlog afresh.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from syncd.config.settings import DatabaseSettings
 
-PIECE_ROWS = 100
-PAUSE_SECONDS = 0.05  # between two pieces, for the till
+CHUNK_ROWS = 100  # one transaction
+PAUSE_SECONDS = 0.05  # between two of them, for the till
 
 _EFFECTIVE = """
 SELECT o.id, o.entity_type, o.entity_id, o.operation, o.priority, o.correlation_id, o.created_at,
@@ -36,7 +36,7 @@ SELECT o.id, o.entity_type, o.entity_id, o.operation, o.priority, o.correlation_
        CASE WHEN j.status = 'sent' THEN j.decided_at ELSE o.sent_at END
 FROM sync_outbox AS o LEFT JOIN journal.outcome AS j ON j.id = o.id AND j.correlation_id = o.correlation_id AND o.status = 'pending'
 """
-# A row that is anything but pending in the till's file has been there since the journal forgot it.
+# Only for a row that is pending in the till's file does the journal's entry count.
 _BY_STATUS = {
     "pending": f"{_EFFECTIVE} WHERE o.status = 'pending' AND (j.id IS NULL OR j.status = 'pending') ORDER BY o.priority, o.id LIMIT ?",
     "failed": f"{_EFFECTIVE} WHERE o.status = 'failed' OR (o.status = 'pending' AND j.status = 'failed') ORDER BY o.id LIMIT ?",
@@ -46,7 +46,7 @@ _BY_STATUS = {
 
 
 @dataclass(frozen=True, slots=True)
-class ManagedRow:
+class EffectiveRow:
     """A row as it stands, whichever of the two files knows it; without its payload."""
 
     id: int
@@ -64,7 +64,7 @@ class ManagedRow:
 
 
 class OutboxAdmin:
-    """A short visit to the outbox; a context manager.
+    """The outbox, open for a short time; a context manager.
 
     Raises:
         StorageError: there is no outbox here, or it cannot be used.
@@ -84,7 +84,7 @@ class OutboxAdmin:
         except sqlite3.Error as error:
             raise translate(error, paths.outbox_path) from error
         try:
-            # A text that is no UTF-8 may be just why a row failed: it is shown, and hides no other row.
+            # A text that is no UTF-8 may be the very reason why a row failed: that row is shown, and so are all others.
             self._connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
             self._connection.execute("PRAGMA synchronous = NORMAL")
             self._connection.execute("PRAGMA wal_autocheckpoint = 0")
@@ -106,17 +106,17 @@ class OutboxAdmin:
     def __exit__(self, *_: object) -> None:
         self._connection.close()
 
-    def rows(self, status: str, limit: int) -> list[ManagedRow]:
+    def rows(self, status: str, limit: int) -> list[EffectiveRow]:
         """The first rows with this status: what goes out next, what failed first, what was sent last."""
         try:
             with snapshot(self._connection):
                 found = self._connection.execute(_BY_STATUS[status], (limit,)).fetchall()
-            return [ManagedRow(row[0], row[1], as_sent(row[2]), *row[3:]) for row in found]
+            return [EffectiveRow(row[0], row[1], as_sent(row[2]), *row[3:]) for row in found]
         except sqlite3.Error as error:
             raise translate(error, self._paths.outbox_path) from error
 
     def retry(self, ids: Sequence[int] | None) -> int:
-        """Bring failed rows back, and send those that wait for their retry at once.
+        """Make failed rows pending again, and have those that wait for their retry sent at once.
 
         Args:
             ids: which; None for all that failed.
@@ -127,7 +127,7 @@ class OutboxAdmin:
         if ids is None:
             ids = [row.id for row in self.rows("failed", -1)]
         return sum(
-            self._change(piece, "status = 'pending', attempts = 0, next_attempt_at = NULL, last_error = NULL") for piece in _pieces(ids)
+            self._change(chunk, "status = 'pending', attempts = 0, next_attempt_at = NULL, last_error = NULL") for chunk in _chunks(ids)
         )
 
     def cancel(self, ids: Sequence[int]) -> int:
@@ -136,7 +136,7 @@ class OutboxAdmin:
         Returns:
             How many rows that were. A row that is just in flight may reach HQ all the same.
         """
-        return sum(self._change(piece, "status = 'cancelled', next_attempt_at = NULL") for piece in _pieces(ids))
+        return sum(self._change(chunk, "status = 'cancelled', next_attempt_at = NULL") for chunk in _chunks(ids))
 
     def _change(self, ids: Sequence[int], assignments: str) -> int:
         marks = ", ".join("?" * len(ids))
@@ -163,8 +163,8 @@ class OutboxAdmin:
         return changed
 
 
-def _pieces(ids: Sequence[int]) -> Iterator[Sequence[int]]:
-    for start in range(0, len(ids), PIECE_ROWS):
+def _chunks(ids: Sequence[int]) -> Iterator[Sequence[int]]:
+    for start in range(0, len(ids), CHUNK_ROWS):
         if start:
-            time.sleep(PAUSE_SECONDS)
-        yield ids[start : start + PIECE_ROWS]
+            time.sleep(PAUSE_SECONDS)  # a command of its own process: there is no loop and no clock here
+        yield ids[start : start + CHUNK_ROWS]

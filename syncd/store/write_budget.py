@@ -1,7 +1,7 @@
-"""The till's write lock, shared out: how much of its time is ours, and in what pieces.
+"""How much of the time we hold the till's write lock, and in chunks of what size.
 
-It is the lock's share of time that a till feels (design, law 1). Microsoft.Data.Sqlite meets a taken lock by sleeping 150 ms, so at
-1 % of the time one sale in a hundred is 150 ms late, however short our transactions are.
+What a till notices is the share of time for which the lock is taken (design, law 1): Microsoft.Data.Sqlite sleeps 150 ms where it finds the
+lock taken, so at 1 % of the time one sale in a hundred is 150 ms late, however short our transactions are.
 """
 
 from __future__ import annotations
@@ -19,20 +19,28 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+# Shares of the last WINDOW_SECONDS:
 WINDOW_SECONDS = 1.0
-BUSY_SHARE = 0.005  # of any second, while anybody else writes
-LAZY_PART = 0.5  # of that share, so that a pushed price never waits behind marks
-QUIET_SHARE = 0.25  # with the shop closed; not all of it, since the first sale of the morning needs the lock too
-QUIET_AFTER_SECONDS = 10.0
-PIECE_SECONDS = 0.005
-LAZY_PIECE_SECONDS = 0.002
+BUSY_SHARE = 0.005  # while anybody else writes
+LAZY_PART = 0.5  # of that share, for what is not urgent, so that a pushed price never waits behind status marks
+QUIET_SHARE = 0.25  # while nobody else does; not all of it, since the first sale of the morning needs the lock too
+QUIET_AFTER_SECONDS = 10.0  # without a write by anybody else
+# One chunk, which is one transaction:
+CHUNK_SECONDS = 0.005
+LAZY_CHUNK_SECONDS = 0.002  # of what is not urgent, while anybody else writes
+SMALL_SECONDS = 0.001  # an urgent chunk this short goes in at once, as long as the share is not spent yet
 MAX_ROWS = 2000
-FIRST_ROWS = 20  # a piece whose cost a row nobody has measured yet
-SMALL_SECONDS = 0.001  # an urgent piece this short goes in at once, unless the share is already spent
+FIRST_ROWS = 20  # as long as the cost of a row is not known
+# Waiting for the share:
+MIN_WAIT_SECONDS = 0.001
+GIVE_WAY_SECONDS = 0.02  # what is not urgent, while something urgent waits
 
 
 class Cost:
-    """What a row of one kind of work costs, in seconds of write lock: measured, with one slow piece not taken for the rule."""
+    """What a row of one kind of work costs, in seconds of write lock.
+
+    It is measured, and one slow chunk changes it by a factor of 4 at most: that may have been the disk, or another process.
+    """
 
     def __init__(self) -> None:
         self.seconds_a_row: float | None = None
@@ -44,20 +52,24 @@ class Cost:
         return max(1, min(MAX_ROWS, int(seconds / self.seconds_a_row)))
 
     def measured(self, rows: int, seconds: float) -> None:
-        """Learn from the last piece."""
+        """Take the last chunk into account: up by a factor of 4 at most, down by a factor of 2."""
         each = seconds / max(1, rows)
         if self.seconds_a_row is None:
             self.seconds_a_row = each
-        else:  # one slow piece may have been the disk, or another process: within bounds, and forgiven as quickly
+        else:
             self.seconds_a_row = min(max(each, self.seconds_a_row / 2), self.seconds_a_row * 4)
 
 
 class PacedWriter:
-    """The only door through which anything is written into the till's file.
+    """Writes into the till's file; nothing of ours does otherwise.
 
     Args:
-        database: a connection that nothing else writes through, so that its `data_version` tells of others alone.
-        last_written: monotonic moment of the last write by anybody, as the file's own time stamp tells it.
+        database: a connection that nothing else writes through, so that its `data_version` changes with the commits of others only.
+        last_written: monotonic moment of the last write by anybody, as the file's time stamp tells it.
+
+    Attributes:
+        held_seconds_total: for how long our transactions have held the lock.
+        longest_hold_seconds: for how long the longest of them did.
     """
 
     def __init__(self, database: Database, clock: Clock, *, last_written: float | None = None) -> None:
@@ -65,7 +77,7 @@ class PacedWriter:
         self._clock = clock
         self._turn = asyncio.Lock()
         self._urgent_waiting = 0
-        self._held: deque[tuple[float, float]] = deque()  # when a piece ended, and for how long it held the lock
+        self._held: deque[tuple[float, float]] = deque()  # when a chunk ended, and for how long it held the lock
         self._data_version: int | None = None
         self._others_wrote_at = clock.monotonic() if last_written is None else last_written
         self.held_seconds_total = 0.0
@@ -81,8 +93,8 @@ class PacedWriter:
         self._others_wrote_at = self._clock.monotonic()
 
     def room(self, cost: Cost, *, urgent: bool) -> int:
-        """How many rows of this cost one piece may hold now."""
-        return cost.rows(PIECE_SECONDS if urgent or self.quiet else LAZY_PIECE_SECONDS)
+        """How many rows of this cost one chunk may have now."""
+        return cost.rows(CHUNK_SECONDS if urgent or self.quiet else LAZY_CHUNK_SECONDS)
 
     async def write(self, work: Callable[[sqlite3.Connection], T], *, rows: int, cost: Cost, urgent: bool) -> Held[T]:
         """Wait for our share of the lock, then run one transaction of about `rows` rows.
@@ -91,7 +103,7 @@ class PacedWriter:
             StorageBusy: the till held the lock for too long; nothing was written.
             StorageError: anything else that SQLite says.
         """
-        expected = rows * (cost.seconds_a_row or PIECE_SECONDS / FIRST_ROWS)
+        expected = rows * (cost.seconds_a_row or CHUNK_SECONDS / FIRST_ROWS)
         self._urgent_waiting += urgent
         try:
             await self._wait(expected, urgent=urgent)
@@ -108,7 +120,7 @@ class PacedWriter:
         return held
 
     async def _wait(self, expected: float, *, urgent: bool) -> None:
-        """Return with `_turn` held, once the share allows it."""
+        """Wait until the share allows it; returns with `_turn` held."""
         while True:
             await self._turn.acquire()
             try:
@@ -122,7 +134,11 @@ class PacedWriter:
             await self._clock.sleep(delay)
 
     async def look(self) -> bool:
-        """Whether the file is quiet, after a look at it; the first look only remembers where others stood."""
+        """Look whether anybody else has written since the last look; the first one only remembers the state of the file.
+
+        Returns:
+            Whether the file is quiet.
+        """
         version = await self.database.run(lambda c: int(c.execute("PRAGMA data_version").fetchone()[0]))
         if self._data_version is not None and version != self._data_version:
             self.others_wrote()
@@ -130,11 +146,12 @@ class PacedWriter:
         return self.quiet
 
     def _delay(self, quiet: bool, expected: float, *, urgent: bool) -> float:
+        """Seconds to wait before a transaction that is expected to hold the lock for so many seconds; 0 where it may begin."""
         now = self._clock.monotonic()
         while self._held and self._held[0][0] <= now - WINDOW_SECONDS:
             self._held.popleft()
         if not urgent and self._urgent_waiting:
-            return 0.02
+            return GIVE_WAY_SECONDS
         spent = sum(seconds for _, seconds in self._held)
         share = (QUIET_SHARE if quiet else BUSY_SHARE) * WINDOW_SECONDS
         if not urgent and not quiet:
@@ -143,10 +160,10 @@ class PacedWriter:
             return 0.0
         if urgent and expected <= SMALL_SECONDS and spent < share:
             return 0.0
-        # Wait until enough of what was spent has left the window.
+        # Until enough of what was spent has left the window:
         over = spent + expected - share
         for at, seconds in self._held:
             over -= seconds
             if over <= 0:
-                return max(0.001, at + WINDOW_SECONDS - now)
-        return max(0.001, self._held[-1][0] + WINDOW_SECONDS - now)
+                return max(MIN_WAIT_SECONDS, at + WINDOW_SECONDS - now)
+        return max(MIN_WAIT_SECONDS, self._held[-1][0] + WINDOW_SECONDS - now)

@@ -46,7 +46,7 @@ class Loader:
         on_generation: told when a person has retried or cancelled rows.
 
     Attributes:
-        wanted: to be set when there is room in the queue, or something new on disk.
+        may_load: to be set when there is room in the queue, or something new on disk.
         waiting: rows that wait in memory until they may go again, and when they were written.
     """
 
@@ -85,7 +85,7 @@ class Loader:
         self._counting = asyncio.Lock()
         self._clock_warned = False
         self._oldest_on_disk: str | None = None
-        self.wanted = asyncio.Event()
+        self.may_load = asyncio.Event()
         self.waiting: dict[int, datetime] = {}
 
     async def changed(self) -> None:
@@ -105,7 +105,7 @@ class Loader:
             self._on_trouble(None)
         if grown:
             self._queue.new_rows(grown)
-            self.wanted.set()
+            self.may_load.set()
             self._on_change()
 
     async def _count(self) -> list[int]:
@@ -169,8 +169,8 @@ class Loader:
         while True:
             load = self._queue.next_load(self._clock.monotonic(), fresh_first=self._breaker.open)
             if load is None:
-                await self.wanted.wait()
-                self.wanted.clear()
+                await self.may_load.wait()
+                self.may_load.clear()
                 continue
             self._queue.begin_load()
             try:

@@ -116,12 +116,12 @@ class Uplink:
         not_before = max(self._sender.judge.not_before, self._breaker.not_before)
         if not_before > now:
             expiry = min(expiry, not_before - now) if expiry is not None else not_before - now
-        self._loader.wanted.set()
+        self._loader.may_load.set()
         try:
             async with self._clock.timeout(expiry):
                 await self._wake.wait()
         except TimeoutError:
-            self._loader.wanted.set()
+            self._loader.may_load.set()
         self._wake.clear()
 
     def _next_batch(self, session: HubSession) -> list[OutboxRow]:
@@ -161,7 +161,7 @@ class Uplink:
         if together is not None and not hangs.seconds_left(batch[0]):
             losses.send_serially()
         if batch:
-            self._loader.wanted.set()
+            self._loader.may_load.set()
         return batch
 
     # ── one batch ─────────────────────────────────────────────────────────────────────────────────────────────────

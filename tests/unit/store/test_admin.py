@@ -20,7 +20,7 @@ from tests.support.storefiles import AT, a_journal, a_reader, execute, opened, o
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from syncd.store.admin import ManagedRow
+    from syncd.store.admin import EffectiveRow
 
 pytestmark = pytest.mark.usefixtures(clean_environment.__name__)
 
@@ -44,7 +44,7 @@ async def store(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def ids(rows: list[ManagedRow]) -> list[int]:
+def ids(rows: list[EffectiveRow]) -> list[int]:
     return [row.id for row in rows]
 
 

@@ -57,7 +57,7 @@ class Rig:
         rows: list[OutboxRow] = []
 
         def some() -> bool:
-            self.loader.wanted.set()
+            self.loader.may_load.set()
             rows.extend(self.take(limit))
             return bool(rows)
 
@@ -109,7 +109,7 @@ async def test_refused_entities_leave_nothing_in_memory_and_come_back_whole_when
                 if row is not first[row.entity]:
                     store.queue.requeue(row)
             refused += [row.id for row in first.values()]
-        store.loader.wanted.set()
+        store.loader.may_load.set()
         await until(lambda: store.queue.idle, "all is read, and nothing is kept", 10)
         assert sorted(refused) == list(range(1, 101))
         assert not store.queue._entities.states
