@@ -12,7 +12,6 @@ import asyncio
 import gc
 import os
 import random
-import signal
 from typing import TYPE_CHECKING
 
 import structlog
@@ -27,6 +26,7 @@ from syncd.heartbeat import HeartbeatLoop
 from syncd.hub.supervisor import Hub
 from syncd.log import set_up_logging
 from syncd.own_files import shared_folders
+from syncd.signals import StopSignals
 from syncd.status.file import StatusWriter
 from syncd.status.report import Report
 from syncd.store.checkpoint import Checkpoints
@@ -78,37 +78,6 @@ async def run(settings: Settings, config_file: Path | None) -> int:
             return ExitCode.OK
         settings = daemon.next_settings
         set_up_logging(settings.log, clock)
-
-
-class StopSignals:
-    """SIGTERM and SIGINT ask to stop, a second one at once; SIGHUP asks to reload.
-
-    asyncio runs these handlers between two steps of the loop, never inside our code.
-    """
-
-    def __init__(self) -> None:
-        self.stop = asyncio.Event()
-        self.now = asyncio.Event()
-        self.reload = asyncio.Event()
-
-    def install(self) -> None:
-        """From now on the signals come here."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._asked)
-        loop.add_signal_handler(signal.SIGHUP, self.reload.set)
-
-    def _asked(self) -> None:
-        (self.now if self.stop.is_set() else self.stop).set()
-
-    async def any(self) -> None:
-        """Return when there is a reason to end this life."""
-        waits = [asyncio.ensure_future(event.wait()) for event in (self.stop, self.reload)]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
 
 
 class Daemon:

@@ -51,8 +51,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "downlink": {"hub", "store", "status", "wire", "config"},
     "heartbeat": {"hub"},
     "systemd": set(),
+    "signals": set(),
     "watchdog": {"uplink", "downlink", "hub", "store", "status", "heartbeat", "systemd"},
-    "daemon": {"uplink", "downlink", "hub", "store", "status", "config", "log", "heartbeat", "watchdog", "systemd"},
+    "daemon": {"uplink", "downlink", "hub", "store", "status", "config", "log", "heartbeat", "watchdog", "signals", "systemd"},
     "devhub": set(),
     "commands": {"hub", "store", "status", "config", "log", "devhub", "daemon"},
     "cli": set(),  # commands are loaded by their names
