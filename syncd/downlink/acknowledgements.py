@@ -1,4 +1,4 @@
-"""Our word to HQ on what it has sent, once it is applied and on disk."""
+"""Our acks to HQ for what it has sent, once that is applied and on disk."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING
 
-from syncd.errors import HubError, InvocationError, MessageTooLarge, MethodMissing
+from syncd.errors import HubError, InvocationFailure, MethodMissing, invocation_failure
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 ACKNOWLEDGE = "Acknowledge"
 ACKNOWLEDGE_BATCH = "AcknowledgeBatch"
 ACKS_A_MESSAGE = 100  # about 20 kB, below ASP.NET Core's default limit
-KEPT_ACKS = 100_000  # while the line is down; HQ learns of older ones from its own catch-up
+KEPT_ACKS = 100_000  # while the line is down; the oldest are dropped
 
 
 class Acknowledgements:
-    """A queue of `SyncAck` for HQ; those without a correlation id name nothing and are not sent."""
+    """A queue of `SyncAck` for HQ. One without a correlation id is not sent, since HQ could not tell what it is for."""
 
     def __init__(self, hub: Hub, log: FilteringBoundLogger) -> None:
         self._hub = hub
@@ -32,7 +32,7 @@ class Acknowledgements:
         self._work = asyncio.Event()
 
     def add(self, acks: Iterable[dict[str, object]]) -> None:
-        """Send these, as soon as there is a connection."""
+        """Send these as soon as there is a connection."""
         self._acks.extend(ack for ack in acks if ack["correlationId"])
         self._work.set()
 
@@ -47,12 +47,11 @@ class Acknowledgements:
             some = [self._acks.popleft() for _ in range(min(ACKS_A_MESSAGE, len(self._acks)))]
             try:
                 await self._acknowledge(session, some)
-            except MessageTooLarge as error:
-                self._log.warning("acknowledge_failed", acks=len(some), error=str(error))
-            except InvocationError as error:  # the hub will not have them; the updates are applied all the same
-                self._log.warning("acknowledge_refused", acks=len(some), error=str(error))
-            except HubError:
-                self._acks.extendleft(reversed(some))
+            except HubError as error:
+                if invocation_failure(error) is InvocationFailure.RETRY:
+                    self._acks.extendleft(reversed(some))
+                else:  # the updates are applied all the same
+                    self._log.warning("acknowledge_refused", acks=len(some), error=str(error))
 
     async def _acknowledge(self, session: HubSession, acks: list[dict[str, object]]) -> None:
         if len(acks) > 1 and not session.lacks(ACKNOWLEDGE_BATCH):
@@ -64,6 +63,6 @@ class Acknowledgements:
                 return
         if not session.lacks(ACKNOWLEDGE):
             results = await asyncio.gather(*(session.invoke(ACKNOWLEDGE, ack) for ack in acks), return_exceptions=True)
-            for result in results:  # by now all of them have ended
+            for result in results:  # all of them have ended by now
                 if isinstance(result, BaseException):
                     raise result

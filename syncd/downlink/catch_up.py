@@ -15,7 +15,7 @@ from zlib import crc32
 
 from syncd.downlink.feed_page import REQUEST, UnreadableResponseError
 from syncd.downlink.feed_reader import FeedReader
-from syncd.errors import HubError, InvocationError, MessageTooLarge, MethodMissing, StorageError
+from syncd.errors import HubError, InvocationFailure, StorageError, invocation_failure
 from syncd.hub.url import identity
 from syncd.store.feed_cursor import ALL, FeedCursor
 
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from syncd.hub.supervisor import Hub
     from syncd.store.inbox import Inbox
 
-CATCH_UP_RETRY_SECONDS = 10.0
+RETRY_SECONDS = 10.0  # after a request that the hub refused, or whose answer cannot be read
 REQUESTS_SECONDS = 5.0  # how often we look whether somebody has asked for a full pull
-SPREAD = 0.1  # of the interval: full pulls of a fleet that was begun together drift apart
+SPREAD = 0.1  # of the interval, by the store's id: full pulls of stores that were started together do not coincide
 
 
 class CatchUp:
@@ -44,9 +44,9 @@ class CatchUp:
 
     Attributes:
         feed: where we stand, once it is committed.
-        caught_up: HQ had no more, on this connection, and nothing before that is missing.
+        caught_up: on this connection HQ had no more, and nothing before the cursor is missing.
         active: pages are being fetched.
-        error: why the last catch-up did not come to its end.
+        error: why the last catch-up was not completed.
         lacks_method: the hub has no `RequestBatchSync`.
     """
 
@@ -82,7 +82,7 @@ class CatchUp:
         return self.feed.cursor
 
     async def load(self) -> None:
-        """Find where we stand.
+        """Read where we stand.
 
         Raises:
             StorageError: the database cannot be read.
@@ -109,26 +109,37 @@ class CatchUp:
             await self._until_due(wait)
             self._pull.clear()
             session = await self._hub.session()
-            wait = self._sync.pull_interval_seconds
             self.active = True
-            try:
-                await self._catch_up(session)
-            except MethodMissing:
-                self.lacks_method = True
-                self.error = f"the hub has no {REQUEST}: what is missed while the line is down is not fetched"
-                self._log.warning("catch_up_unavailable", reason=self.error)
-            except (InvocationError, MessageTooLarge, UnreadableResponseError) as error:
-                self.error = f"the catch-up failed: {error}"
-                self.caught_up = False
-                wait = CATCH_UP_RETRY_SECONDS
-                self._log.warning("catch_up_failed", error=str(error), retry_in_seconds=wait)
-            except HubError:  # the connection is gone; the next one begins with a catch-up
-                pass
-            else:
-                self.error = None
-                self.lacks_method = session.lacks(REQUEST)
+            wait = await self._attempt(session)
             self.active = False
             self._on_change()
+
+    async def _attempt(self, session: HubSession) -> float:
+        """Catch up once; returns the seconds until the next time."""
+        try:
+            await self._catch_up(session)
+        except UnreadableResponseError as error:
+            return self._failed(error)
+        except HubError as error:
+            match invocation_failure(error):
+                case InvocationFailure.RETRY:  # the connection is gone; the next one begins with a catch-up
+                    pass
+                case InvocationFailure.REFUSED:
+                    return self._failed(error)
+                case InvocationFailure.METHOD_MISSING:
+                    self.lacks_method = True
+                    self.error = f"the hub has no {REQUEST}: what is missed while the line is down is not fetched"
+                    self._log.warning("catch_up_unavailable", reason=self.error)
+        else:
+            self.error = None
+            self.lacks_method = session.lacks(REQUEST)
+        return self._sync.pull_interval_seconds
+
+    def _failed(self, error: Exception) -> float:
+        self.error = f"the catch-up failed: {error}"
+        self.caught_up = False
+        self._log.warning("catch_up_failed", error=str(error), retry_in_seconds=RETRY_SECONDS)
+        return RETRY_SECONDS
 
     async def _until_due(self, seconds: float) -> None:
         """Until a new connection, until the time is up, or until somebody has asked for a full pull."""
@@ -141,7 +152,7 @@ class CatchUp:
                 return
 
     async def _requests(self) -> tuple[int, frozenset[str]] | None:
-        with suppress(StorageError):  # whoever applies something says so
+        with suppress(StorageError):  # the applying loop reports it
             return await self._inbox.requests()
         return None
 
@@ -149,7 +160,7 @@ class CatchUp:
         """What is new, and then what has to be fetched from the beginning."""
         if session.lacks(REQUEST):
             return
-        await self._reader.applied()  # of a pass that the line cut short
+        await self._reader.applied()  # pages of a pass that ended with its connection
         feed = self.feed.for_types(frozenset(self._sync.entity_types))
         if requests := await self._requests():
             last, types = requests
@@ -170,11 +181,11 @@ class CatchUp:
                 self._pull.set()  # what is new has its turn, and then this goes on
 
     def _full_pull_is_due(self, feed: FeedCursor) -> bool:
-        """The net, where HQ does not tell that its feed is another: everything once more, at most once in the interval."""
+        """Where HQ does not name its feed, everything is fetched once more, at most once in the interval, in case the feed is another."""
         hours = self._sync.full_pull_interval_hours
         if not hours or self._reader.feed_is_named or feed.full_pull_types is not None or None in (feed.cursor, feed.fully_pulled_at):
             return False
         spread = 1 + SPREAD * crc32(f"{self._store_id}".encode()) / 2**32
         assert feed.fully_pulled_at is not None
-        # A moment that lies ahead was written by a clock that was wrong.
+        # A moment in the future was written by a wrong clock.
         return abs(self._clock.now() - feed.fully_pulled_at) >= timedelta(hours=hours * spread)
