@@ -1,4 +1,4 @@
-"""One way through HQ's feed: page by page from where we stand to its end, a page being fetched while the one before is applied."""
+"""One pass over HQ's feed: page by page from where we stand to its end, the next pages being fetched while one is applied."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ if TYPE_CHECKING:
     from syncd.hub.session import HubSession
     from syncd.store.feed_cursor import FeedCursor
 
-PAGES_AHEAD = 2  # fetched while an earlier one is applied
-LONGEST_REST_SECONDS = 5.0  # between two pages of a full pull that is only a net
+PAGES_AHEAD = 2  # fetched and not applied yet
+MAX_PAUSE_SECONDS = 5.0  # between two pages of a full pull that is a precaution only
 
 
 class FeedReader:
     """Fetches pages and queues them to be applied.
 
     Args:
-        on_other_feed: told that all has to be fetched from the beginning.
+        on_other_feed: called when everything has to be fetched from the beginning.
 
     Attributes:
         feed_is_named: HQ's last answer had a `feedEpoch`.
@@ -62,28 +62,28 @@ class FeedReader:
         self.feed_is_named = False
 
     async def applied(self, ahead: int = 0) -> None:
-        """Until no more than so many of the pages handed over wait to be applied."""
+        """Wait until at most so many of the queued pages are still to be applied."""
         while len(self._waiting) > ahead:
-            await self._waiting[0]  # it stays where this is cut short: a line that flaps must not pile them up
+            await self._waiting[0]  # removed only afterwards: were this cancelled first, a flapping line could pile pages up
             self._waiting.popleft()
 
     async def read(self, session: HubSession, stored: FeedCursor, feed: FeedCursor, *, full: bool) -> FeedCursor:
-        """Read to the end of the feed; a full pull may be interrupted, so that what is new has its turn.
+        """Read to the end of the feed; a full pull may be interrupted to let what is new be fetched first.
 
         Args:
             stored: where we stand on disk.
             feed: where we stand.
-            full: a full pull goes on; otherwise what is new is fetched.
+            full: go on with the full pull; otherwise fetch what is new.
 
         Returns:
-            Where we stand then, on disk too.
+            Where we stand then; it is on disk.
 
         Raises:
-            HubError: the line or the hub.
-            UnreadableResponseError: the hub's answer is none that can be worked with.
+            HubError: a request failed.
+            UnreadableResponseError: the hub's answer cannot be used.
         """
         began = self._clock.monotonic()
-        paced = full and feed.complete  # a net only: nothing is known to be missing
+        paced = full and feed.complete  # a precaution only: nothing is known to be missing
         first, started_over = True, False
         seen: set[str] = set()
         items = pages = 0
@@ -114,8 +114,8 @@ class FeedReader:
             await self.applied(0 if paced else PAGES_AHEAD)
             if full and self._clock.monotonic() - began >= self._sync.pull_interval_seconds:
                 break
-            if paced:  # neither HQ nor the store is kept busy by it for more than half of the time
-                await self._clock.sleep(min(LONGEST_REST_SECONDS, self._clock.monotonic() - asked_at))
+            if paced:  # it takes at most half of HQ's and the store's time
+                await self._clock.sleep(min(MAX_PAUSE_SECONDS, self._clock.monotonic() - asked_at))
         await self.applied()
         if items:
             self._log.info("caught_up", items=items, pages=pages, full_pull=full)
@@ -137,7 +137,7 @@ class FeedReader:
         return self._queue.enqueue(rest, [None] * len(rest), "catchup", feed=feed)
 
     def _moved(self, feed: FeedCursor, page: FeedPage, cursor: str | None, *, full: bool, first: bool) -> FeedCursor:
-        """Where we stand once the page is in."""
+        """Where we stand once the page is applied."""
         now = self._clock.now()
         if full:
             feed = replace(feed, full_pull_cursor=page.next_cursor or cursor)
@@ -151,7 +151,7 @@ class FeedReader:
         return feed if page.has_more else self._hints.ended(feed.at_the_end(now))
 
     def _since(self, cursor: str | None, first: bool) -> str | None:
-        """The cursor once more as a time, where it reads as one; earlier on the first page, since rows may share an instant."""
+        """The cursor as a time, where it reads as one; a bit earlier on the first page, since rows may share an instant."""
         parsed = parse_time(cursor) if cursor is not None else None
         if cursor is None or parsed is None:
             return None
@@ -164,10 +164,10 @@ class FeedReader:
 
 
 def _require_progress(page: FeedPage, cursor: str | None, seen: set[str], *, first: bool) -> None:
-    """A hub that has more must say where; one that goes round in circles is not followed.
+    """A hub that has more must give a new cursor; one that repeats its cursors is not followed.
 
     Raises:
-        UnreadableResponseError: there is no way on.
+        UnreadableResponseError: it gives none.
     """
     if page.next_cursor is None or page.next_cursor in seen or (page.next_cursor == cursor and not first):
         raise UnreadableResponseError("the hub says that there is more, and gives no new cursor")

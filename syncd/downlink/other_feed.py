@@ -1,7 +1,7 @@
 """Is HQ's feed still the one that our cursor belongs to? A restored database or a rebuilt hub begins another.
 
-HQ may say so (`feedEpoch`, `cursorUnknown`). Where it does not, there are hints, and each of them may be no more than this hub's habit:
-one that has proved wrong is ignored from then on, and a hub whose hints go on and on is not believed for a day.
+HQ may say so (`feedEpoch`, `cursorUnknown`). Where it does not, a total or a cursor that goes back hints at it, but some hubs always answer
+like that: a hint that has proved wrong is ignored from then on, and after three hints in a day the others of that day are ignored.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ class OtherFeed:
     """Why this page is of another feed than the cursor.
 
     Attributes:
-        reason: in words, for the log.
+        reason: for the log.
         before: where we stood.
-        hint: the field that only hints at it; None where HQ says it.
+        hint: the field that only hints at it; None where HQ says so.
     """
 
     reason: str
@@ -41,20 +41,20 @@ class OtherFeed:
 
 
 class Hints:
-    """Judges pages, and what came of believing them."""
+    """Finds hints in pages, and learns which of them are wrong at this hub."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._believed: deque[float] = deque(maxlen=HINTS_A_DAY)
-        self._doubt: OtherFeed | None = None
+        self._started_over_at: deque[float] = deque(maxlen=HINTS_A_DAY)
+        self._suspicion: OtherFeed | None = None
 
     def look(self, page: FeedPage, feed: FeedCursor, cursor: str | None, since: str | None, *, first: bool) -> OtherFeed | None:
-        """Whether the answer is of another feed than the cursor that was sent; none can be without a cursor.
+        """Whether the answer comes from another feed than the cursor that was sent; None where no cursor was sent.
 
         Args:
             cursor: what was sent.
             since: the moment that was sent with it, which may be earlier.
-            first: the page is the first of its pass; a total may be what is left from there on, and gets smaller from page to page.
+            first: the page is the first of its pass. On later ones a total that counts what is left is smaller anyway.
         """
         if cursor is None:
             return None
@@ -63,12 +63,12 @@ class Hints:
         if page.feed_epoch is not None and page.feed_epoch != feed.feed_epoch:
             before = "had no name" if feed.feed_epoch is None else f"was {feed.feed_epoch}"
             return OtherFeed(f"HQ's feed is {page.feed_epoch}, and {before} when we got our cursor", feed)
-        if page.feed_epoch is not None or not self._may_believe():
+        if page.feed_epoch is not None or not self._heeds_hints():
             return None
         found = self._hint(page, feed, cursor, since, first=first)
         if found is not None:
-            self._believed.append(self._clock.monotonic())
-            self._doubt = found
+            self._started_over_at.append(self._clock.monotonic())
+            self._suspicion = found
         return found
 
     def _hint(self, page: FeedPage, feed: FeedCursor, cursor: str, since: str | None, *, first: bool) -> OtherFeed | None:
@@ -79,29 +79,29 @@ class Hints:
         return None
 
     def begun(self, page: FeedPage, feed: FeedCursor) -> FeedCursor:
-        """A first page from the beginning: does HQ count what it has, or what is left from the cursor on?"""
-        doubt = self._doubt
-        if doubt is None or doubt.hint != TOTAL_ITEMS or _fewer(page.total_items, doubt.before.total_items):
+        """The first page from the beginning shows whether HQ's total counts all that it has, or what is left after the cursor."""
+        suspicion = self._suspicion
+        if suspicion is None or suspicion.hint != TOTAL_ITEMS or _fewer(page.total_items, suspicion.before.total_items):
             return feed
         return self._wrong(feed, TOTAL_ITEMS)
 
     def ended(self, feed: FeedCursor) -> FeedCursor:
-        """The feed's end: a cursor that has come at least as far as before tells that the feed is the one it was."""
-        doubt, self._doubt = self._doubt, None
-        if doubt is None or doubt.hint is None:
+        """The feed's end: a cursor that is at least as far as before shows that it is the same feed."""
+        suspicion, self._suspicion = self._suspicion, None
+        if suspicion is None or suspicion.hint is None:
             return feed
-        here, there = _value(feed.cursor), _value(doubt.before.cursor)
+        here, there = _value(feed.cursor), _value(suspicion.before.cursor)
         comparable = here is not None and there is not None and type(here) is type(there)
-        if comparable and not behind(feed.cursor, doubt.before.cursor):
-            return self._wrong(feed, doubt.hint)
+        if comparable and not behind(feed.cursor, suspicion.before.cursor):
+            return self._wrong(feed, suspicion.hint)
         return feed
 
     def _wrong(self, feed: FeedCursor, hint: str) -> FeedCursor:
         return replace(feed, ignored_hints=feed.ignored_hints | {hint})
 
-    def _may_believe(self) -> bool:
-        full = len(self._believed) == HINTS_A_DAY
-        return not full or self._clock.monotonic() - self._believed[0] >= DAY_SECONDS
+    def _heeds_hints(self) -> bool:
+        full = len(self._started_over_at) == HINTS_A_DAY
+        return not full or self._clock.monotonic() - self._started_over_at[0] >= DAY_SECONDS
 
 
 def _fewer(now: int | None, before: int | None) -> bool:

@@ -1,4 +1,4 @@
-"""What HQ says and nobody can read is counted, and kept in the quarantine as it came, as far as the disk's sake allows."""
+"""Messages of HQ's that cannot be read are counted, and some of them kept in the quarantine as they came: the disk is bounded."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from syncd.hub.incoming import Unreadable
 
 KEPT_A_DAY = 10
-"""Of each method: the next ones would say the same."""
+"""Of each method; more of them would tell nothing new."""
 MAX_METHODS = 100
 """Beyond these (a hub may invent any number of names) methods share one allowance."""
 MAX_QUARANTINED = 1_000
-"""With so many entries in the quarantine nothing unreadable is added; at 64 KiB each they are 64 MB."""
+"""With so many entries in the quarantine, nothing unreadable is added; at 64 KiB each they are 64 MB."""
 DAY_SECONDS = 86_400.0
 RECENT_SECONDS = 600.0
 NO_METHOD = "(unknown)"
@@ -46,7 +46,7 @@ class UnreadableMessages:
         self.total = 0
 
     def take(self, message: Unreadable) -> None:
-        """One more."""
+        """Count it, and keep it where it may tell something new."""
         method = (message.target or NO_METHOD)[:100]
         self.total += 1
         self._last = method, message.reason
@@ -55,7 +55,7 @@ class UnreadableMessages:
             self._keep(Quarantined(method, None, message.reason, message.raw))
 
     def reason(self) -> str | None:
-        """For the status, as long as the last one is not long ago."""
+        """For the status, as long as the last one came within `RECENT_SECONDS`; else None."""
         if self.total == 0 or self._clock.monotonic() - self._last_at > RECENT_SECONDS:
             return None
         method, why = map(foreign, self._last)
