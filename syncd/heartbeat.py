@@ -9,46 +9,34 @@ from syncd.clock import iso_ms
 from syncd.errors import HubError, InvocationFailure, invocation_failure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from datetime import datetime
-
     from structlog.typing import FilteringBoundLogger
 
     from syncd.clock import Clock
     from syncd.hub.session import HubSession
     from syncd.hub.supervisor import Hub
+    from syncd.status.report import Report
 
 HEARTBEAT = "Heartbeat"
 
 
 class HeartbeatLoop:
-    """Sends heartbeats and notes the answers.
-
-    Args:
-        describe: what the store is doing: `pendingSyncCount`, `failedCount`, `cursor` and `state`.
-    """
+    """Sends heartbeats, which tell what the report says, and notes the answers in it."""
 
     def __init__(
         self,
         *,
         hub: Hub,
-        store_id: int | str,
+        report: Report,
         interval_seconds: float,
         clock: Clock,
         log: FilteringBoundLogger,
-        describe: Callable[[], dict[str, object]],
-        on_change: Callable[[], None],
     ) -> None:
         self._hub = hub
-        self._store_id = store_id
+        self._report = report
+        self._status = report.heartbeat
         self._interval = interval_seconds
         self._clock = clock
         self._log = log
-        self._describe = describe
-        self._on_change = on_change
-        self.last_sent_at: datetime | None = None
-        self.last_response_at: datetime | None = None
-        self.round_trip_milliseconds: float | None = None
         hub.on("HeartbeatResponse", self._responded)
 
     async def run(self) -> None:
@@ -63,7 +51,7 @@ class HeartbeatLoop:
                     self._log.debug("heartbeat_lost", error=str(error))
                 else:  # a hub without heartbeats is a hub all the same
                     self._log.warning("heartbeat_refused", error=str(error))
-            self._on_change()
+            self._report.touch()
 
     async def beat(self, session: HubSession) -> None:
         """Send one.
@@ -73,14 +61,26 @@ class HeartbeatLoop:
         """
         if session.lacks(HEARTBEAT):
             return
-        message: dict[str, object] = {"timestamp": iso_ms(self._clock.now()), "storeId": self._store_id, "clientVersion": __version__}
-        message.update((name, value) for name, value in self._describe().items() if value is not None)
         began = self._clock.monotonic()
-        self.last_sent_at = self._clock.now()
-        await session.invoke(HEARTBEAT, message)
-        self.round_trip_milliseconds = round((self._clock.monotonic() - began) * 1000, 1)
+        self._status.last_sent_at = self._clock.now()
+        await session.invoke(HEARTBEAT, self._message())
+        self._status.round_trip_ms = round((self._clock.monotonic() - began) * 1000, 1)
+
+    def _message(self) -> dict[str, object]:
+        report = self._report
+        message: dict[str, object] = {
+            "timestamp": iso_ms(self._clock.now()),
+            "storeId": report.store_id,
+            "clientVersion": __version__,
+            "pendingSyncCount": report.outbox.pending_total,
+            "failedCount": report.outbox.failed,
+            "state": report.state,
+        }
+        if report.inbound.cursor is not None:
+            message["cursor"] = report.inbound.cursor
+        return message
 
     async def _responded(self, arguments: list[Any], wants_result: bool) -> object:  # noqa: ARG002 - the hub may send what it likes
-        self.last_response_at = self._clock.now()
-        self._on_change()
+        self._status.last_response_at = self._clock.now()
+        self._report.touch()
         return None

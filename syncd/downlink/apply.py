@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from datetime import timedelta
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from syncd.clock import iso_ms
 from syncd.errors import StorageError
-from syncd.store.catalog import ENTITY_TYPES
 from syncd.store.quarantine import Quarantined
 from syncd.store.times import sortable
 from syncd.store.update import Update
@@ -17,12 +15,12 @@ from syncd.wire.messages import sync_ack
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
-    from datetime import datetime
 
     from structlog.typing import FilteringBoundLogger
 
     from syncd.clock import Clock
     from syncd.downlink.queue import Chunk, Delivery, UpdateQueue
+    from syncd.status.report import InboundStatus
     from syncd.store.feed_cursor import FeedCursor
     from syncd.store.inbox import Applied, Inbox
     from syncd.store.inbox_log import InboxLog
@@ -38,6 +36,7 @@ class Applier:
     """The applying loop. All that has come while one chunk is written shares the next chunk's commit and disk sync.
 
     Args:
+        status: the section of the report in which it counts.
         acknowledge: takes the acks of what is on disk.
         on_feed: told where the catch-up stands, once the updates before it are applied.
         on_trouble: told of a store database that cannot be written, and None once it can.
@@ -55,6 +54,7 @@ class Applier:
         *,
         clock: Clock,
         log: FilteringBoundLogger,
+        status: InboundStatus,
         acknowledge: Callable[[Iterable[dict[str, object]]], None],
         on_feed: Callable[[FeedCursor], None],
         on_trouble: Callable[[StorageError | None], None],
@@ -65,16 +65,12 @@ class Applier:
         self._inbox_log = inbox_log
         self._clock = clock
         self._log = log
+        self._status = status
         self._acknowledge = acknowledge
         self._on_feed = on_feed
         self._on_trouble = on_trouble
         self._on_change = on_change
         self.progress_count = 0
-        # What the status file shows:
-        self.applied_total: Counter[str] = Counter({entity_type.name: 0 for entity_type in ENTITY_TYPES})
-        self.stale = 0
-        self.quarantined = 0
-        self.last_applied_at: datetime | None = None
 
     async def run(self) -> NoReturn:
         """Apply what waits; for ever."""
@@ -87,7 +83,7 @@ class Applier:
 
     async def recount(self) -> None:
         """Count the quarantine anew: a person, or the retention, may have emptied it."""
-        self.quarantined = await self._inbox.quarantined()
+        self._status.quarantined = await self._inbox.quarantined()
 
     async def _apply_chunk(self) -> list[Delivery]:
         """Apply one chunk from the head of the queue; returns the deliveries of which nothing is left in the queue."""
@@ -99,7 +95,7 @@ class Applier:
         complete = self._queue.applied(chunk, len(applied.stale))
         self.progress_count += 1
         if not all(applied.stale):
-            self.last_applied_at = self._clock.now()
+            self._status.last_applied_at = self._clock.now()
         self._on_change()
         return complete
 
@@ -112,11 +108,11 @@ class Applier:
             failure = item.reason if isinstance(item, Quarantined) else applied.refused.get(number)
             if failure is not None:
                 delivery.errors[index] = failure
-                self.quarantined += 1
+                self._status.quarantined += 1
             elif stale:
-                self.stale += 1
+                self._status.stale += 1
             elif isinstance(item, Update):
-                self.applied_total[item.entity_type.name] += 1
+                self._status.applied_total[item.entity_type.name] += 1
                 self._warn_of_the_future(item)
 
     def _warn_of_the_future(self, update: Update) -> None:

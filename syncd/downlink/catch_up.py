@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from syncd.downlink.queue import UpdateQueue
     from syncd.hub.session import HubSession
     from syncd.hub.supervisor import Hub
+    from syncd.status.report import InboundStatus
     from syncd.store.inbox import Inbox
 
 RETRY_SECONDS = 10.0  # after a request that the hub refused, or whose answer cannot be read
@@ -40,14 +41,11 @@ class CatchUp:
     """Asks HQ for what was missed, and queues it to be applied.
 
     Args:
+        status: the section of the report of which `cursor`, `caught_up`, the full pull and what fails are kept here.
         on_change: told whenever a figure of the status changes.
 
     Attributes:
         feed: where we stand, once it is committed.
-        caught_up: on this connection HQ had no more, and nothing before the cursor is missing.
-        active: pages are being fetched.
-        error: why the last catch-up was not completed.
-        lacks_method: the hub has no `RequestBatchSync`.
     """
 
     def __init__(
@@ -59,6 +57,7 @@ class CatchUp:
         settings: Settings,
         clock: Clock,
         log: FilteringBoundLogger,
+        status: InboundStatus,
         on_change: Callable[[], None],
     ) -> None:
         self._hub = hub
@@ -67,19 +66,11 @@ class CatchUp:
         self._store_id = settings.store.id
         self._clock = clock
         self._log = log
+        self._status = status
         self._reader = FeedReader(queue, settings, clock, log, self._other_feed)
         self._on_change = on_change
         self._pull = asyncio.Event()
         self.feed = FeedCursor(identity(settings.hub.url), str(settings.store.id), frozenset(settings.sync.entity_types))
-        self.caught_up = False
-        self.active = False
-        self.error: str | None = None
-        self.lacks_method = False
-
-    @property
-    def cursor(self) -> str | None:
-        """HQ's cursor, for the status and the heartbeat."""
-        return self.feed.cursor
 
     async def load(self) -> None:
         """Read where we stand.
@@ -87,19 +78,21 @@ class CatchUp:
         Raises:
             StorageError: the database cannot be read.
         """
-        self.feed = await self._inbox.feed_cursor(self.feed.hub, self.feed.store_id) or self.feed
+        self.moved(await self._inbox.feed_cursor(self.feed.hub, self.feed.store_id) or self.feed)
 
     def moved(self, feed: FeedCursor) -> None:
         """All updates before this place are applied."""
         self.feed = feed
+        self._status.cursor, self._status.full_pull_types = feed.cursor, feed.full_pull_types
+        self._status.fully_pulled_at = feed.fully_pulled_at
 
     def connected(self) -> None:
         """A new connection: what was missed meanwhile is fetched now."""
-        self.caught_up = False
+        self._status.caught_up = False
         self._pull.set()
 
     def _other_feed(self) -> None:
-        self.caught_up = False
+        self._status.caught_up = False
         self._on_change()
 
     async def run(self) -> None:
@@ -109,9 +102,9 @@ class CatchUp:
             await self._until_due(wait)
             self._pull.clear()
             session = await self._hub.session()
-            self.active = True
+            self._status.catching_up = True
             wait = await self._attempt(session)
-            self.active = False
+            self._status.catching_up = False
             self._on_change()
 
     async def _attempt(self, session: HubSession) -> float:
@@ -127,17 +120,21 @@ class CatchUp:
                 case InvocationFailure.REFUSED:
                     return self._failed(error)
                 case InvocationFailure.METHOD_MISSING:
-                    self.lacks_method = True
-                    self.error = f"the hub has no {REQUEST}: what is missed while the line is down is not fetched"
-                    self._log.warning("catch_up_unavailable", reason=self.error)
+                    self._completed(is_missing=True)
+                    reason = f"the hub has no {REQUEST}: what is missed while the line is down is not fetched"
+                    self._log.warning("catch_up_unavailable", reason=reason)
         else:
-            self.error = None
-            self.lacks_method = session.lacks(REQUEST)
+            self._completed(is_missing=session.lacks(REQUEST))
         return self._sync.pull_interval_seconds
 
+    def _completed(self, *, is_missing: bool) -> None:
+        self._status.catch_up_error = None
+        self._status.missing_methods = {REQUEST} if is_missing else set()
+
     def _failed(self, error: Exception) -> float:
-        self.error = f"the catch-up failed: {error}"
-        self.caught_up = False
+        self._status.catch_up_error = f"the catch-up failed: {error}"
+        self._status.missing_methods.clear()
+        self._status.caught_up = False
         self._log.warning("catch_up_failed", error=str(error), retry_in_seconds=RETRY_SECONDS)
         return RETRY_SECONDS
 
@@ -168,13 +165,13 @@ class CatchUp:
         feed = await self._reader.read(session, self.feed, feed, full=False)
         if self._full_pull_is_due(feed):
             feed = feed.with_full_pull(ALL)
-        self.caught_up = feed.complete
+        self._status.caught_up = feed.complete
         if feed.full_pull_types is not None:
             self._on_change()
             resumed = feed.full_pull_cursor is not None
             self._log.info("full_pull_resumed" if resumed else "full_pull_started", entity_types=sorted(feed.full_pull_types))
             feed = await self._reader.read(session, self.feed, feed, full=True)
-            self.caught_up = feed.complete
+            self._status.caught_up = feed.complete
             if feed.full_pull_types is None:
                 self._log.info("full_pull_finished")
             else:

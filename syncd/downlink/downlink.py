@@ -6,6 +6,7 @@ Live updates and the catch-up may cross in any order, since newer wins.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from syncd.downlink.acknowledgements import Acknowledgements
@@ -14,27 +15,29 @@ from syncd.downlink.catch_up import CatchUp
 from syncd.downlink.queue import UpdateQueue
 from syncd.downlink.receive import LiveUpdates
 from syncd.downlink.unreadable import UnreadableMessages
+from syncd.errors import StorageError
 
 if TYPE_CHECKING:
-    from collections import Counter
     from collections.abc import Callable
-    from datetime import datetime
 
     from structlog.typing import FilteringBoundLogger
 
     from syncd.clock import Clock
     from syncd.config.settings import Settings
-    from syncd.errors import StorageError
     from syncd.hub.supervisor import Hub
+    from syncd.status.report import InboundStatus
     from syncd.store.inbox import Inbox
     from syncd.store.inbox_log import InboxLog
     from syncd.store.quarantine import Quarantined
+
+RECOUNT_SECONDS = 60.0  # a person, or the retention, may have emptied the quarantine
 
 
 class Downlink:
     """The receiving side, put together: handlers and catch-up before the queue, the applying loop and the acknowledgements behind it.
 
     Args:
+        status: our section of the report.
         on_trouble: told of a store database that cannot be written, and None once it can.
         on_change: told whenever a figure of the status changes.
     """
@@ -48,59 +51,53 @@ class Downlink:
         settings: Settings,
         clock: Clock,
         log: FilteringBoundLogger,
+        status: InboundStatus,
         on_trouble: Callable[[StorageError | None], None],
         on_change: Callable[[], None],
     ) -> None:
+        self._clock = clock
         self._inbox_log = inbox_log
+        self._status = status
+        self._on_change = on_change
         self._queue = UpdateQueue()
         self._acknowledgements = Acknowledgements(hub, log)
-        self.catch_up = CatchUp(hub=hub, inbox=inbox, queue=self._queue, settings=settings, clock=clock, log=log, on_change=on_change)
+        self.catch_up = CatchUp(
+            hub=hub, inbox=inbox, queue=self._queue, settings=settings, clock=clock, log=log, status=status, on_change=on_change
+        )
         self._applier = Applier(
-            self._queue, inbox, inbox_log, clock=clock, log=log, acknowledge=self._acknowledgements.add,
+            self._queue, inbox, inbox_log, clock=clock, log=log, status=status, acknowledge=self._acknowledgements.add,
             on_feed=self.catch_up.moved, on_trouble=on_trouble, on_change=on_change,
         )  # fmt: skip
-        self.unreadable = UnreadableMessages(clock, self._quarantine, lambda: self._applier.quarantined)
+        self._unreadable = UnreadableMessages(clock, self._quarantine, status)
         LiveUpdates(hub, self._queue, clock, log)
-        hub.on_unreadable(self.unreadable.take)
+        hub.on_unreadable(self._unreadable.take)
         hub.on_shed(lambda _: self.catch_up.connected())
 
     async def run(self) -> None:
         """Apply, catch up and acknowledge; for ever."""
         await self.catch_up.load()
-        await self.recount()
+        await self._applier.recount()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._applier.run(), name="downlink.apply")
             group.create_task(self._acknowledgements.run(), name="downlink.acknowledge")
             group.create_task(self.catch_up.run(), name="downlink.catch_up")
             group.create_task(self._inbox_log.run(), name="downlink.inbox_log")
+            group.create_task(self._recount(), name="downlink.recount")
 
     def _quarantine(self, message: Quarantined) -> None:
         self._queue.enqueue([message], [None], "live", acknowledge=False)
 
-    async def recount(self) -> None:
-        """Count the quarantine anew: a person, or the retention, may have emptied it."""
-        await self._applier.recount()
+    async def _recount(self) -> None:
+        while True:
+            await self._clock.sleep(RECOUNT_SECONDS)
+            with suppress(StorageError):  # whoever needs the file says so
+                await self._applier.recount()
+            self._on_change()
 
-    # ── for the status ────────────────────────────────────────────────────────────────────────────────────────────
-    @property
-    def applied_total(self) -> Counter[str]:
-        """Updates applied, by kind."""
-        return self._applier.applied_total
-
-    @property
-    def stale(self) -> int:
-        """Updates that were older than what the store has, or the same."""
-        return self._applier.stale
-
-    @property
-    def quarantined(self) -> int:
-        """Messages that could not be applied and are kept."""
-        return self._applier.quarantined
-
-    @property
-    def last_applied_at(self) -> datetime | None:
-        """When an update was last applied."""
-        return self._applier.last_applied_at
+    # ── for the status and the watchdog ───────────────────────────────────────────────────────────────────────────
+    def refresh_status(self) -> None:
+        """Bring up to date what changes with the time alone."""
+        self._status.unreadable_reason = self._unreadable.reason()
 
     @property
     def progress_count(self) -> int:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from syncd.clock import Clock
     from syncd.hub.incoming import Unreadable
+    from syncd.status.report import InboundStatus
 
 KEPT_A_DAY = 10
 """Of each method; more of them would tell nothing new."""
@@ -29,26 +30,22 @@ class UnreadableMessages:
 
     Args:
         keep: puts one into the quarantine.
-        quarantined: how many entries that has.
-
-    Attributes:
-        total: since the start of this process.
+        status: the section of the report in which they are counted, and which says how many entries the quarantine has.
     """
 
-    def __init__(self, clock: Clock, keep: Callable[[Quarantined], None], quarantined: Callable[[], int]) -> None:
+    def __init__(self, clock: Clock, keep: Callable[[Quarantined], None], status: InboundStatus) -> None:
         self._clock = clock
         self._keep = keep
-        self._quarantined = quarantined
+        self._status = status
         self._kept: dict[str, int] = {}
         self._day_began = clock.monotonic()
         self._last = ("", "")
         self._last_at = 0.0
-        self.total = 0
 
     def take(self, message: Unreadable) -> None:
         """Count it, and keep it where it may tell something new."""
         method = (message.target or NO_METHOD)[:100]
-        self.total += 1
+        self._status.unreadable += 1
         self._last = method, message.reason
         self._last_at = self._clock.monotonic()
         if self._is_worth_keeping(method):
@@ -56,10 +53,10 @@ class UnreadableMessages:
 
     def reason(self) -> str | None:
         """For the status, as long as the last one came within `RECENT_SECONDS`; else None."""
-        if self.total == 0 or self._clock.monotonic() - self._last_at > RECENT_SECONDS:
+        if self._status.unreadable == 0 or self._clock.monotonic() - self._last_at > RECENT_SECONDS:
             return None
         method, why = map(foreign, self._last)
-        return f"HQ sends what cannot be read ({self.total:,} since the start), the last: {method}: {why}"
+        return f"HQ sends what cannot be read ({self._status.unreadable:,} since the start), the last: {method}: {why}"
 
     def _is_worth_keeping(self, method: str) -> bool:
         if self._clock.monotonic() - self._day_began > DAY_SECONDS:
@@ -68,7 +65,7 @@ class UnreadableMessages:
         if method not in self._kept and len(self._kept) >= MAX_METHODS:
             method = NO_METHOD
         kept = self._kept.get(method, 0)
-        if kept >= KEPT_A_DAY or self._quarantined() >= MAX_QUARANTINED:
+        if kept >= KEPT_A_DAY or self._status.quarantined >= MAX_QUARANTINED:
             return False
         self._kept[method] = kept + 1
         return True

@@ -66,6 +66,7 @@ class Hub:
         random: random_module.Random,
         read_token: Callable[[], str | None] | None = None,
         log: FilteringBoundLogger,
+        status: ConnectionStatus | None = None,
     ) -> None:
         """Nothing is opened before `run` or `try_once`.
 
@@ -76,8 +77,9 @@ class Hub:
             random: for the jitter.
             read_token: the bearer token, read in a thread before every attempt; `hub.access_token_file` is read where it is None.
             log: bound logger.
+            status: kept up to date from now on; a new one where it is None.
         """
-        self.status = ConnectionStatus(hub_url=shown(settings.url))
+        self.status = status or ConnectionStatus(hub_url=shown(settings.url))
         self._settings = settings
         self._store_id = store_id
         self._clock = clock

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from syncd.errors import StorageBusy, StorageError
@@ -17,23 +18,10 @@ if TYPE_CHECKING:
     from syncd.clock import Clock
     from syncd.store.database import Database
     from syncd.store.database_file import DatabaseFile
+    from syncd.store.status import DatabaseStatus
 
 LOOK_SECONDS = 1.0
 LOOK_WHILE_HELD_SECONDS = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class HeldLock:
-    """A write lock that another process keeps from us.
-
-    Attributes:
-        seconds: for how long a write of ours has been waiting.
-        holder: the process, where it can be told.
-    """
-
-    file: str
-    seconds: float
-    holder: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +41,17 @@ class Troubles:
 
     Args:
         databases: one connection to each file, on which nothing urgent waits.
+        status: our section of the report.
         on_change: told when a trouble begins, goes on or ends.
     """
 
     def __init__(
-        self, databases: Sequence[Database], clock: Clock, log: FilteringBoundLogger, on_change: Callable[[], None] = lambda: None
+        self,
+        databases: Sequence[Database],
+        clock: Clock,
+        log: FilteringBoundLogger,
+        status: DatabaseStatus,
+        on_change: Callable[[], None] = lambda: None,
     ) -> None:
         self._databases = {str(database.path): database for database in databases}
         self._clock = clock
@@ -65,16 +59,25 @@ class Troubles:
         self._on_change = on_change
         self._found: dict[str, _Trouble] = {}
         self._large_logs: set[Path] = set()
-        self.held_lock: HeldLock | None = None
+        self.status = status
 
     def __bool__(self) -> bool:
-        return self.held_lock is not None or self.error is not None
+        return self.status.write_lock_file is not None or self.error is not None
 
     @property
     def error(self) -> StorageError | None:
         """The oldest trouble that is not a lock, and not over."""
         self._end()
         return next((trouble.error for trouble in self._found.values()), None)
+
+    def refresh_status(self) -> None:
+        """Bring up to date what others find: a write that went in ends a trouble, and checkpoints see how long the logs are."""
+        error, status = self.error, self.status
+        status.error = None if error is None else str(error)
+        files = [database.file for database in self._databases.values()]
+        largest = max(files, key=lambda file: (file.wal_large_since is not None, file.wal_bytes))
+        status.wal_file, status.wal_bytes = str(largest.path), largest.wal_bytes
+        status.wal_large_since, status.wal_readers = largest.wal_large_since, largest.wal_readers
 
     def part(self, name: str) -> Callable[[StorageError | None], None]:
         """Where one part of the program says why its database cannot be used, and None once it can."""
@@ -108,7 +111,7 @@ class Troubles:
         """Watch the locks and logs; for ever."""
         while True:
             await self._look()
-            await self._clock.sleep(LOOK_WHILE_HELD_SECONDS if self.held_lock else LOOK_SECONDS)
+            await self._clock.sleep(LOOK_WHILE_HELD_SECONDS if self.status.write_lock_file else LOOK_SECONDS)
 
     async def _look(self) -> None:
         self._end()
@@ -132,17 +135,21 @@ class Troubles:
         held = [database for database in self._databases.values() if database.file.lock_held_seconds() and not await _is_free(database)]
         longest = max(held, key=lambda database: database.file.lock_held_seconds(), default=None)
         seconds = longest.file.lock_held_seconds() if longest else 0.0
-        before = self.held_lock
+        status, held_before = self.status, self.status.write_lock_held_seconds
         if longest is None or not seconds:
-            self.held_lock = None
-            if before is not None:
-                self._log.info("write_lock_free", path=before.file, held_seconds=round(before.seconds, 1), holder=before.holder)
+            if held_before:
+                self._log.info(
+                    "write_lock_free", path=status.write_lock_file, held_seconds=round(held_before, 1), holder=status.write_lock_holder
+                )
+                status.write_lock_file = status.write_lock_holder = status.write_lock_held_since = None
+                status.write_lock_held_seconds = 0.0
                 self._on_change()
             return
         names = longest.file.lock_holders.of(WRITE_LOCK)
-        self.held_lock = HeldLock(str(longest.path), seconds, names[0] if names else before.holder if before else None)
-        if before is None:
-            self._log.warning("write_lock_held", path=str(longest.path), held_seconds=round(seconds, 1), holder=self.held_lock.holder)
+        status.write_lock_file, status.write_lock_holder = str(longest.path), names[0] if names else status.write_lock_holder
+        status.write_lock_held_seconds, status.write_lock_held_since = seconds, self._clock.now() - timedelta(seconds=seconds)
+        if not held_before:
+            self._log.warning("write_lock_held", path=str(longest.path), held_seconds=round(seconds, 1), holder=status.write_lock_holder)
         self._on_change()
 
 

@@ -15,6 +15,7 @@ import structlog
 from syncd.clock import iso_ms
 from syncd.downlink.downlink import Downlink
 from syncd.downlink.queue import MAX_UPDATES
+from syncd.status.report import InboundStatus
 from syncd.store.inbox import Inbox
 from syncd.store.inbox_log import InboxLog
 from tests.support.flow import close_shop, make_store
@@ -469,8 +470,8 @@ async def test_a_line_that_flaps_before_a_stuck_database_leaves_no_more_than_the
         troubles: list[object] = []
         downlink = Downlink(
             hub=rig.hub, inbox=Inbox(files.store, rig.clock), inbox_log=InboxLog(files.journal, rig.clock),
-            settings=make_settings(tmp_path), clock=rig.clock, log=structlog.get_logger(), on_trouble=troubles.append,
-            on_change=lambda: None,
+            settings=make_settings(tmp_path), clock=rig.clock, log=structlog.get_logger(), status=InboundStatus(),
+            on_trouble=troubles.append, on_change=lambda: None,
         )  # fmt: skip
 
         async def greet(_: object) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 from syncd.downlink import unreadable
 from syncd.downlink.unreadable import UnreadableMessages
 from syncd.hub.incoming import Unreadable
+from syncd.status.report import InboundStatus
 from syncd.store.quarantine import Quarantined
 from tests.support.clock import FakeClock
 
@@ -13,7 +14,12 @@ class Kept:
     def __init__(self) -> None:
         self.clock = FakeClock()
         self.entries: list[Quarantined] = []
-        self.messages = UnreadableMessages(self.clock, self.entries.append, lambda: len(self.entries))
+        self.status = InboundStatus()
+        self.messages = UnreadableMessages(self.clock, self._keep, self.status)
+
+    def _keep(self, entry: Quarantined) -> None:
+        self.entries.append(entry)
+        self.status.quarantined = len(self.entries)
 
     def take(self, method: str | None, count: int = 1) -> None:
         for _ in range(count):
@@ -28,7 +34,7 @@ def test_it_is_kept_as_it_came_with_method_and_reason_and_counted() -> None:
         Quarantined("ReceivePriceUpdate", None, "NaN is not JSON", '{"x":"\\xff"}'),
         Quarantined("(unknown)", None, "NaN is not JSON", '{"x":"\\xff"}'),
     ]
-    assert kept.messages.total == 2
+    assert kept.status.unreadable == 2
     assert kept.messages.reason() == "HQ sends what cannot be read (2 since the start), the last: (unknown): NaN is not JSON"
 
 
@@ -37,7 +43,7 @@ def test_a_flood_of_them_is_counted_and_a_few_of_each_method_are_kept_a_day() ->
     kept.take("A", 1_000)
     kept.take("B", 3)
     assert [entry.method for entry in kept.entries] == ["A"] * 10 + ["B"] * 3
-    assert kept.messages.total == 1_003
+    assert kept.status.unreadable == 1_003
     kept.clock.seconds += unreadable.DAY_SECONDS + 1
     kept.take("A", 1_000)
     assert len(kept.entries) == 23

@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 from syncd.errors import StatementError, StorageBusy, StorageDamaged, StorageError
 from syncd.store import lock_holders as module
 from syncd.store.lock_holders import READ_LOCKS, WRITE_LOCK, LockHolders
+from syncd.store.status import DatabaseStatus
 from syncd.store.troubles import Troubles
 from syncd.store.write_budget import Cost
 from tests.support.clock import BEGINNING, HandClock
@@ -63,7 +64,7 @@ async def write(files: StoreFiles) -> None:
 
 @asynccontextmanager
 async def watched(files: StoreFiles, clock: HandClock) -> AsyncIterator[Troubles]:
-    troubles = Troubles(files.each_once, clock, structlog.get_logger())
+    troubles = Troubles(files.each_once, clock, structlog.get_logger(), DatabaseStatus())
     task = asyncio.create_task(troubles.run())
     try:
         yield troubles
@@ -81,9 +82,9 @@ async def test_a_lock_is_nothing_in_its_first_second_then_it_is_told_with_its_ho
             await clock.advance(0.9)
             assert not troubles
             await clock.advance(4.1)
-            held = await until(lambda: troubles.held_lock, "it is told")
-            assert (held.file, held.seconds) == (str(tmp_path / "store.db"), 5.0)
-            assert held.holder.endswith(f"(pid {till.pid})")
+            held = await until(lambda: troubles.status.write_lock_file and troubles.status, "it is told")
+            assert (held.write_lock_file, held.write_lock_held_seconds) == (str(tmp_path / "store.db"), 5.0)
+            assert held.write_lock_holder.endswith(f"(pid {till.pid})")
             assert troubles.error is None, "that is no trouble of the database"
         await ours
         await clock.advance(0.5)
@@ -99,14 +100,14 @@ async def test_a_lock_that_comes_free_while_nobody_of_ours_waits_is_noticed(tmp_
             assert isinstance(result[0], StorageBusy)
             troubles.part("marks")(result[0])
             await clock.advance(7)
-            await until(lambda: troubles.held_lock, "it is told")
+            await until(lambda: troubles.status.write_lock_file, "it is told")
         await clock.advance(0.5)
         await until(lambda: not troubles, "it is over")
 
 
 async def test_the_first_write_of_anybody_ends_the_trouble_that_others_had_with_the_disk_and_no_other_trouble(tmp_path: Path) -> None:
     async with opened(tmp_path) as files:
-        troubles = Troubles(files.each_once, HandClock(), structlog.get_logger())
+        troubles = Troubles(files.each_once, HandClock(), structlog.get_logger(), DatabaseStatus())
         path = files.outbox.database.path
         full, refused = StorageError("full", path=path), StatementError("no such index", path=path)
         troubles.part("marks")(full)
