@@ -116,7 +116,7 @@ class Applier:
                 self._warn_of_the_future(item)
 
     def _warn_of_the_future(self, update: Update) -> None:
-        """A time far ahead is applied all the same, since our clock may be the wrong one; but no later correction can replace it."""
+        """Log a time far ahead. It is applied, since our clock may be wrong, but no correction can replace it."""
         if update.version is not None or update.updated_at is None or update.updated_at <= self._tomorrow():
             return
         self._log.warning(
@@ -128,7 +128,7 @@ class Applier:
         return sortable(iso_ms(self._clock.now() + FUTURE)) or ""
 
     async def _until_written(self, work: Callable[[], Awaitable[Result]]) -> Result:
-        """Try again while the database is locked, full or read-only: nothing is lost, and nothing is acknowledged meanwhile."""
+        """Try again while the database is locked, full or read-only; nothing is lost or acknowledged meanwhile."""
         while True:
             try:
                 result = await work()

@@ -1,7 +1,8 @@
-"""The catch-up: what the store has missed is fetched page by page from HQ's feed, after every connect and every few minutes.
+"""The catch-up fetches what the store has missed from HQ's feed, after every connect and every few minutes.
 
-What is new comes first, from where we stood. Then comes what has to be fetched from the beginning (a full pull): kinds that are new in
-`sync.entity_types`, what somebody asked for by `syncd resync`, and once a day everything, where HQ does not name its feed.
+What is new comes first, from where we stood. Then comes what has to be fetched from the beginning (a full pull):
+kinds that are new in `sync.entity_types`, what somebody asked for by `syncd resync`, and once a day everything, where
+HQ does not name its feed.
 """
 
 from __future__ import annotations
@@ -178,7 +179,7 @@ class CatchUp:
                 self._pull.set()  # what is new has its turn, and then this goes on
 
     def _full_pull_is_due(self, feed: FeedCursor) -> bool:
-        """Where HQ does not name its feed, everything is fetched once more, at most once in the interval, in case the feed is another."""
+        """Where HQ does not name its feed, it may be another: everything is fetched again once in the interval."""
         hours = self._sync.full_pull_interval_hours
         if not hours or self._reader.feed_is_named or feed.full_pull_types is not None or None in (feed.cursor, feed.fully_pulled_at):
             return False

@@ -1,4 +1,4 @@
-"""HQ to store: what the hub pushes and what a catch-up fetches go through one queue, are committed, and only then acknowledged.
+"""HQ to store: pushes and the catch-up's pages go through one queue, are committed, and only then acknowledged.
 
 Live updates and the catch-up may cross in any order, since newer wins.
 """
@@ -34,7 +34,7 @@ RECOUNT_SECONDS = 60.0  # a person, or the retention, may have emptied the quara
 
 
 class Downlink:
-    """The receiving side, put together: handlers and catch-up before the queue, the applying loop and the acknowledgements behind it.
+    """The receiving side: handlers and catch-up fill the queue; the applying loop empties it, and acknowledges.
 
     Args:
         status: our section of the report.

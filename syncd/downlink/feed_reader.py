@@ -1,4 +1,4 @@
-"""One pass over HQ's feed: page by page from where we stand to its end, the next pages being fetched while one is applied."""
+"""One pass over HQ's feed, from where we stand to its end; the next pages are fetched while one is applied."""
 
 from __future__ import annotations
 
@@ -64,8 +64,8 @@ class FeedReader:
     async def applied(self, ahead: int = 0) -> None:
         """Wait until at most so many of the queued pages are still to be applied."""
         while len(self._waiting) > ahead:
-            await self._waiting[0]  # removed only afterwards: were this cancelled first, a flapping line could pile pages up
-            self._waiting.popleft()
+            await self._waiting[0]
+            self._waiting.popleft()  # not before: a flapping line could pile pages up
 
     async def read(self, session: HubSession, stored: FeedCursor, feed: FeedCursor, *, full: bool) -> FeedCursor:
         """Read to the end of the feed; a full pull may be interrupted to let what is new be fetched first.
@@ -128,7 +128,7 @@ class FeedReader:
         return page
 
     async def _enqueue(self, items: list[Any], feed: FeedCursor | None) -> asyncio.Future[list[dict[str, object]]]:
-        """Queue a page's items, some at a time; the cursor moves with the last of them, which is done once all are on disk."""
+        """Queue a page's items, some at a time; the cursor moves with the last, whose future is done when all are."""
         reader = MessageReader(REQUEST, lambda item: update_of_item(item, REQUEST), self._log)
         async for messages in in_chunks(items):
             read = reader.read(messages)
@@ -151,7 +151,7 @@ class FeedReader:
         return feed if page.has_more else self._hints.ended(feed.at_the_end(now))
 
     def _since(self, cursor: str | None, first: bool) -> str | None:
-        """The cursor as a time, where it reads as one; a bit earlier on the first page, since rows may share an instant."""
+        """The cursor as a time, where it is one; earlier on the first page, since rows may share an instant."""
         parsed = parse_time(cursor) if cursor is not None else None
         if cursor is None or parsed is None:
             return None

@@ -1,7 +1,8 @@
 """Is HQ's feed still the one that our cursor belongs to? A restored database or a rebuilt hub begins another.
 
-HQ may say so (`feedEpoch`, `cursorUnknown`). Where it does not, a total or a cursor that goes back hints at it, but some hubs always answer
-like that: a hint that has proved wrong is ignored from then on, and after three hints in a day the others of that day are ignored.
+HQ may say so (`feedEpoch`, `cursorUnknown`). Where it does not, a total or a cursor that goes back hints at it, but
+some hubs always answer like that: a hint that has proved wrong is ignored from then on, and after three hints in a
+day the others of that day are ignored.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ class Hints:
         return None
 
     def begun(self, page: FeedPage, feed: FeedCursor) -> FeedCursor:
-        """The first page from the beginning shows whether HQ's total counts all that it has, or what is left after the cursor."""
+        """The first page from the beginning shows whether HQ's total counts everything, or what follows the cursor."""
         suspicion = self._suspicion
         if suspicion is None or suspicion.hint != TOTAL_ITEMS or _fewer(page.total_items, suspicion.before.total_items):
             return feed

@@ -1,7 +1,8 @@
 """What has come from HQ and is not applied yet: in order, and bounded, however long the database cannot be written.
 
-A live update waits in its handler until there is room: one that is lost there with its connection was never acknowledged, and comes again
-by the catch-up. So neither a flood nor a flapping line before a stuck database makes the queue any longer.
+A live update waits in its handler until there is room: one that is lost there with its connection was never
+acknowledged, and comes again by the catch-up. So neither a flood nor a flapping line before a stuck database makes
+the queue any longer.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from syncd.store.quarantine import Quarantined
 
 MAX_UPDATES = 4_000
-"""Live updates are taken in below this number: two full transactions, so that the writer never waits for the next one."""
+"""Live updates are taken in below this number: two full transactions, so that the writer never waits for one."""
 MAX_CHARACTERS = 8 * 1024 * 1024
 """And below this much text in them. A single list above it is taken in when nothing else waits."""
 _COST_CHARACTERS = 200  # what an update takes beside its text

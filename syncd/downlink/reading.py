@@ -1,4 +1,4 @@
-"""The messages of one call or one page of the feed, read some at a time; what cannot be read is kept for the quarantine."""
+"""The messages of a call or of a page of the feed, read some at a time; unreadable ones go into the quarantine."""
 
 from __future__ import annotations
 
@@ -70,8 +70,9 @@ class ReadMessages:
 class MessageReader:
     """Reads the messages of one call or page.
 
-    A malformed message with a correlation id gets a quarantine entry of its own, and so do the first few other objects. All the rest of one
-    list (numbers where objects belong, or what is no JSON) shares one entry with a count, since it may be millions.
+    A malformed message with a correlation id gets a quarantine entry of its own, and so do the first few other
+    objects. All the rest of one list (numbers where objects belong, or what is no JSON) shares one entry with a
+    count, since it may be millions.
     """
 
     def __init__(self, method: str, read: Callable[[object], Update], log: FilteringBoundLogger) -> None:

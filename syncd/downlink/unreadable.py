@@ -1,4 +1,4 @@
-"""Messages of HQ's that cannot be read are counted, and some of them kept in the quarantine as they came: the disk is bounded."""
+"""HQ's messages that cannot be read are counted; some are kept in the quarantine as they came."""
 
 from __future__ import annotations
 

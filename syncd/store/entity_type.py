@@ -1,4 +1,4 @@
-"""A kind of thing that HQ sends down: the fields of its message, the table that it lives in, and the statements for that table."""
+"""A kind that HQ sends down: the fields of its message, its table, and the statements for that table."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ class EntityType:
         name: as in `SyncItem.entityType`.
         method: the client method that carries it.
         keys: the columns of its primary key.
-        open_key: the last of them, where it may be left out: a message then means '', and a delete means all rows of the group.
+        open_key: the last of them, where it may be left out: a message then means '', and a delete means all rows of
+            the group.
     """
 
     name: str

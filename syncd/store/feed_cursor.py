@@ -1,7 +1,7 @@
-"""Where the catch-up stands: a cursor belongs to one hub's feed and to the kinds that were asked for, and is kept with both.
+"""Where the catch-up stands. A cursor belongs to one hub's feed and the kinds asked for, and is kept with both.
 
-A full pull fetches some kinds, or all, from the beginning once more, with a cursor of its own: it is interrupted and goes on, while the
-ordinary cursor follows what is new.
+A full pull fetches some kinds, or all, from the beginning once more. It has a cursor of its own, so that it can be
+interrupted while the ordinary cursor follows what is new.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 ALL: frozenset[str] = frozenset()
-"""As in `sync.entity_types`: no kind named is every kind."""
+"""As in `sync.entity_types`: none named means all kinds."""
 _COLUMNS = (
     "entity_types, cursor, feed_epoch, total_items, ignored_hints, full_pull_types, full_pull_cursor, fully_pulled_at, requests_taken"
 )
@@ -32,10 +32,10 @@ class FeedCursor:
     Attributes:
         cursor: HQ's, verbatim; None at the beginning.
         feed_epoch: the feed's name in HQ's words; None where HQ gives none.
-        total_items: how many items HQ said that it has; None where it did not say.
-        ignored_hints: fields of HQ's answers that have pointed to another feed, and there was none.
+        total_items: how many items HQ has, as it said; None where it did not.
+        ignored_hints: fields of HQ's answers that have wrongly hinted at another feed.
         full_pull_types: what is being fetched from the beginning; None for nothing.
-        fully_pulled_at: when everything was last fetched from the beginning to the end; None where something has never been.
+        fully_pulled_at: when everything was last fetched from beginning to end; None where some kind has never been.
         requests_taken: the last request of `sync_resync` that is in `full_pull_types`.
     """
 
@@ -53,11 +53,11 @@ class FeedCursor:
 
     @property
     def complete(self) -> bool:
-        """Nothing that lies before the cursor has still to be fetched."""
+        """Nothing before the cursor remains to be fetched."""
         return self.full_pull_types is None or self.fully_pulled_at is not None
 
     def for_types(self, wanted: frozenset[str]) -> FeedCursor:
-        """The same hub asked for other kinds: those that are new start at their beginning, fewer of them keep the cursor."""
+        """The same hub asked for other kinds: those that are new are fetched from their beginning."""
         if wanted == self.entity_types:
             return self
         added = _without(wanted, self.entity_types)
@@ -68,24 +68,24 @@ class FeedCursor:
         return replace(feed.with_full_pull(added), fully_pulled_at=None)
 
     def with_full_pull(self, types: frozenset[str]) -> FeedCursor:
-        """Fetch these kinds from the beginning, with those of a full pull that is under way."""
+        """Fetch these kinds from the beginning, together with those of a full pull that is under way."""
         pulled = self.full_pull_types
         both = types if pulled is None else ALL if ALL in (types, pulled) else types | pulled
         return replace(self, full_pull_types=_within(both, self.entity_types), full_pull_cursor=None)
 
     def from_the_beginning(self, feed_epoch: str | None) -> FeedCursor:
-        """HQ's feed is another than the one that this cursor belongs to."""
+        """Start over: this cursor belongs to another feed than HQ has now."""
         return FeedCursor(
             self.hub, self.store_id, self.entity_types,
             feed_epoch=feed_epoch, ignored_hints=self.ignored_hints, requests_taken=self.requests_taken,
         )  # fmt: skip
 
     def at_the_end(self, now: datetime) -> FeedCursor:
-        """The ordinary cursor has come to the feed's end; where that was the first time, from the beginning."""
+        """The ordinary cursor has reached the feed's end; the first time, it has fetched everything."""
         return replace(self, fully_pulled_at=now) if self.fully_pulled_at is None and self.full_pull_types is None else self
 
     def fully_pulled(self, now: datetime) -> FeedCursor:
-        """The full pull has come to the feed's end."""
+        """The full pull has reached the feed's end."""
         everything = self.fully_pulled_at is None or self.full_pull_types in (ALL, self.entity_types)
         return replace(
             self, full_pull_types=None, full_pull_cursor=None, fully_pulled_at=now if everything else self.fully_pulled_at
@@ -93,7 +93,7 @@ class FeedCursor:
 
 
 def read_feed_cursor(connection: sqlite3.Connection, hub: str, store_id: str) -> FeedCursor | None:
-    """What is known of this hub's feed; None for a hub that has never been asked."""
+    """Where we stand in this hub's feed; None for a hub that has never been asked."""
     sql = f"SELECT {_COLUMNS} FROM sync_cursor WHERE hub = ? AND store_id = ?"  # noqa: S608 - a constant
     row = connection.execute(sql, (hub, store_id)).fetchone()
     if row is None:
@@ -107,7 +107,7 @@ def read_feed_cursor(connection: sqlite3.Connection, hub: str, store_id: str) ->
 
 
 def write_feed_cursor(connection: sqlite3.Connection, feed: FeedCursor, stamp: str) -> None:
-    """Keep it, within the transaction of the updates that lie before it."""
+    """Keep it, within the transaction of the updates before it."""
     connection.execute(
         f"INSERT OR REPLACE INTO sync_cursor (hub, store_id, {_COLUMNS}, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
         (
@@ -121,7 +121,7 @@ def write_feed_cursor(connection: sqlite3.Connection, feed: FeedCursor, stamp: s
 
 
 def read_requests(connection: sqlite3.Connection) -> tuple[int, frozenset[str]] | None:
-    """The last of the requests to fetch from the beginning, and the kinds of all of them; None where there is none."""
+    """The last request to fetch from the beginning, and the kinds of all requests; None where there is none."""
     rows = connection.execute("SELECT id, entity_type FROM sync_resync ORDER BY id").fetchall()
     if not rows:
         return None

@@ -98,10 +98,10 @@ class Inbox:
         return min(self._most, self.till.room(self._cost, urgent=True))
 
     async def apply(self, chunk: Sequence[Update | Quarantined], feed: FeedCursor | None = None) -> Applied:
-        """Apply a chunk in its order, in one transaction; where SQLite refuses that, as much of its beginning as it takes.
+        """Apply a chunk in its order, in one transaction; where SQLite refuses it, only a beginning of the chunk.
 
-        An update that SQLite refuses even when it is the only one to be written goes into the quarantine. The updates after it
-        are then compared with what the table has, not with the refused one.
+        An update that SQLite refuses even when it is the only one to be written goes into the quarantine. The updates
+        after it are then compared with what the table has, not with the refused one.
 
         Args:
             feed: where the catch-up stands once the whole chunk is in.
@@ -165,7 +165,7 @@ def _find_news(connection: sqlite3.Connection, items: Sequence[Update | Quaranti
 
 
 def _write(connection: sqlite3.Connection, news: list[News], stamp: str) -> None:
-    """Write them with as few statements as possible, since this runs within the write lock: neighbours of one kind go in together."""
+    """This runs within the write lock, so neighbours of one kind share a statement."""
     for kind, group in groupby(news, key=lambda item: None if item.update.deleted else item.update.entity_type):
         if kind is None:
             for item in group:
@@ -175,7 +175,7 @@ def _write(connection: sqlite3.Connection, news: list[News], stamp: str) -> None
 
 
 def _delete(connection: sqlite3.Connection, news: News, stamp: str) -> None:
-    """Leave tombstones. Where the delete names no more than the row's key, the row's other columns keep their values."""
+    """Leave tombstones. Where the delete has no more than the key, the row's other columns keep their values."""
     update = news.update
     sql, dates = update.entity_type.tombstone_sql, (update.version, update.updated_at, update.correlation_id, stamp)
     for key in news.tombstones:

@@ -1,4 +1,4 @@
-"""The last updates that HQ sent, with source and outcome, in syncd's own file: for people, bounded, and never in anybody's way."""
+"""The last updates that HQ sent, with source and outcome: for people, bounded, and in syncd's own file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from syncd.store.update import Update
 
 KEPT_UPDATES = 1_000
-FLUSH_SECONDS = 2.0  # one small transaction for all of that time, whatever a flood brings: those that would be deleted are not written
+FLUSH_SECONDS = 2.0  # one small transaction each time; of a flood only the last `KEPT_UPDATES` are written
 MAX_REASON_CHARACTERS = 500
 _INSERT = """
 INSERT INTO inbox (entity_type, entity_id, operation, version, updated_at, correlation_id, source, outcome, reason, at)
@@ -29,7 +29,7 @@ _TRIM = "DELETE FROM inbox WHERE id <= (SELECT max(id) FROM inbox) - ?"
 
 
 class InboxLog:
-    """Keeps the last `KEPT_UPDATES` updates. What the last seconds before a crash brought is missing there, and nowhere else."""
+    """Keeps the last `KEPT_UPDATES` updates; those of the last seconds before a crash are missing, in this log only."""
 
     def __init__(self, journal: Database, clock: Clock) -> None:
         self._journal = journal
@@ -38,7 +38,7 @@ class InboxLog:
         self._added = asyncio.Event()
 
     def add(self, update: Update, source: str, *, stale: bool = False, refusal: str | None = None) -> None:
-        """Note what became of an update.
+        """Record what became of an update.
 
         Args:
             source: `live` or `catchup`.
@@ -55,7 +55,7 @@ class InboxLog:
         self._added.set()
 
     async def run(self) -> NoReturn:
-        """Write what is noted, every few seconds; for ever."""
+        """Write the records every `FLUSH_SECONDS`; for ever."""
         while True:
             await self._added.wait()
             await self._clock.sleep(FLUSH_SECONDS)
@@ -64,7 +64,7 @@ class InboxLog:
             self._waiting.clear()
             try:
                 await self._journal.write(partial(_write, records=records))
-            except StorageError:  # its trouble is told by whoever needs the file; these go with the next ones
+            except StorageError:  # whoever needs the file reports it; these are written with the next ones
                 self._waiting = deque([*records, *self._waiting], KEPT_UPDATES)
                 self._added.set()
 

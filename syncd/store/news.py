@@ -1,7 +1,8 @@
-"""Newer wins, and twice is once: which updates are news, told from what the table has and from what those before them make of it.
+"""Newer wins, and twice is once: which updates change something, given the table's rows and the updates before them.
 
-A delete that leaves out the last column of the key takes every row of its group with it, as far as they are older: for a price, all its
-dates. Its own row, whose last column is '', stays as the tombstone of all, so that an older update cannot bring any of them back.
+A delete without the last column of the key deletes every older row of its group: for a price, all its dates. Its own
+row, whose last column is '', stays as the tombstone of the group, so that an older update cannot bring any of them
+back.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ class News:
     """An update that changes something.
 
     Attributes:
-        writes_own_row: not so for a delete of a group whose own row is newer.
-        tombstones: keys of the other rows that a delete takes with it.
+        writes_own_row: False for a delete of a group whose own row is newer.
+        tombstones: keys of the other rows that it deletes.
     """
 
     update: Update
@@ -39,7 +40,7 @@ class News:
 
 
 class KnownRows:
-    """The rows as they will be once all that was `taken` is written."""
+    """The rows as they will be once every update given to `take` is written."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection

@@ -1,9 +1,11 @@
-"""A step that changes what `ALTER TABLE` cannot, such as a primary key, builds the table anew, and keeps what the POS has added to it.
+"""Migration steps that change what `ALTER TABLE` cannot, such as a primary key, build the table anew.
+
+All that such a step's script has is
 
     CREATE TABLE sync_rebuilt_prices (…)
 
-is all that the step's script says; once it has run, the rows move over, and the new table takes the old one's place. Columns, indexes and
-triggers of the POS's own come along. Where a column has become NOT NULL, its default stands in for NULL.
+Once it has run, the rows are copied and the new table replaces the old one, with the columns, indexes and triggers
+that the POS has added to it. Where a column has become NOT NULL, its default replaces NULL.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ PREFIX = "sync_rebuilt_"
 
 
 def finish_rebuilds(connection: sqlite3.Connection) -> None:
-    """Put every rebuilt table into the place of the old one; within the step's transaction.
+    """Replace every old table by its rebuilt one; within the step's transaction.
 
     Raises:
         ConfigurationError: the POS has added something to the table that cannot be moved.
@@ -35,7 +37,7 @@ def _replace(connection: sqlite3.Connection, old: str, new: str) -> None:
     ).fetchall()
     _copy(connection, old, new)
     connection.execute(f'DROP TABLE "{old}"')
-    # Without this, SQLite would look into the POS's views and triggers, which name a table that is not there at the moment.
+    # Without this, SQLite would check the POS's views and triggers, which name a table that is missing at the moment.
     (before,) = connection.execute("PRAGMA legacy_alter_table").fetchone()
     connection.execute("PRAGMA legacy_alter_table = ON")
     try:

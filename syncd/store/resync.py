@@ -1,4 +1,4 @@
-"""A request to fetch things from the beginning once more, made beside a running daemon, which takes notice, or before it starts."""
+"""Requests to fetch kinds from the beginning. A running daemon sees them within seconds, others at their start."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def request_full_pull(path: Path, types: Sequence[str], now: datetime) -> None:
-    """Ask for these kinds; for everything where none is named.
+    """Request these kinds; all where none is named.
 
     Args:
         path: the store's database.

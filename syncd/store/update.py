@@ -105,7 +105,7 @@ def read_update(entity_type: EntityType, message: object, *, delete: bool = Fals
 
 
 def is_newer(update: Update, version: object, updated_at: object) -> bool:
-    """Whether the update replaces what is there: `version` decides where both sides have it, else `updatedAt`; equal is a no-op."""
+    """Whether the update replaces the row: `version` decides where both have it, else `updatedAt`; equal does not."""
     if update.version is not None and version is not None:
         return _order(update.version) > _order(version)
     if update.updated_at is not None and isinstance(updated_at, str):

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import orjson
 
 MAX_VALUES = 200_000
-"""Lists, objects and what they hold, in one document: the scanner holds the interpreter's lock for all of them, some 20 ms."""
+"""Lists, objects and what they hold, in one document: Python's scanner holds the GIL for all of them, some 20 ms."""
 _MAX_INTEGER = 2**63 - 1  # beyond it orjson wants the text
 
 
@@ -29,7 +29,8 @@ def parse_json(text: str | bytes) -> Any:
     """Parse one JSON document; numbers with a fraction or an exponent become `Number`.
 
     Raises:
-        ValueError: not JSON, not UTF-8, NaN or Infinity, an integer of thousands of digits, nested too deeply, or more than `MAX_VALUES`.
+        ValueError: not JSON or UTF-8, NaN or Infinity, an integer of thousands of digits, nested too deeply, or above
+            `MAX_VALUES`.
     """
     if isinstance(text, bytes):
         text = text.decode("utf-8")

@@ -1,4 +1,4 @@
-"""A large JSON text, parsed a small chunk at a time: the event loop gets its turn in between, and a broken chunk costs itself only."""
+"""A large JSON text, parsed a small chunk at a time, so that other tasks get a turn; a broken one costs itself only."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class LargeList:
         return "a long list"
 
     async def chunks(self) -> AsyncIterator[list[Any]]:
-        """Its elements, some at a time; one that cannot be read is a `Broken`, and so is all that stands behind a bound."""
+        """Its elements, some at a time; one that cannot be read is a `Broken`, and so is all that follows a bound."""
         text = LargeText(self._data)
         spans: list[tuple[int, int]] = []
         count = 0
@@ -73,7 +73,7 @@ class LargeText(JSONScanner):
     """One JSON text in UTF-8, parsed value by value."""
 
     async def value(self, start: int, end: int, *, keep_broken: bool = False, depth: int = 0) -> Any:
-        """The value there, as `parse_json` gives it; with `keep_broken`, elements of a list that cannot be read are `Broken`.
+        """The value there, as `parse_json` gives it; with `keep_broken`, unreadable elements of a list are `Broken`.
 
         Raises:
             ValueError: it is no JSON, or beyond a bound.

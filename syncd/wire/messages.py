@@ -61,8 +61,8 @@ def encode_item(
     """A row's `SyncItem`, ready for the wire.
 
     Raises:
-        UnencodableError: a text holds half of a surrogate pair, which is what bytes that are no UTF-8 decode to, or a column holds
-            what JSON has no word for.
+        UnencodableError: a text holds half of a surrogate pair, which is what bytes that are no UTF-8 decode to, or a
+            column holds what JSON has no word for.
     """
     item = {
         "entityType": entity_type,
@@ -125,7 +125,7 @@ def acks_by_row(acks: list[SyncAck]) -> Callable[[str], SyncAck | None]:
     folded: dict[str, SyncAck | None] = {}
     for correlation_id, ack in exact.items():
         key = correlation_id.casefold()
-        folded[key] = None if key in folded else ack  # of two ids that differ by their case alone, only the exact one is found
+        folded[key] = None if key in folded else ack  # ids that differ by their case alone are found only exactly
 
     def find(correlation_id: str) -> SyncAck | None:
         return exact.get(correlation_id) or folded.get(correlation_id.casefold())

@@ -1,7 +1,8 @@
-"""Where the values of a large JSON text begin and end, told by brackets and strings alone, without holding the event loop.
+"""Finds where the values of a large JSON text begin and end, by brackets and strings alone; other tasks get turns.
 
-Python's JSON scanner takes a document in one go and holds the interpreter's lock for all of it, in a thread too: 29 million numbers are
-half a minute. So a large text is first cut at its outermost commas; what lies between them is parsed a small chunk at a time (`large`).
+Python's JSON scanner takes a document in one go and holds the interpreter's lock for all of it, in a thread too: 29
+million numbers are half a minute. So a large text is first cut at its outermost commas; what lies between them is
+parsed a small chunk at a time (`large`).
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ class JSONScanner:
         await asyncio.sleep(0)
 
     async def children(self, start: int) -> AsyncIterator[tuple[bytes | None, int, int]]:
-        """The members of the object, or elements of the list, that begins at `start`: key (as written, with its quotes), start and end.
+        """The members of the object or list at `start`: key (as written, with its quotes; None in a list), start, end.
 
         Raises:
             LargeJSONError: it cannot be made out where the next one ends.
