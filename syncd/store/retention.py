@@ -80,8 +80,8 @@ PRICES = Sweep(
     delete=f"DELETE FROM prices WHERE rowid = ? AND {_PRICE_OVER} IS ?",  # noqa: S608
 )
 # The record of updates of the first release, which nothing writes or reads any more: all its rows are deleted. The
-# empty table stays: a migration step runs before this, and would drop it full. Within the till's write lock a DROP reads
-# every page and, where SQLite is built with secure_delete, writes it: 0.7 s for a million rows.
+# empty table stays: a migration step runs before this, and would drop it full. Within the till's write lock a DROP
+# reads every page and, where SQLite is built with secure_delete, writes it: 0.7 s for a million rows.
 _FORMER_INBOX = Sweep(
     page="SELECT id, '0001-01-01' FROM sync_inbox WHERE id > ? ORDER BY id LIMIT ?",
     delete="DELETE FROM sync_inbox WHERE id = ? AND ? IS NOT NULL",
