@@ -1,4 +1,4 @@
-"""Which part of the daemon is given what: every object of one life, put together, and its loops by name."""
+"""The parts of one run of the daemon, each given what it needs, and their loops by name."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 
 class Parts:
-    """All parts of one life of the daemon; each keeps its own section of the report.
+    """All parts of one run of the daemon; each keeps its own section of the report.
 
     Attributes:
         uplink: to be drained before the loops are cancelled.
@@ -131,7 +131,7 @@ class Parts:
         await self._heartbeat.beat(session)
 
     def _refresh_report(self) -> None:
-        """What changes with the time alone is looked at before the status is written."""
+        """Before the status is written: what changes with the time alone, and what all parts together amount to."""
         self.uplink.refresh_status()
         self._downlink.refresh_status()
         self._troubles.refresh_status()

@@ -21,7 +21,7 @@ from syncd.commands.demo_shop import PRODUCTS, SALES, TIMEOUT_SECONDS, DemoFaile
 from syncd.devhub.faults import Faults
 from syncd.devhub.server import DevHub
 from syncd.errors import ExitCode
-from syncd.status.reader import judge
+from syncd.status.reader import read_health
 
 LINE_DELAY_MILLISECONDS = 60  # so that there is something to see
 NAMES = ("Espresso", "Filter coffee", "Croissant", "Rye bread", "Oat milk", "Orange juice", "Butter", "Honey", "Green tea", "Apple cake")
@@ -67,10 +67,10 @@ async def _demo(folder: Path, console: Console) -> bool:
             cut_at = await _drain(shop, hub, console)
             pushed = await _push(shop, hub, console)
             await shop.wait(lambda: shop.status()["state"] == "online", "the daemon is online with nothing to do")
-            verdict = judge(shop.status_path)
+            daemon = read_health(shop.status_path)
         finally:
             code = await shop.stop()
-        return _reckon(shop, hub, console, pushed=pushed, cut_at=cut_at, health=verdict.word, code=code, seconds=time.monotonic() - began)
+        return _reckon(shop, hub, console, pushed=pushed, cut_at=cut_at, health=daemon.health, code=code, seconds=time.monotonic() - began)
 
 
 async def _drain(shop: Shop, hub: DevHub, console: Console) -> int:

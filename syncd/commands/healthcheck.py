@@ -8,7 +8,7 @@ import click
 
 from syncd.commands.options import config_option, status_file_option
 from syncd.errors import ConfigurationError
-from syncd.status.reader import find_status_file, judge
+from syncd.status.reader import find_status_file, read_health
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,9 +28,9 @@ def command(config_file: Path | None, status_file: Path | None) -> int:
     \b
     Example:  HEALTHCHECK CMD ["syncd", "healthcheck"]
     """
-    verdict = judge(locate(status_file, config_file))
-    click.echo("; ".join([verdict.word, *verdict.reasons]))
-    return int(verdict.word in FAILS)
+    daemon = read_health(locate(status_file, config_file))
+    click.echo("; ".join([daemon.health, *daemon.reasons]))
+    return int(daemon.health in FAILS)
 
 
 def locate(status_file: Path | None, config_file: Path | None) -> Path:

@@ -13,7 +13,7 @@ import click
 from syncd.commands.healthcheck import locate
 from syncd.commands.options import config_option, status_file_option
 from syncd.commands.service import last_exit
-from syncd.status.reader import DEFAULT_STATUS_FILE, NOBODY_WRITES, judge
+from syncd.status.reader import DEFAULT_STATUS_FILE, NOBODY_WRITES, read_health
 from syncd.status.table import show
 
 if TYPE_CHECKING:
@@ -34,15 +34,15 @@ def command(config_file: Path | None, status_file: Path | None, *, as_json: bool
               syncd status --json | jq .outbox.pending.total
     """
     file = locate(status_file, config_file)
-    verdict = judge(file)
-    if verdict.exit_code == NOBODY_WRITES and file == DEFAULT_STATUS_FILE and (why := last_exit()):
-        verdict = replace(verdict, reasons=(*verdict.reasons, why))
+    daemon = read_health(file)
+    if daemon.exit_code == NOBODY_WRITES and file == DEFAULT_STATUS_FILE and (why := last_exit()):
+        daemon = replace(daemon, reasons=(*daemon.reasons, why))
     try:
         if as_json:
-            click.echo(json.dumps({**(verdict.document or {}), "verdict": verdict.word, "reasons": verdict.reasons}, indent=2))
+            click.echo(json.dumps({**(daemon.document or {}), "verdict": daemon.health, "reasons": daemon.reasons}, indent=2))
         else:
-            show(verdict)
+            show(daemon)
         sys.stdout.flush()
     except BrokenPipeError:  # `syncd status | head -1`: the exit code is the daemon's state all the same
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    return verdict.exit_code
+    return daemon.exit_code

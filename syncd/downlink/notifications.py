@@ -70,7 +70,7 @@ class Notifications:
         text = str(arguments[0])[:MAX_TEXT_CHARACTERS] if arguments else "no reason given"
         self._report.last_hub_error = HubError(self._clock.now(), text)
         self._report.touch()
-        self._log.warning("hub_says_error", reason=foreign(text))
+        self._log.warning("hub_error", reason=foreign(text))
         return None
 
     def _moment(self, value: object) -> datetime:

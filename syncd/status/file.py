@@ -52,7 +52,7 @@ class StatusWriter:
     """Keeps the file in step with the report.
 
     Args:
-        collect: brings the report up to date; called before each write.
+        refresh: brings the report up to date; called before each write.
     """
 
     def __init__(
@@ -61,13 +61,13 @@ class StatusWriter:
         settings: Settings,
         clock: Clock,
         log: FilteringBoundLogger,
-        collect: Callable[[], None] = lambda: None,
+        refresh: Callable[[], None] = lambda: None,
     ) -> None:
         self.settings = settings
         self._report = report
         self._clock = clock
         self._log = log
-        self._collect = collect
+        self._refresh = refresh
         self._meter = ProgressMeter(settings.sync.batch_size)
         self._last_error: str | None = None
 
@@ -81,7 +81,7 @@ class StatusWriter:
     def write(self) -> None:
         """Write the report as it stands; once more at the very end. A failure is logged once; the next write tries again."""
         report = self._report
-        self._collect()
+        self._refresh()
         report.changed.clear()
         report.progress = self._meter.measure(
             pending=report.outbox.pending_total,

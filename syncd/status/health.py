@@ -1,4 +1,4 @@
-"""How well we are, and why, in words for the person who looks at the store PC.
+"""The daemon's health, and the reasons for it in plain words for the person who looks at the store PC.
 
 Offline is not unhealthy by itself: a restart cannot mend the line, and all that the till writes waits in the outbox.
 """
@@ -21,7 +21,7 @@ WORST_FIRST: tuple[Health, ...] = ("critical", "degraded", "warning", "healthy")
 
 
 def assess(report: Report) -> tuple[Health, list[str]]:
-    """The worst of what is wrong, and all of it, worst first; healthy has no reasons."""
+    """The worst health that anything in the report amounts to, and every reason, worst first; `healthy` has none."""
     found = sorted(_findings(report), key=lambda finding: WORST_FIRST.index(finding[0]))
     return (found[0][0] if found else "healthy"), [reason for _, reason in found]
 

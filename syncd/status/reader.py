@@ -21,52 +21,52 @@ EXIT_CODES = {"healthy": 0, "warning": 0, "degraded": 1, "critical": 1, "stale":
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What a status file amounts to.
+class DaemonHealth:
+    """How the daemon is, as far as its status file tells.
 
     Attributes:
-        word: healthy, warning, degraded or critical as the daemon says; stale where it has stopped saying so; missing.
+        health: healthy, warning, degraded or critical as the daemon says; stale where it has stopped saying so; missing.
         document: the file's content, where it could be read.
     """
 
-    word: str
+    health: str
     reasons: tuple[str, ...]
     document: dict[str, Any] | None = None
 
     @property
     def exit_code(self) -> int:
         """0 it works, 1 it needs a person, 2 nobody is there."""
-        return EXIT_CODES.get(self.word, NOBODY_WRITES)
+        return EXIT_CODES.get(self.health, NOBODY_WRITES)
 
 
-def judge(path: Path, now: datetime | None = None) -> Verdict:
-    """Read the file and judge it as of `now`."""
+def read_health(path: Path, now: datetime | None = None) -> DaemonHealth:
+    """Read the file; `now` decides whether it is stale."""
     try:
         document = json.loads(path.read_bytes())
     except FileNotFoundError:
-        return Verdict("missing", (f"{path} is not there: syncd is not running, or writes its status elsewhere (status.path)",))
+        return DaemonHealth("missing", (f"{path} is not there: syncd is not running, or writes its status elsewhere (status.path)",))
     except OSError as error:
-        return Verdict("missing", (f"{path} cannot be read: {error.strerror}",))
+        return DaemonHealth("missing", (f"{path} cannot be read: {error.strerror}",))
     except ValueError as error:
-        return Verdict("missing", (f"{path} is no status file: {error}",))
+        return DaemonHealth("missing", (f"{path} is no status file: {error}",))
     try:
-        return _judge(document, now or datetime.now(UTC))
+        return _health_of(document, now or datetime.now(UTC))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        return Verdict("missing", (f"{path} is no status file: {type(error).__name__}: {error}",))
+        return DaemonHealth("missing", (f"{path} is no status file: {type(error).__name__}: {error}",))
 
 
-def _judge(document: dict[str, Any], now: datetime) -> Verdict:
+def _health_of(document: dict[str, Any], now: datetime) -> DaemonHealth:
     written, expires = (datetime.fromisoformat(document[name]) for name in ("writtenAt", "expiresAt"))
     if document["state"] == "stopped":
-        return Verdict("stale", (f"syncd was stopped at {document['writtenAt']}",), document)
+        return DaemonHealth("stale", (f"syncd was stopped at {document['writtenAt']}",), document)
     if now > expires:
-        return Verdict("stale", (f"syncd has not written its status since {document['writtenAt']}: it hangs or is dead",), document)
+        return DaemonHealth("stale", (f"syncd has not written its status since {document['writtenAt']}: it hangs or is dead",), document)
     if now < written - CLOCK_SLACK:
-        return Verdict("stale", (f"the status is of {document['writtenAt']}, which is yet to come: the clock was set back",), document)
+        return DaemonHealth("stale", (f"the status is of {document['writtenAt']}, which is yet to come: the clock was set back",), document)
     health = document["health"]
     if health not in EXIT_CODES:
         raise ValueError(f"unknown health {health!r}")
-    return Verdict(health, tuple(document["reasons"]), document)
+    return DaemonHealth(health, tuple(document["reasons"]), document)
 
 
 def find_status_file(file: Path | None, config: Path | None, environ: Mapping[str, str] = os.environ) -> Path:

@@ -33,7 +33,7 @@ State = Literal["starting", "connecting", "online", "syncing", "reconnecting", "
 
 @dataclass(frozen=True, slots=True)
 class OutboxError:
-    """A row that HQ, or its size, did not let through.
+    """A row that HQ refused, or that is too large for it.
 
     Attributes:
         final: the row is `failed`; otherwise it is tried again.
@@ -49,7 +49,7 @@ class OutboxError:
 
 @dataclass(frozen=True, slots=True)
 class DeferredRow:
-    """A row on which HQ says nothing: no answer, or an answer without a verdict on it."""
+    """A row that HQ has not decided on: no answer to it, or an answer without an ack for it."""
 
     entity_type: str
     entity_id: int | str = field(metadata=IDENTIFIER)
@@ -79,13 +79,13 @@ class OutboxStatus:
         pending: rows that HQ does not have yet, by priority (1 to 4).
         failed: rows that are `failed`.
         sent_total: since this store began to sync, over restarts.
-        deferred: rows that wait without a word of HQ on them.
+        deferred: rows that HQ has not decided on; they wait for their next try.
         recent_errors: what was refused or failed last.
         current_item: what was last sent, such as `Receipt 1042`.
         ids_used_up: in words, where there is no id left for the till's next row.
-        missing_methods: of those that send rows, what this hub said that it does not have, where nothing can be sent for it.
+        missing_methods: `SendSyncBatch` and `SendSyncItem`, where the hub has neither.
         throws_for_everything: the hub answers every row with an error.
-        accepts_nothing: since when HQ has accepted no row, and its words; None where that is not worth a word yet.
+        accepts_nothing: since when HQ has accepted no row, and its first error; None where it has, or in the first minute.
         undecided: how the hub decides on no row at all, and since when; None once it has decided on one.
     """
 
@@ -122,14 +122,14 @@ class InboundStatus:
         stale: updates that were older than what we had, or the same, since the start of this process.
         quarantined: updates that could not be applied and are kept in `sync_quarantine`.
         unreadable: messages that could not be read, and calls of unknown methods, since the start of this process.
-        unreadable_reason: that of the last one, unless it was long ago.
+        unreadable_reason: that of the last one, for ten minutes.
         cursor: how far the catch-up is, in HQ's own words.
         caught_up: HQ had no more, on this connection, and nothing before that is missing.
         full_pull_types: what is being fetched from the beginning; empty is everything, None is nothing.
         fully_pulled_at: when everything that HQ has was last fetched from the beginning to the end.
         catching_up: pages are being fetched.
         catch_up_error: why the last catch-up did not come to its end.
-        missing_methods: `RequestBatchSync`, where this hub said that it does not have it.
+        missing_methods: `RequestBatchSync`, where the hub does not have it.
     """
 
     applied_total: Counter[str] = field(default_factory=Counter, metadata=shown_as(_by_type))
@@ -149,7 +149,7 @@ class InboundStatus:
 
 @dataclass(slots=True)
 class HeartbeatStatus:
-    """The last sign of life, and HQ's answer to it; the heartbeat loop's."""
+    """The last heartbeat, and HQ's answer to it; the heartbeat loop's."""
 
     last_sent_at: datetime | None = None
     last_response_at: datetime | None = None
@@ -158,7 +158,7 @@ class HeartbeatStatus:
 
 @dataclass(frozen=True, slots=True)
 class SyncCompletion:
-    """HQ's word that a synchronisation is complete."""
+    """HQ called `SyncComplete`."""
 
     store_id: int | str | None = field(metadata=IDENTIFIER)
     total_items: int
@@ -169,7 +169,7 @@ class SyncCompletion:
 
 @dataclass(frozen=True, slots=True)
 class SyncProgress:
-    """What HQ last said of the progress of a synchronisation of its own."""
+    """HQ called `SyncProgress`, about a synchronisation of its own."""
 
     at: datetime
     total_items: int

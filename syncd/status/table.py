@@ -16,21 +16,21 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from syncd.status.reader import Verdict
+    from syncd.status.reader import DaemonHealth
 
 COLOURS = {"healthy": "green", "warning": "yellow", "degraded": "red", "critical": "bold red", "stale": "bold red", "missing": "bold red"}
 
 
-def show(verdict: Verdict, console: Console | None = None) -> None:
+def show(daemon: DaemonHealth, console: Console | None = None) -> None:
     """Print it."""
     console = console or people_console()
-    console.print(Text.assemble("syncd is ", (verdict.word, COLOURS[verdict.word])))
-    for reason in verdict.reasons:
+    console.print(Text.assemble("syncd is ", (daemon.health, COLOURS[daemon.health])))
+    for reason in daemon.reasons:
         console.print(Text(f"  · {reason}"), soft_wrap=True)
-    if verdict.document is None:
+    if daemon.document is None:
         return
     try:
-        rows = list(_rows(verdict.document, datetime.now(UTC)))
+        rows = list(_rows(daemon.document, datetime.now(UTC)))
     except (AttributeError, KeyError, TypeError, ValueError):
         rows = [("", "the rest of the file has a form that this version does not know")]
     table = Table.grid(padding=(0, 2))

@@ -71,7 +71,7 @@ class Troubles:
         return next((trouble.error for trouble in self._found.values()), None)
 
     def refresh_status(self) -> None:
-        """Bring up to date what others find: a write that went in ends a trouble, and checkpoints see how long the logs are."""
+        """Bring our section up to date: any write that went in ends a trouble, and checkpoints measure the logs."""
         error, status = self.error, self.status
         status.error = None if error is None else str(error)
         files = [database.file for database in self._databases.values()]

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from syncd.store.outbox_reader import OutboxReader
 
 LONGEST_ITEM = 100  # characters of `current_item`
-STATUS_SECONDS = 5.0  # how often what follows from the time alone is looked at for the status
+STATUS_SECONDS = 5.0  # how often `accepts_nothing` is looked at, which changes with the time alone
 UNDURABLE_BATCHES = 8  # beyond the window: answered, and not yet on our disk
 
 
@@ -90,7 +90,7 @@ class Uplink:
             group.create_task(self._loader.keep_loaded(), name="uplink.load")
             group.create_task(self._loader.rescan(), name="uplink.rescan")
             group.create_task(self._sender.sent_log.run(), name="uplink.sent_log")
-            group.create_task(self._tell_of_refusals(), name="uplink.status")
+            group.create_task(self._watch_acceptance(), name="uplink.status")
             await self._send(group)
 
     async def changed(self) -> None:
@@ -249,7 +249,7 @@ class Uplink:
             moments.append(waiting)
         return min(moments, default=None)
 
-    async def _tell_of_refusals(self) -> None:
+    async def _watch_acceptance(self) -> None:
         while True:
             await self._clock.sleep(STATUS_SECONDS)
             before = self._status.accepts_nothing

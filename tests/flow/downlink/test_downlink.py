@@ -353,7 +353,7 @@ async def test_an_error_that_hq_tells_is_in_the_status_beside_the_last_one_of_th
         await push(hub, "Error", '"the warehouse is closed"')
         await until(lambda: (store.status()["lastHubError"] or {}).get("error") == "the warehouse is closed", "HQ's words are there")
         assert store.status()["connection"]["lastError"] == line_error
-        assert store.events("hub_says_error")
+        assert store.events("hub_error")
 
 
 async def test_what_hq_says_of_itself_is_in_the_status_file_and_no_message_ends_the_daemon(tmp_path: Path, hub: FlowHub) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import syncd.status.reader
-from syncd.status.reader import find_status_file, judge
+from syncd.status.reader import find_status_file, read_health
 from syncd.status.report import Report
 from syncd.status.snapshot import snapshot
 from tests.support.clock import BEGINNING
@@ -27,52 +27,52 @@ def document(tmp_path: Path) -> dict[str, Any]:
     return snapshot(report, make_settings(tmp_path), BEGINNING)
 
 
-def judged(folder: Path, document: object, after_seconds: float = 1) -> tuple[str, int]:
+def health_of(folder: Path, document: object, after_seconds: float = 1) -> tuple[str, int]:
     file = folder / "status.json"
     file.write_text(json.dumps(document))
-    verdict = judge(file, BEGINNING + timedelta(seconds=after_seconds))
-    assert verdict.word == "healthy" or verdict.reasons
-    return verdict.word, verdict.exit_code
+    daemon = read_health(file, BEGINNING + timedelta(seconds=after_seconds))
+    assert daemon.health == "healthy" or daemon.reasons
+    return daemon.health, daemon.exit_code
 
 
 @pytest.mark.parametrize(("health", "code"), [("healthy", 0), ("warning", 0), ("degraded", 1), ("critical", 1)])
 def test_a_fresh_file_is_believed(tmp_path: Path, document: dict[str, Any], health: str, code: int) -> None:
-    assert judged(tmp_path, document | {"health": health, "reasons": ["why"]}) == (health, code)
+    assert health_of(tmp_path, document | {"health": health, "reasons": ["why"]}) == (health, code)
 
 
 def test_an_expired_file_is_stale_whatever_it_says(tmp_path: Path, document: dict[str, Any]) -> None:
-    assert judged(tmp_path, document, 90) == ("healthy", 0)
-    assert judged(tmp_path, document, 90.001) == ("stale", 2)
+    assert health_of(tmp_path, document, 90) == ("healthy", 0)
+    assert health_of(tmp_path, document, 90.001) == ("stale", 2)
 
 
 def test_the_last_word_of_a_daemon_that_was_stopped_is_stale_at_once(tmp_path: Path, document: dict[str, Any]) -> None:
-    assert judged(tmp_path, document | {"state": "stopped"}) == ("stale", 2)
+    assert health_of(tmp_path, document | {"state": "stopped"}) == ("stale", 2)
 
 
 def test_a_file_from_the_future_is_stale(tmp_path: Path, document: dict[str, Any]) -> None:
-    assert judged(tmp_path, document, -4) == ("healthy", 0)
-    assert judged(tmp_path, document, -3600) == ("stale", 2)
+    assert health_of(tmp_path, document, -4) == ("healthy", 0)
+    assert health_of(tmp_path, document, -3600) == ("stale", 2)
 
 
 def test_no_file_is_missing(tmp_path: Path) -> None:
-    verdict = judge(tmp_path / "gone.json")
-    assert (verdict.word, verdict.exit_code) == ("missing", 2)
-    assert "gone.json is not there" in verdict.reasons[0]
-    assert judge(tmp_path).word == "missing"
+    daemon = read_health(tmp_path / "gone.json")
+    assert (daemon.health, daemon.exit_code) == ("missing", 2)
+    assert "gone.json is not there" in daemon.reasons[0]
+    assert read_health(tmp_path).health == "missing"
 
 
 @pytest.mark.parametrize("content", [[], {}, {"writtenAt": "x", "expiresAt": 5}, None, "text"])
 def test_a_file_of_another_form_is_missing(tmp_path: Path, content: object) -> None:
-    assert judged(tmp_path, content) == ("missing", 2)
+    assert health_of(tmp_path, content) == ("missing", 2)
 
 
 def test_a_health_that_nobody_knows_is_not_taken_for_good(tmp_path: Path, document: dict[str, Any]) -> None:
-    assert judged(tmp_path, document | {"health": "splendid"}) == ("missing", 2)
+    assert health_of(tmp_path, document | {"health": "splendid"}) == ("missing", 2)
 
 
 def test_half_a_file_is_missing(tmp_path: Path) -> None:
     (tmp_path / "status.json").write_bytes(b'{"schema": 1, "sta\xff')
-    assert judge(tmp_path / "status.json").word == "missing"
+    assert read_health(tmp_path / "status.json").health == "missing"
 
 
 def test_the_file_is_found_by_option_environment_configuration_and_default(tmp_path: Path) -> None:
