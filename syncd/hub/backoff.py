@@ -9,7 +9,7 @@
 * A close without an error: at least 1 s. A hub that shuts down must not be met again by those that it just let go
   (dotnet/aspnetcore#58947).
 * Retry-After: at least that, and some chance on top.
-* Hurry: 0.5 to 1.5 s, at most `MAX_HURRIES` times in a row.
+* A quick one, where somebody has asked for it: 0.5 to 1.5 s, at most `MAX_QUICK_RETRIES` times in a row.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     import random
 
 STABLE_SECONDS = 60.0
-"""A connection that lived this long wipes the slate; a shorter one counts as one more failure."""
+"""A connection that lived this long resets the delay; a shorter one counts as one more failure."""
 LEAST_SHARE = 0.2
 """A delay d becomes a random one between this share of d and d."""
-LEAST_FAREWELL_SECONDS = 1.0
+LEAST_AFTER_CLOSE_SECONDS = 1.0
 """The least delay after a close without an error."""
 MAX_RETRY_AFTER_SECONDS = 3600.0
 """A hub (or a portal in between) may not send a store away for longer."""
-MAX_HURRIES = 20
+MAX_QUICK_RETRIES = 20
 """Quick reconnects in a row without a stable connection."""
 
 
@@ -42,7 +42,7 @@ class Backoff:
         self._random = random
         self._failures = 0
         self._rejections = 0
-        self._hurries = 0
+        self._quick_retries = 0
 
     def accepted(self) -> None:
         """A connection came to be: our credentials are good."""
@@ -51,13 +51,13 @@ class Backoff:
     def lived(self, seconds: float) -> None:
         """A connection ended after so many seconds."""
         if seconds >= STABLE_SECONDS:
-            self._failures = self._hurries = 0
+            self._failures = self._quick_retries = 0
 
-    def hurry_seconds(self) -> float | None:
+    def quick_seconds(self) -> float | None:
         """A quick delay, or None when there have been too many of them."""
-        if self._hurries >= MAX_HURRIES:
+        if self._quick_retries >= MAX_QUICK_RETRIES:
             return None
-        self._hurries += 1
+        self._quick_retries += 1
         return self._random.uniform(0.5, 1.5)
 
     def next_seconds(self, reason: HubError, *, is_slow: bool = False, was_useful: bool = False) -> float:
@@ -76,15 +76,15 @@ class Backoff:
             case ClosedByHub(allow_reconnect=False) if reason.error is not None or not was_useful:
                 delay = self._jittered(self._longest)
             case ClosedByHub(error=None):
-                delay = self._jittered(max(self._grown(was_useful), LEAST_FAREWELL_SECONDS / LEAST_SHARE))
+                delay = self._jittered(max(self._doubled(was_useful), LEAST_AFTER_CLOSE_SECONDS / LEAST_SHARE))
             case _:
-                delay = self._jittered(self._grown(was_useful))
+                delay = self._jittered(self._doubled(was_useful))
         if isinstance(reason, ConnectionFailed) and reason.retry_after_seconds is not None:
             asked = min(reason.retry_after_seconds, MAX_RETRY_AFTER_SECONDS)
             delay = max(delay, asked + self._random.uniform(0.0, self._first))
         return delay
 
-    def _grown(self, was_useful: bool) -> float:
+    def _doubled(self, was_useful: bool) -> float:
         doublings = min(self._failures, 32)
         self._failures += not was_useful
         return float(min(self._first * 2**doublings, self._longest))

@@ -18,6 +18,7 @@ from yarl import URL
 from syncd import __version__
 from syncd.config.hub_url import check_url, is_secure, shown
 from syncd.errors import ConnectionFailed
+from syncd.hub.access_token import checked_token
 from syncd.hub.connect_errors import explain, status_error
 from syncd.hub.url import has_parameter, negotiate_url, origin, place, with_parameter, with_scheme
 from syncd.redaction import foreign, known_secrets
@@ -211,18 +212,6 @@ def _redirected(url: str, *, is_from: str, store_id: int | str, allow_insecure: 
 def _cookie_header(jar: aiohttp.CookieJar, url: str) -> str | None:
     cookies = jar.filter_cookies(URL(url, encoded=True))
     return "; ".join(f"{cookie.key}={cookie.coded_value}" for cookie in cookies.values()) or None
-
-
-def checked_token(token: str) -> str:
-    """A token that may stand in a header.
-
-    Raises:
-        ConnectionFailed: it is empty or holds what no token has (its text is not repeated).
-    """
-    token = token.strip()
-    if not token or not token.isascii() or not token.isprintable() or " " in token:
-        raise ConnectionFailed("the access token is empty or holds what no token does: is hub.access_token_file the right file?")
-    return token
 
 
 def retry_after_seconds(headers: Mapping[str, str], now: datetime) -> float | None:

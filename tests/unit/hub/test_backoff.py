@@ -5,7 +5,7 @@ import random
 import pytest
 
 from syncd.errors import AuthenticationRejected, ClosedByHub, ConnectionFailed, ConnectionLost
-from syncd.hub.backoff import MAX_HURRIES, MAX_RETRY_AFTER_SECONDS, Backoff
+from syncd.hub.backoff import MAX_QUICK_RETRIES, MAX_RETRY_AFTER_SECONDS, Backoff
 
 LOST = ConnectionLost("cut")
 
@@ -75,13 +75,13 @@ def test_when_slow_is_asked_for_it_is_slow() -> None:
     assert a_backoff().next_seconds(LOST, is_slow=True) >= 24
 
 
-def test_hurry_is_granted_twenty_times_without_a_stable_connection() -> None:
+def test_a_quick_retry_is_granted_twenty_times_without_a_stable_connection() -> None:
     backoff = a_backoff()
-    granted = [backoff.hurry_seconds() for _ in range(MAX_HURRIES)]
+    granted = [backoff.quick_seconds() for _ in range(MAX_QUICK_RETRIES)]
     assert all(seconds is not None and 0.5 <= seconds <= 1.5 for seconds in granted)
-    assert backoff.hurry_seconds() is None
+    assert backoff.quick_seconds() is None
     backoff.lived(60)
-    assert backoff.hurry_seconds() is not None
+    assert backoff.quick_seconds() is not None
 
 
 def test_failures_without_end_overflow_nothing() -> None:

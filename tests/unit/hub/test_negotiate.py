@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from syncd.errors import AuthenticationRejected, ConnectionFailed
+from syncd.hub.access_token import checked_token
 from syncd.hub.connect_errors import status_error
-from syncd.hub.negotiate import Endpoint, checked_token, retry_after_seconds, understand
+from syncd.hub.negotiate import Endpoint, retry_after_seconds, understand
 from syncd.hub.proxy import proxy_for
 from syncd.redaction import redact
 
