@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal
 from syncd.config.hub_url import shown
 from syncd.document import IDENTIFIER, INTERNAL, TEXT, shown_as
 from syncd.hub.status import ConnectionStatus
+from syncd.store.catalog import ENTITY_TYPES
 from syncd.store.status import DatabaseStatus
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from syncd.status.progress import Progress
 
 PRIORITIES = {1: "critical", 2: "high", 3: "normal", 4: "low"}
-INBOUND_TYPES = ("Product", "Price", "Inventory", "Transaction")
 RECENT_ERRORS = 10
 
 State = Literal["starting", "connecting", "online", "syncing", "reconnecting", "offline", "stopping", "stopped"]
@@ -110,7 +110,7 @@ class OutboxStatus:
 
 
 def _by_type(counts: Counter[str]) -> dict[str, int]:
-    return {name.lower(): counts[name] for name in INBOUND_TYPES}
+    return {kind.name.lower(): counts[kind.name] for kind in ENTITY_TYPES}
 
 
 @dataclass(slots=True)
