@@ -1,7 +1,8 @@
 """What a person may do to the outbox: list its rows, retry them, cancel them. Works beside a running daemon.
 
-A change is made in two transactions, and a crash between them does no harm, since the row is simply pending then: first the row's entry in
-our journal is deleted, then the till's file gets the new status and a new generation, which makes the daemon read its backlog afresh.
+A change is made in two transactions, and a crash between them does no harm, since the row is simply pending then: first
+the row's entry in our journal is deleted, then the till's file gets the new status and a new generation, which makes
+the daemon read its backlog afresh.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Looks at a store's files without changing them: what `syncd check` says of the database."""
+"""What `syncd check` says of a store's files; changes nothing."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def inspect(settings: Settings) -> str:
     """What there is, in plain words.
 
     Raises:
-        ConfigurationError: a file is newer than this program, or has tables of another make; all that `syncd run` would refuse.
+        ConfigurationError: a file that `syncd run` would refuse, too: newer than this program, or of another make.
         PermissionDeniedError: a file or its folder may not be written.
         StorageError: a file is damaged, or no database.
     """
@@ -77,8 +77,9 @@ def _pending(connection: sqlite3.Connection) -> int | None:
 def read_without_a_trace(path: Path, read: Callable[[sqlite3.Connection], T]) -> T:
     """Read a file, and leave no file beside it that was not there.
 
-    A database in WAL mode that nobody has open has no `-wal` file, and even a read-only connection would leave one behind. As `immutable`
-    SQLite reads it without; whoever opens and writes it meanwhile makes the file, and then we look again.
+    A database in WAL mode that nobody has open has no `-wal` file, and even a read-only connection would leave one
+    behind. With `immutable` SQLite reads the database without one; where there is one afterwards, somebody has opened
+    it meanwhile, and it is read again.
 
     Raises:
         sqlite3.Error: the file is no database, or cannot be opened.

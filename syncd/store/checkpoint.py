@@ -1,11 +1,12 @@
 """Checkpoints before the till's own commits have to make them, and a log that stays small.
 
-A commit that finds 1,000 pages in the log checkpoints them itself, and the cashier waits for its disk syncs. A passive checkpoint on a
-connection of its own takes no write lock and waits for nobody; with one every half second a till at 150 commits/s had its worst commit at
-19 to 23 ms instead of 38 to 46 ms.
+A commit that finds 1,000 pages in the log checkpoints them itself, and the cashier waits for its disk syncs. A passive
+checkpoint on a connection of its own takes no write lock and waits for nobody; with one every half second a till at 150
+commits/s had its worst commit at 19 to 23 ms instead of 38 to 46 ms.
 
-What a passive checkpoint cannot do is begin the log anew while somebody reads from it: a program that keeps a read transaction open lets it
-grow with every commit, and the file keeps its size for ever after. So that is told, and with the shop closed a large log is truncated.
+A passive checkpoint cannot start the log from its beginning again while somebody reads from it: beside a program that
+keeps a read transaction open it grows with every commit, and afterwards the file keeps its size. So a large log is
+reported, and truncated while nobody writes.
 """
 
 from __future__ import annotations
@@ -28,10 +29,10 @@ if TYPE_CHECKING:
     from syncd.store.database import Database
 
 INTERVAL_SECONDS = 0.5
-MIN_LOG_BYTES = 64 * 1024  # below this a commit of the till's is far from having to
+MIN_LOG_BYTES = 64 * 1024  # a smaller log is not worth a checkpoint
 TRUNCATE_BYTES = 8 * 1024 * 1024  # twice what SQLite itself lets it grow to, at pages of 4 KiB
 LARGE_BYTES = 32 * 1024 * 1024  # in use: about 1,500 sales beside a reader
-LARGE_AFTER_SECONDS = 30.0  # one huge transaction of the till's is copied and gone by then
+LARGE_AFTER_SECONDS = 30.0  # one huge transaction of the till's is in the database file by then
 FRAME_HEADER_BYTES = 24
 
 
@@ -58,9 +59,9 @@ async def checkpoint(database: Database) -> Log:
 
 
 async def truncate(database: Database) -> Log:
-    """Copy what is left and cut the log to nothing, where nobody reads from it and nobody writes at this moment; waits for nobody.
+    """Copy what is left and truncate the log, where nobody reads from it or writes at this moment; waits for nobody.
 
-    It takes the write lock, for about a millisecond: for a shop that is closed.
+    It takes the write lock for about a millisecond, so it is for a file that is quiet.
 
     Raises:
         StorageError: the disk refuses.

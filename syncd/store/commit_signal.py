@@ -1,8 +1,9 @@
-"""Work starts at the till's commit: inotify says that the write-ahead log was written, `data_version` says that it was a commit.
+"""Tells of a till's commit: inotify says that the write-ahead log was written, `data_version` that it was a commit.
 
-The log is written before the commit can be seen (with `synchronous=FULL` there is a disk sync in between), and what makes the commit
-visible is written through a memory map, of which inotify says nothing. So after an event we look several times, at growing intervals. A
-look every second finds what no event told of: a log that was replaced, for example.
+The log is written before the commit can be seen (with `synchronous=FULL` there is a disk sync in between), and what
+makes the commit visible is written through a memory map, of which inotify says nothing. So after an event we look
+several times, at growing intervals. A look every second finds what no event told of: a log that was replaced, for
+example.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""One SQLite file, one connection, one thread: whole transactions run there, never statement by statement from the loop.
+"""One SQLite file, one connection, one thread: whole transactions run there, not statement by statement.
 
-`BEGIN`, the statements and `COMMIT` awaited one by one would hold the write lock while the event loop is busy elsewhere, and each costs a
-thread hop (about 65 µs). aiosqlite offers no function that runs a function on its thread; we use `Connection._execute`, which is private,
-and a test of its own tells when it changes.
+`BEGIN`, the statements and `COMMIT` awaited one by one would hold the write lock while the event loop is busy
+elsewhere, and each costs a thread hop (about 65 µs). aiosqlite offers no function that runs a function on its thread;
+we use `Connection._execute`, which is private, and a test of its own tells when it changes.
 
-**Which thread runs what.** A function that takes a `sqlite3.Connection` runs on that connection's thread; all the others run on the event
-loop, but for those of `DatabaseFile` that say otherwise.
+**Which thread runs what.** A function that takes a `sqlite3.Connection` runs on that connection's thread; all the
+others run on the event loop, but for those of `DatabaseFile` that say otherwise.
 """
 
 from __future__ import annotations
@@ -110,12 +110,12 @@ class Database:
             return connection
 
         connection = _Connection(connector, 64)
-        # The daemon closes what it opened; a thread must never keep a crashed process from ending.
+        # The daemon closes its connections; after a crash, this thread must not keep the process alive.
         connection._thread.daemon = True  # noqa: SLF001
         try:
             await connection
         except sqlite3.Error as error:
-            # Its thread ends by itself, and calls into the loop once more while it does: the loop must still be open then.
+            # Its thread ends by itself, and calls the event loop once more then: the loop must still be open.
             await asyncio.to_thread(connection._thread.join)  # noqa: SLF001
             raise translate(error, path) from error
         return cls(file or DatabaseFile(path, SystemClock()), connection)
@@ -184,8 +184,8 @@ class Database:
     async def sync(self) -> None:
         """Make everything committed so far durable, outside the write lock.
 
-        With `synchronous=NORMAL` a commit is only in the operating system's hands until the `-wal` file is synced. Closing a
-        descriptor of the `-wal` file drops no lock of SQLite's: those are on the database and `-shm` files.
+        With `synchronous=NORMAL` a commit is only in the operating system's hands until the `-wal` file is synced.
+        Closing a descriptor of the `-wal` file drops no lock of SQLite's: those are on the database and `-shm` files.
 
         Raises:
             StorageError: the disk refuses.
@@ -214,11 +214,12 @@ class Database:
 def _set_up(connection: sqlite3.Connection, synchronous: str, attach: Path | None) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL" if synchronous == "FULL" else "PRAGMA synchronous = NORMAL")
-    # A checkpoint inside our commit would be paid by the till, who waits for it; see store/checkpoint.py.
+    # A till would have to wait for a checkpoint within our commit; see store/checkpoint.py.
     connection.execute("PRAGMA wal_autocheckpoint = 0" if synchronous != "FULL" else "PRAGMA wal_autocheckpoint = 1000")
     connection.execute(f"PRAGMA cache_size = -{CACHE_KIBIBYTES}")
     connection.execute("PRAGMA temp_store = MEMORY")
     connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     if attach is not None:
-        # Read-only: BEGIN IMMEDIATE takes the write lock of every attached file, and would hold the till's while it waits for ours.
+        # Read-only: BEGIN IMMEDIATE takes the write lock of every attached file that can be written, and would hold the
+        # till's lock while it waits for the journal's.
         connection.execute("ATTACH DATABASE ? AS journal", (f"{attach.resolve().as_uri()}?mode=ro",))

@@ -1,7 +1,8 @@
-"""One file of the store, as all our connections to it meet it: its write lock, its log, and whether it is still the same file.
+"""What all our connections to a file share: its write lock, its log, and whether it is still the same file.
 
-A till's transaction may well last some seconds, and that is no trouble of the database. What tells is how long a write of ours has been
-waiting for the lock, whoever of us it is that waits; and the first write that goes in, whoever's, says that the file is well.
+A till's transaction may well last some seconds, and that is no trouble of the database. What counts is for how long one
+of our connections has been waiting for the lock, whichever it is; the first write of ours that is committed, on any of
+them, ends that.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from syncd.clock import Clock
 
-WORTH_TELLING_SECONDS = 1.0  # a lock that is held for less is a till at work
+WORTH_TELLING_SECONDS = 1.0  # a lock that is held for less is a till's ordinary transaction
 
 
 @dataclass(slots=True)
@@ -28,11 +29,12 @@ class DatabaseFile:
     Attributes:
         path: the file itself, not a link to it.
         writes: transactions of ours that were committed.
-        lock_wanted_at: monotonic moment since which a write of ours has been waiting, over all its attempts; None while none has.
+        lock_wanted_at: monotonic; since when a write of ours has been waiting, over all its attempts; else
+            None.
         wal_bytes: size of the `-wal` file when it was last looked at.
-        wal_large_since: since when more of the log has been in use than is good.
-        wal_readers: the processes that keep it so, where they can be told.
-        lock_holders: who has its locks; to be closed after the last connection.
+        wal_large_since: since when too much of the log has been in use.
+        wal_readers: the processes whose read transactions are the reason, where they can be told.
+        lock_holders: tells who has its locks; to be closed after the last connection.
     """
 
     path: Path
@@ -53,7 +55,7 @@ class DatabaseFile:
         """The file that this path leads to, over links."""
         return cls(path.resolve(), clock)
 
-    # The next four are called on the connections' threads too; each is one assignment.
+    # These four are called on the connections' threads too; each is a single assignment.
     def lock_wanted(self) -> None:
         """A write of ours begins to wait."""
         if self.lock_wanted_at is None:

@@ -1,4 +1,4 @@
-"""What a POS may do to its file while we run: drop an index with a table that it rebuilds, or use up the outbox' ids.
+"""Watches for what a POS may do to its file while we run: drop our index with a table that it rebuilds, use up the ids.
 
 SQLite counts every change of the schema (`PRAGMA schema_version`), so that a look costs next to nothing.
 """
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
     from syncd.store.migrate import Plan
 
 LOOK_SECONDS = 1.0
-# Some tools rebuild a table in several commits, and make the indexes again themselves; what we made first would be in their way.
+# Some tools rebuild a table in several commits and then make its indexes themselves; ours would be in their way.
 SETTLE_SECONDS = 2.0
-# What looks like a table of another make may be such a tool half-way (the old table renamed, our indexes on it, the rows being copied),
-# and after exit 78 nobody starts us again by himself.
+# A table that seems to be of another make may be such a tool at work (the old table renamed, with our indexes on it,
+# and its rows being copied), and after exit 78 systemd does not start us again.
 REFUSE_SECONDS = 10.0
 
 
 class FileWatch:
-    """Looks after one of the till's files.
+    """Watches one of the till's files.
 
     Args:
         database: for the looks.

@@ -1,14 +1,15 @@
 """The `SyncItem` of an outbox row, written by SQLite itself, byte for byte as `encode_item` would write it.
 
-Reading, checking and encoding a row in Python costs several times what SQLite takes for all of it, and Python's lock is free meanwhile.
-What SQL leaves to Python is the time between the two parts, since tills write it in many forms, and any row with a column of an
-unusual type: it gets no parts, and is read and encoded column by column.
+Reading, checking and encoding a row in Python costs several times what SQLite takes for all of it, and Python's lock is
+free meanwhile. What SQL leaves to Python is the time between the two parts, since tills write it in many forms, and any
+row with a column of an unusual type: it gets no parts, and is read and encoded column by column.
 """
 
 from __future__ import annotations
 
-# A row is plain where each column has the type that nearly every till writes. JavaScript binds every number as REAL: 5.0 is the 5 that was
-# meant. 2^53 bounds what a REAL says exactly; a NUL within a text ends it for some of SQLite's functions.
+# A row is plain where each column has the type that nearly every till writes. JavaScript binds every number as REAL:
+# 5.0 is the 5 that was meant. 2^53 bounds what a REAL says exactly; a NUL within a text ends it for some of SQLite's
+# functions.
 PLAIN = """
 typeof(o.entity_type) = 'text' AND typeof(o.operation) = 'text' AND typeof(o.payload) = 'text' AND typeof(o.correlation_id) = 'text'
 AND typeof(o.priority) = 'integer'

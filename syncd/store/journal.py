@@ -1,4 +1,4 @@
-"""syncd's own file: what HQ has said is durable here at once, and is deleted once the till's file says the same, durably."""
+"""syncd's own file: what HQ has said is durable here at once, and is deleted once it is durable in the till's file."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Journal:
 
     Attributes:
         recorded: set whenever there is something to mark in the till's file.
-        still: nothing is recorded while somebody holds this.
+        still: a lock; nothing is recorded while somebody holds it.
     """
 
     def __init__(self, database: Database, clock: Clock, on_trouble: Callable[[StorageError | None], None]) -> None:
@@ -91,7 +91,7 @@ class Journal:
         self.sent_total = 0
 
     async def record(self, outcomes: Sequence[Outcome]) -> None:
-        """Return once these are durable. While the disk is full or read-only this waits: nothing counts as sent meanwhile."""
+        """Return once these are durable; while the disk is full or read-only, that is not before it can be written."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._queue.append((outcomes, done))
         self._work.set()
@@ -164,7 +164,7 @@ class Journal:
         return await self.database.run(lambda c: int(c.execute("SELECT count(*) FROM outcome").fetchone()[0]))
 
     async def forget(self, outcomes: Sequence[Outcome]) -> None:
-        """Drop entries that the till's file now has, durably; one that was overwritten meanwhile stays."""
+        """Delete entries that are durable in the till's file; one that was overwritten meanwhile stays."""
         keys = [(o.id, o.correlation_id, o.status, o.decided_at) for o in outcomes]
 
         def work(connection: sqlite3.Connection) -> None:
@@ -174,12 +174,12 @@ class Journal:
         await self.database.write(work)
 
     async def retry_is_due(self, entities: dict[Entity, int]) -> None:
-        """These wait no longer, where the row from which on they did is still this one: it has been read, and those behind it."""
+        """These entities no longer wait, as far as it is still this row that they wait for: it has been read."""
         rows = [(*entity, first_id) for entity, first_id in entities.items()]
         await self.database.write(lambda c: c.executemany("DELETE FROM retry WHERE entity_type = ? AND entity_id = ? AND id = ?", rows))
 
     async def promote(self, entities: Iterable[Entity], priority: int) -> None:
-        """A more urgent row is behind the one whose retry these wait for."""
+        """These entities have a row of this priority behind the less urgent one whose retry they wait for."""
         rows = [(priority, *entity, priority) for entity in entities]
         sql = "UPDATE retry SET priority = ? WHERE entity_type = ? AND entity_id = ? AND priority > ?"
         await self.database.write(lambda c: c.executemany(sql, rows))
@@ -189,7 +189,7 @@ class Journal:
         await self.database.write(lambda connection: _execute(connection, _FIRST_SAW, rows))
 
     async def message_limit(self, hub_url: str) -> MessageLimit | None:
-        """What was learned of this hub's limit before."""
+        """What is known of this hub's limit from earlier runs."""
 
         def read(connection: sqlite3.Connection) -> MessageLimit | None:
             row = connection.execute("SELECT passed, too_large, learned_at FROM message_limit WHERE hub_url = ?", (hub_url,)).fetchone()
@@ -198,13 +198,13 @@ class Journal:
         return await self.database.run(read)
 
     async def learned_limit(self, hub_url: str, passed: int, too_large: int | None) -> None:
-        """Keep what was learned over a restart."""
+        """Keep what was learned of this hub's limit for the next run."""
         values = (hub_url, passed, too_large, iso_ms(self._clock.now()))
         await self.database.write(lambda c: c.execute("INSERT OR REPLACE INTO message_limit VALUES (?, ?, ?, ?)", values))
 
 
 def _execute(connection: sqlite3.Connection, sql: str, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Run it for each row; the second value is a correlation id, and one that is no UTF-8 goes in as the bytes that it is."""
+    """Run it for each row; the second value is a correlation id, and is given as bytes where it is no UTF-8."""
     connection.executemany(sql.format(key="?"), [row for row in rows if is_text(row[1])])
     odd = [(row[0], as_bytes(row[1]), *row[2:]) for row in rows if not is_text(row[1])]
     connection.executemany(sql.format(key="CAST(? AS TEXT)"), odd)

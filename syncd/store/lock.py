@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 class StoreLock:
-    """One syncd a store: an advisory lock beside the outbox, which goes with its process however that ends.
+    """An advisory lock beside the outbox; the system releases it when the process ends, however that happens.
 
     Args:
-        outbox_path: the file whose only sender we want to be; links are followed, so that another name for it is no way round.
+        outbox_path: the file whose only sender we want to be; links are followed, so that all its names give one lock.
     """
 
     def __init__(self, outbox_path: Path) -> None:
@@ -31,14 +31,14 @@ class StoreLock:
         self._store = outbox_path
 
     def require_usable(self) -> None:
-        """Say what keeps us from ever taking the lock; changes nothing.
+        """Check whether the lock could ever be taken; changes nothing.
 
         Raises:
             PermissionDeniedError: the lock file or the folder may not be written, or the file is not ours.
             StorageError: there is no such folder.
         """
         require_writable(self._store)
-        require_own(self._lock_file)  # FileLock follows no link either, and changes nothing in the file; this says it in words
+        require_own(self._lock_file)  # FileLock follows no link either; this says so in words
         if self._lock_file.exists() and not os.access(self._lock_file, os.R_OK | os.W_OK):
             raise PermissionDeniedError(f"{self._lock_file} may not be read and written by this user")
 

@@ -1,7 +1,8 @@
 """Which process has a lock of SQLite's, as far as the kernel tells.
 
-In WAL mode the locks lie on bytes of the `-shm` file (https://sqlite.org/walformat.html, section 2.3), and `F_GETLK` names a process that
-has one of them; `/proc/locks` would too, but the systemd unit hides it (`ProcSubset=pid`). Who lives in another container is not named.
+In WAL mode the locks lie on bytes of the `-shm` file (https://sqlite.org/walformat.html, section 2.3), and `F_GETLK`
+names a process that has one of them; `/proc/locks` would too, but the systemd unit hides it (`ProcSubset=pid`). A
+process in another container is not named.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class LockHolders:
     def close(self) -> None:
         """To be called once our connections to the file are closed, never before.
 
-        Whoever closes a descriptor of a file drops all the locks that the process has on it, SQLite's own too (POSIX).
+        Closing any descriptor of a file drops all locks that the process has on it, SQLite's own too (POSIX).
         """
         if self._descriptor is not None:
             os.close(self._descriptor)

@@ -2,12 +2,13 @@
 
     syncd/store/sql/COMPONENT/NNNN_name.sql
 
-A step finds what the step before it ended in: what is missing of that is made first, and what is of another make is refused with words.
-Steps are never changed once released. New columns go last, since a POS may read by position; whatever a step makes, it makes IF NOT
-EXISTS, and drops IF EXISTS.
+A step finds what the step before it ended in: what is missing of that is made first, and what is of another make is
+refused with words. Steps are never changed once released. New columns go last, since a POS may read by position;
+whatever a step makes, it makes IF NOT EXISTS, and drops IF EXISTS.
 
-A step holds the till's lock for as long as it takes, once, at an upgrade: 200,000 prices are built anew in 0.5 s, a million in 3 s, and a
-till waits 5 s. That is worth no machinery for steps in pieces, as long as only tables of HQ's are built anew, never the outbox.
+A step holds the till's lock for as long as it takes, once, at an upgrade: 200,000 prices are built anew in 0.5 s, a
+million in 3 s, and a till waits 5 s. So steps need not be divided, as long as only tables of HQ's are built anew, never
+the outbox.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from syncd.clock import iso_ms
 from syncd.errors import ConfigurationError
 from syncd.store.schema import Difference, Schema, difference, empty_copy, mend, run_script, schema_of
+from syncd.store.sqlite_errors import primary_code
 
 if TYPE_CHECKING:
     from syncd.clock import Clock
@@ -85,12 +87,12 @@ def applied_version(connection: sqlite3.Connection, component: str) -> int:
 def plan(connection: sqlite3.Connection, path: object, component: str) -> Plan:
     """What `migrate` would do with this file; only reads, and all that `migrate` refuses is refused here.
 
-    The steps to come are run in a copy of the schema, without its rows: where something that the POS has added is in the way of the last of
-    them, the first is not made either.
+    The steps to come are run in a copy of the schema, without its rows: where something that the POS has added is in
+    the way of the last of them, the first is not made either.
 
     Raises:
-        ConfigurationError: the file is newer than the program, something of another make has the name of something of ours, or a step
-            cannot be made in this file.
+        ConfigurationError: the file is newer than the program, something of another make has the name of something of
+            ours, or a step cannot be made in this file.
     """
     now = _plan(connection, path, component)
     if now.next_step is not None:
@@ -118,13 +120,13 @@ def _plan(connection: sqlite3.Connection, path: object, component: str) -> Plan:
     wanted, latest = schema_at(component, version), schema_at(component, newest)
     found = difference(connection, wanted)
     _require_ours(path, found)
-    # What later steps are to make must not be there already in another make: found out now, the file is still what it was.
+    # What later steps will make must not be there in another make; this is checked while the file is still unchanged.
     _require_ours(path, difference(connection, {name: item for name, item in latest.items() if name not in wanted}))
     return Plan(version, recorded, found, next((step for step in steps if step.version > version), None))
 
 
 def require_current(connection: sqlite3.Connection, path: object, component: str) -> None:
-    """Refuse a file on which no daemon of this release has run yet: what is here to read and write it knows today's tables only.
+    """Refuse a file on which no daemon of this release has run yet: commands know today's tables only.
 
     Raises:
         ConfigurationError: it is older or newer than this program, or of another make.
@@ -137,7 +139,8 @@ def require_current(connection: sqlite3.Connection, path: object, component: str
 async def migrate(database: Database, component: str, clock: Clock) -> int:
     """Bring one component's tables up to this program's version, and make what is missing of them.
 
-    Who rebuilds a table, as SQLite's own recipe for ALTER and many ORMs do, drops its indexes and triggers with it; they are made again.
+    A program that rebuilds a table, as SQLite's documentation of ALTER TABLE recommends and many ORMs do, drops its
+    indexes and triggers with it; they are made again.
 
     Returns:
         The version that the file now has.
@@ -159,11 +162,11 @@ async def migrate(database: Database, component: str, clock: Clock) -> int:
 
 
 def _advance(connection: sqlite3.Connection, path: object, component: str, stamp: str) -> None:
-    """Go one step on, within a transaction; another process may have been quicker, so that the plan is made anew."""
+    """Make one step, within a transaction, by a new plan: another process may have made it meanwhile."""
     now = _plan(connection, path, component)
     mend(connection, now.found)
     if not now.recorded:
-        # A POS may have made tables of ours before us, of any release: what they are is taken as it is, and gets its record.
+        # A POS may have made our tables before us, as any release has them: the release that fits is recorded.
         done = [step for step in migrations(component) if step.version <= now.version]
     elif now.next_step is not None:
         _run(connection, path, component, now.next_step)
@@ -177,7 +180,7 @@ def _run(connection: sqlite3.Connection, path: object, component: str, step: Mig
     try:
         run_script(connection, step.script)
     except sqlite3.Error as error:
-        if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CONSTRAINT):  # a lock, a full disk: the file's
+        if primary_code(error) not in (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CONSTRAINT):  # a lock, or a full disk
             raise
         raise ConfigurationError(
             f"{path}: step {step.version:04}_{step.name} of its {component} tables cannot be made, and nothing of it was: {error}; "

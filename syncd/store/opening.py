@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from syncd.clock import Clock
     from syncd.config.settings import DatabaseSettings
 
-MAINTENANCE_CACHE_KIBIBYTES = 256  # whole tables are scanned there once, and nothing is read twice
+MAINTENANCE_CACHE_KIBIBYTES = 256  # whole tables are scanned on these connections, and nothing is read twice
 
 
 @dataclass(slots=True)
@@ -86,7 +86,7 @@ async def open_store(paths: DatabaseSettings, clock: Clock, log: FilteringBoundL
         require_own_database(paths.state_path)
         journal = await _open_journal(paths.state_path, clock, log)
         opened.append(journal)
-        require_own_database(paths.state_path)  # once more: who is quick could have changed it just before SQLite opened it
+        require_own_database(paths.state_path)  # again: it could have been replaced just before SQLite opened it
         files[journal.path] = journal.file
         journal_maintenance = await connect_for_maintenance(paths.state_path, synchronous="FULL")
         outbox_written, store_written = _last_written(paths.outbox_path, clock), _last_written(paths.path, clock)
@@ -114,7 +114,10 @@ async def open_store(paths: DatabaseSettings, clock: Clock, log: FilteringBoundL
 
 
 async def _open_journal(path: Path, clock: Clock, log: FilteringBoundLogger) -> Database:
-    """Our own file; one that cannot be read is put aside: its rows go out again, and HQ drops what it knows (contract, sending law 5)."""
+    """Open our own file; one that cannot be read is put aside.
+
+    Rows that it knew as sent go out again, and HQ drops those that it knows (contract, sending law 5).
+    """
     file = DatabaseFile.at(path, clock)
     try:
         database = await Database.open(path, synchronous="FULL", file=file)
@@ -140,7 +143,7 @@ def _put_aside(path: Path, clock: Clock) -> Path:
 
 
 def _last_written(path: Path, clock: Clock) -> float:
-    """When anybody last wrote into this file, on the monotonic clock; a file that is not there yet has nobody to wait for."""
+    """When anybody last wrote into this file, on the monotonic clock; minus infinity where there is no file yet."""
     ages = []
     for ending in ("", "-wal"):
         with suppress(OSError):

@@ -55,9 +55,11 @@ class Page:
     Attributes:
         after_id: where the next page begins.
         complete: there was nothing more when this was read.
-        earlier: rows of the same entities that were written before one of `rows` with another priority; they must go first.
+        earlier: rows of the same entities with another priority that were written before one of `rows`, and must go
+            first.
         cut_entities: entities of which there are still more such rows than `earlier` holds.
-        promoted: entities that wait for the retry of a less urgent row, and have one of this priority behind it; when it is due.
+        promoted: entities that wait for the retry of a less urgent row and have one of this priority behind it; when
+            the retry is due.
     """
 
     rows: list[OutboxRow]

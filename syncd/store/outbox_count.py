@@ -1,4 +1,4 @@
-"""Counts what HQ does not have yet; the functions here run on the connection's thread, within a snapshot of both files."""
+"""Counts what HQ does not have yet: on the connection's thread, within a snapshot of both files."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Counts:
 
 
 def count(connection: sqlite3.Connection, known: Counts | None, *, with_failed_entities: bool) -> Counts:
-    """Count all of it; with `known`, only what is newer than that, as long as nobody has retried or cancelled rows since."""
+    """Count all rows; with `known`, only newer ones, unless somebody has retried or cancelled rows since."""
     generation = int(connection.execute("SELECT coalesce((SELECT generation FROM sync_outbox_generation), 0)").fetchone()[0])
     fresh = known is None or known.generation != generation
     counts = Counts(dict.fromkeys(PRIORITIES, 0), dict.fromkeys(PRIORITIES, MIN_ID), generation, fresh)

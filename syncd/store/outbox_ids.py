@@ -1,7 +1,8 @@
 """Whether the outbox still has a number for the next sale.
 
-AUTOINCREMENT never goes below the highest id that a table has had, and where that is SQLite's highest, every INSERT fails with "database or
-disk is full". Triggers keep ids out of there (sql/outbox/0002_id_bounds.sql); a row may be there from before them.
+AUTOINCREMENT never goes below the highest id that a table has had, and where that is SQLite's highest, every INSERT
+fails with "database or disk is full". Triggers keep ids out of there (sql/outbox/0002_id_bounds.sql); a row may be
+there from before them.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ if TYPE_CHECKING:
     import sqlite3
 
 HIGHEST = 2**63 - 1
-TO_SPARE = 2**32  # a till that writes a thousand rows a second has seven weeks then
+TO_SPARE = 2**32  # ids; at a thousand rows a second they last for seven weeks
 
 
 def ids_used_up(connection: sqlite3.Connection, path: object) -> str | None:
-    """In plain words that there are none left, or soon will be; None where there are."""
+    """Says in plain words that there are none left, or fewer than `TO_SPARE`; None where there are enough."""
     tables = {name.lower() for (name,) in connection.execute("SELECT name FROM main.sqlite_schema WHERE type = 'table'")}
     if "sync_outbox" not in tables:
         return None

@@ -1,4 +1,4 @@
-"""Reads pages of the outbox and encodes their rows; all of it runs on the connection's thread, within a snapshot of both files."""
+"""Reads pages of the outbox and encodes their rows: on the connection's thread, within a snapshot of both files."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class PageReader:
         """See `OutboxReader.page`."""
         rows, complete = self._rows(connection, outbox_sql.LANE, {"priority": priority, "after_id": after_id, "limit": limit})
         page = Page(rows, rows[-1].id if rows else after_id, complete)
-        if complete:  # behind the last of them there may be rows of entities that wait: they are not looked at again
+        if complete:  # rows of waiting entities may be behind the last one: skip them from now on
             newest = connection.execute(outbox_sql.NEWEST, (priority, after_id)).fetchone()[0]
             page.after_id = page.after_id if newest is None else newest
         if connection.execute(outbox_sql.LESS_URGENT_WAITS, (priority,)).fetchone()[0]:
@@ -105,7 +105,7 @@ class PageReader:
     ) -> tuple[list[OutboxRow], bool]:
         """The entity's rows between two ids, but for one priority; and whether there was nothing more."""
         kind, text = entity
-        if not (is_text(kind) and is_text(text)):  # none of its rows can ever be sent, so that their order is nothing to keep
+        if not (is_text(kind) and is_text(text)):  # none of its rows can ever be sent, so their order does not matter
             return [], True
         bounds = {"entity_type": kind, "after_id": after_id, "before_id": before_id, "other_than": other_than, "limit": limit}
         rows: list[OutboxRow] = []

@@ -1,7 +1,7 @@
 """Reads the outbox on a connection of its own: in pages, and never a row that HQ has acknowledged already.
 
-Nothing here writes into the till's file. What HQ has said of a row stands in our journal before the till's file says it, so every page is
-read against the journal, which is attached to this connection.
+Nothing here writes into the till's file. What HQ has said of a row is in our journal before it is in the till's file,
+so every page is read against the journal, which is attached to this connection.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ class OutboxReader:
         """The next rows of one priority, with the earlier rows of their entities.
 
         Args:
-            done_up_to: the id up to which all rows of an entity are known to be done; `MIN_ID` where nothing is known. It only saves
-                work. It is called on the connection's thread.
+            done_up_to: the id up to which all rows of an entity are known to be done; `MIN_ID` where nothing is known.
+                It only saves work. It is called on the connection's thread.
         """
         return await self._read(lambda connection: self._pages.lane(connection, priority, after_id, limit, done_up_to))
 
@@ -58,7 +58,7 @@ class OutboxReader:
 
         Args:
             now: ISO 8601 UTC.
-            latest: ISO 8601 UTC; no retry can be due later than this: where one seems to be, the clock was set back, and it is due now.
+            latest: ISO 8601 UTC; no retry can be due later. One that seems to be is due now: the clock was set back.
         """
         return await self._read(lambda connection: self._pages.due(connection, priority, now, latest, limit))
 

@@ -1,7 +1,7 @@
 """The queries that read the outbox in pages: each searches one index, by keyset, and none of them sorts.
 
-`o` is a row of the till's file and `j` its outcome in our journal, which is attached as `journal`. A row that is `pending` in the till's
-file and has an outcome in the journal is done with, or waits for its retry.
+`o` is a row of the till's file and `j` its outcome in our journal, which is attached as `journal`. A row that is
+`pending` in the till's file and has an outcome in the journal is done with, or waits for its retry.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ MAX_ATTEMPTS = 2**31  # a larger number in the till's column is read as this one
 
 _ATTEMPTS = "CASE WHEN j.id IS NULL THEN o.attempts ELSE j.attempts END"
 _ATTEMPT = f"CASE typeof({_ATTEMPTS}) WHEN 'integer' THEN min(max({_ATTEMPTS}, 0), {MAX_ATTEMPTS}) ELSE 0 END"
-# An earlier row of the same entity with another priority; its id may be a number or text, since one till writes 5 and another one '5'.
-# HQ may have that row already: this only saves looking for the earlier rows of an entity that has none.
+# An earlier row of the same entity with another priority; its id may be a number or text, since one till writes 5 and
+# another one '5'. HQ may have that row already: this only saves looking for the earlier rows of an entity that has
+# none.
 _HAS_EARLIER = """
 EXISTS (SELECT 1 FROM sync_outbox AS e INDEXED BY sync_outbox_by_entity
         WHERE e.status = 'pending' AND e.entity_type = o.entity_type AND e.id < o.id AND e.priority <> o.priority

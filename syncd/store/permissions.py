@@ -1,4 +1,4 @@
-"""What keeps us from writing a database, in words, with the command that mends it."""
+"""Why a database may not be written, in words, with the command that changes it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ def require_writable(path: Path) -> None:
     """Say in plain words what keeps us from writing this file.
 
     Raises:
-        PermissionDeniedError: the file, its log, or the folder that needs its -wal and -shm files, may not be written; has the command.
+        PermissionDeniedError: the file, its log, or the folder (where SQLite makes its -wal and -shm files) may not be
+            written; names the command that changes it.
         StorageError: the folder is not there, or the path names no file.
     """
     folder = path.parent

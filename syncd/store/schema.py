@@ -1,7 +1,8 @@
 """What a component's migrations end in, and how a file differs from it.
 
-There is no list of columns to keep: the scripts run into a database in memory, and SQLite is asked what came of them. A file is compared
-with that, so that a column which a later step adds is not asked for before that step, and an index which it drops stays dropped.
+There is no list of columns to keep: the scripts run into a database in memory, and SQLite is asked what came of them. A
+file is compared with that, so that a column which a later step adds is not asked for before that step, and an index
+which it drops stays dropped.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ CREATE TABLE IF NOT EXISTS sync_schema (
 """Which migrations a file has had; every file has this table."""
 
 WRITTEN_BY_THE_POS = "sync_outbox"
-MAY_BE_NULL = frozenset(("created_at", "attempts"))  # columns of that table whose NULL we can read, where a POS made the table
+MAY_BE_NULL = frozenset(("created_at", "attempts"))
+"""Columns of that table that may lack NOT NULL where a POS made the table: we can read a NULL there."""
 _ORDER = ("table", "index", "view", "trigger")  # an index needs its table
 
 
@@ -127,13 +129,13 @@ def empty_copy(connection: sqlite3.Connection) -> sqlite3.Connection:
     copy = sqlite3.connect(":memory:", isolation_level=None)
     found = connection.execute("SELECT type, sql FROM main.sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite^_%' ESCAPE '^'")
     for _, sql in sorted(found.fetchall(), key=lambda row: _ORDER.index(row[0])):
-        with suppress(sqlite3.Error):  # what takes an extension of the POS's, or is part of a virtual table, is none of ours
+        with suppress(sqlite3.Error):  # what needs an extension, or belongs to a virtual table, is not ours
             copy.execute(sql)
     return copy
 
 
 def difference(connection: sqlite3.Connection, wanted: Schema) -> Difference:
-    """Compare a file with a schema; what else the file has is nobody's business."""
+    """Compare a file with a schema; what else the file has does not matter."""
     found, result = _read(connection, wanted), Difference()
     for name, ours in wanted.items():
         theirs = found.get(name)

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 def snapshot(connection: sqlite3.Connection) -> Iterator[None]:
     """Read the till's file and the attached journal within one transaction; the journal's moment is a little earlier.
 
-    An outcome is marked in the till's file first and is dropped from the journal after that. So a row that is marked in between is read as
-    decided in both, never as pending in both.
+    An outcome is marked in the till's file first and is dropped from the journal after that. So a row that is marked in
+    between is read as decided in both, never as pending in both.
     """
     connection.execute("BEGIN")
     try:

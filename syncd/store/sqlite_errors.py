@@ -1,4 +1,4 @@
-"""SQLite's errors by their codes, never by their words: the database's trouble, or one statement's."""
+"""Tells SQLite's errors apart, by their codes and never by their words: the database's, or one statement's."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _DISK = {
 
 
 def primary_code(error: sqlite3.Error) -> int | None:
-    """The code without its extension (`SQLITE_IOERR_WRITE` is `SQLITE_IOERR`); None for the driver's own errors, such as bad UTF-8."""
+    """The code without its extension (`SQLITE_IOERR` for `SQLITE_IOERR_WRITE`); None for errors of the driver's own."""
     code = getattr(error, "sqlite_errorcode", None)
     return None if code is None else code & 0xFF
 
@@ -30,9 +30,10 @@ def is_locked(error: sqlite3.Error) -> bool:
 
 
 def is_of_the_database(error: sqlite3.Error) -> bool:
-    """The lock, the disk or the file is the trouble: worth trying again. Whatever else SQLite says is about this one statement.
+    """It is the lock, the disk or the file: worth trying again. All other errors are about this one statement.
 
-    A damaged virtual table (`SQLITE_CORRUPT_VTAB`, a POS's search index) is the statement's: the file around it is well.
+    So is a damaged virtual table (`SQLITE_CORRUPT_VTAB`, for example a POS's search index): the file itself is in
+    order.
     """
     if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_CORRUPT_VTAB:
         return False
@@ -43,8 +44,8 @@ def translate(error: sqlite3.Error, path: Path | str) -> StorageError:
     """SQLite's error in words that name the file.
 
     Returns:
-        A `StorageBusy` for a lock that did not come free, a `StorageDamaged` for a file that is no database or a broken one, a
-        `StatementError` where the database is well, a plain `StorageError` for the disk's troubles.
+        A `StorageBusy` for a lock that did not come free, a `StorageDamaged` for a file that is no database or a broken
+        one, a `StatementError` where the database is in order, a plain `StorageError` for trouble with the disk.
     """
     if not is_of_the_database(error):
         return StatementError(f"{path}: {error}", path=path)

@@ -1,4 +1,7 @@
-"""Copies outcomes from the journal to the till's `status` column: within seconds on a quiet file, later while a backlog is sent."""
+"""Copies outcomes from the journal to the till's `status` column.
+
+That takes seconds on a quiet file, and longer while a backlog is sent.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
 GATHER_SECONDS = 0.5  # outcomes of this time are marked together
 FORGET_ROWS = 5000  # both files are synced to disk once for so many marks
 
-# The journal is read inside the transaction: an entry that was deleted meanwhile (by `syncd outbox retry`) marks nothing.
+# The journal is read within the transaction: an entry that `syncd outbox retry` has deleted meanwhile marks nothing.
 _MARK = """
 UPDATE sync_outbox AS o
 SET status = j.status, attempts = j.attempts, next_attempt_at = j.next_attempt_at, last_error = j.last_error,
@@ -32,7 +35,7 @@ WHERE j.id IN (SELECT value FROM json_each(?)) AND o.id = j.id AND o.correlation
 
 
 class StatusMarks:
-    """Copies outcomes into the till's file, durably, and then drops them from the journal."""
+    """Copies outcomes to the till's file, durably, and then deletes them from the journal."""
 
     def __init__(self, till: PacedWriter, journal: Journal, clock: Clock, on_trouble: Callable[[StorageError | None], None]) -> None:
         self._till = till
@@ -59,7 +62,7 @@ class StatusMarks:
         """Mark what the journal has now, chunk by chunk.
 
         Raises:
-            StorageError: one of the two files cannot be written; what was marked and not forgotten is marked again later.
+            StorageError: one of the files cannot be written; what is still in the journal is marked again later.
         """
         after_id = MIN_ID
         marked: list[Outcome] = []

@@ -1,4 +1,4 @@
-"""Texts that SQLite and Python do not both take: a till may write bytes that are no UTF-8, HQ may send half a surrogate pair."""
+"""Texts that only one of SQLite and Python takes: a till's that is no UTF-8, or half a surrogate pair from HQ."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 def is_text(value: object) -> bool:
-    """Whether SQLite takes this as it is; text that came out of invalid UTF-8 (`any_text`) has to go in as its bytes."""
+    """Whether SQLite takes this as it is; text that `any_text` read from invalid UTF-8 has to be given as bytes."""
     try:
         return not isinstance(value, str) or value.isascii() or bool(value.encode())
     except UnicodeEncodeError:
@@ -22,21 +22,21 @@ def is_text(value: object) -> bool:
 
 
 def storable(text: str) -> str:
-    """Text of HQ's as SQLite takes it: half a surrogate pair, which JSON can say and UTF-8 cannot, is written out."""
+    """HQ's text as SQLite takes it: half a surrogate pair, which JSON can have and UTF-8 cannot, is escaped."""
     return text if is_text(text) else text.encode("utf-8", "backslashreplace").decode()
 
 
 def as_bytes(text: str) -> bytes:
-    """What `any_text` made text of; in SQL, `CAST(? AS TEXT)` is the same text again."""
+    """The bytes from which `any_text` made a text; in SQL, `CAST(? AS TEXT)` makes the same text of them again."""
     return text.encode("utf-8", "surrogateescape")
 
 
 def any_text(connection: sqlite3.Connection, read: Callable[[], T]) -> T:
-    """Read, whatever the texts are: where one is no UTF-8, all are read so that it can be named, and its neighbours go through."""
+    """Read texts; where one of them is no UTF-8, all are read with `surrogateescape`, so that nothing is lost."""
     try:
         return read()
     except sqlite3.OperationalError as error:
-        if primary_code(error) is not None:  # SQLite's; the driver's own, which has no code, is that it could not decode a text
+        if primary_code(error) is not None:  # else it is the driver's own: it could not decode a text
             raise
     connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
     try:

@@ -1,4 +1,4 @@
-"""The times that people really write, and the two forms that we write."""
+"""Reads the times that tills really write, and writes the two forms that we use."""
 
 from __future__ import annotations
 

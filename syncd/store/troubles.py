@@ -1,4 +1,7 @@
-"""What keeps the databases from being used, said by whoever meets it; a trouble ends with the first success of anybody on that file."""
+"""Why a database cannot be used, as the parts of the program report it.
+
+A trouble ends with the first success on that file, whichever part it is that succeeds.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,7 @@ class _Trouble:
 
     @property
     def over(self) -> bool:
-        """It was the disk's, and a write has gone in since; damage may be elsewhere in the file, and a refused statement stays so."""
+        """It was the disk's, and a write was committed since; neither damage nor a refused statement ends by that."""
         return type(self.error) is StorageError and self.file is not None and self.file.writes > self.writes
 
 
@@ -42,7 +45,7 @@ class Troubles:
     Args:
         databases: one connection to each file, on which nothing urgent waits.
         status: our section of the report.
-        on_change: told when a trouble begins, goes on or ends.
+        on_change: called when a trouble begins, goes on or ends.
     """
 
     def __init__(
@@ -80,10 +83,10 @@ class Troubles:
         status.wal_large_since, status.wal_readers = largest.wal_large_since, largest.wal_readers
 
     def part(self, name: str) -> Callable[[StorageError | None], None]:
-        """Where one part of the program says why its database cannot be used, and None once it can."""
+        """A function by which one part of the program reports why it cannot use its database, and None once it can."""
 
         def tell(error: StorageError | None) -> None:
-            if isinstance(error, StorageBusy):  # the file knows since when
+            if isinstance(error, StorageBusy):  # see `_look_at_locks`
                 return
             if error is None:
                 if self._found.pop(name, None) is not None:
@@ -154,10 +157,10 @@ class Troubles:
 
 
 async def _is_free(database: Database) -> bool:
-    """Nobody of ours may be trying just now, so that nobody would notice."""
+    """Try it: where no write of ours is waiting at this moment, nothing else would notice that the lock is free."""
     try:
         free = await database.try_lock()
-    except StorageError:  # it is not the lock: whoever needs the file says what it is
+    except StorageError:  # it is not the lock; the parts that need the file report what it is
         free = True
     if free:
         database.file.lock_taken()

@@ -1,7 +1,8 @@
 """How much of the time we hold the till's write lock, and in chunks of what size.
 
-What a till notices is the share of time for which the lock is taken (design, law 1): Microsoft.Data.Sqlite sleeps 150 ms where it finds the
-lock taken, so at 1 % of the time one sale in a hundred is 150 ms late, however short our transactions are.
+What a till notices is the share of time for which the lock is taken (design, law 1): Microsoft.Data.Sqlite sleeps 150
+ms where it finds the lock taken, so at 1 % of the time one sale in a hundred is 150 ms late, however short our
+transactions are.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ GIVE_WAY_SECONDS = 0.02  # what is not urgent, while something urgent waits
 class Cost:
     """What a row of one kind of work costs, in seconds of write lock.
 
-    It is measured, and one slow chunk changes it by a factor of 4 at most: that may have been the disk, or another process.
+    It is measured, and one slow chunk changes it by a factor of 4 at most: that may have been the disk, or another
+        process.
     """
 
     def __init__(self) -> None:
@@ -64,7 +66,8 @@ class PacedWriter:
     """Writes into the till's file; nothing of ours does otherwise.
 
     Args:
-        database: a connection that nothing else writes through, so that its `data_version` changes with the commits of others only.
+        database: a connection that nothing else writes through, so that its `data_version` changes with the commits of
+            others only.
         last_written: monotonic moment of the last write by anybody, as the file's time stamp tells it.
 
     Attributes:
@@ -134,7 +137,7 @@ class PacedWriter:
             await self._clock.sleep(delay)
 
     async def look(self) -> bool:
-        """Look whether anybody else has written since the last look; the first one only remembers the state of the file.
+        """Look whether anybody else has written since the last look; the first look finds nothing.
 
         Returns:
             Whether the file is quiet.
@@ -146,7 +149,7 @@ class PacedWriter:
         return self.quiet
 
     def _delay(self, quiet: bool, expected: float, *, urgent: bool) -> float:
-        """Seconds to wait before a transaction that is expected to hold the lock for so many seconds; 0 where it may begin."""
+        """Seconds to wait before a transaction that will hold the lock for about `expected` seconds; 0 for none."""
         now = self._clock.monotonic()
         while self._held and self._held[0][0] <= now - WINDOW_SECONDS:
             self._held.popleft()

@@ -1,9 +1,9 @@
 """The rows in memory, and what each entity may do with its own: give them, keep them parked, or leave them on disk.
 
-An entity whose rows are in flight, or that waits for a retry, gives nothing. Of such an entity few rows stay in memory (*parked*: out of
-their lane, until the entity can give them); the others are *left on disk*, and read again, by entity, when it can. `unread_after` says
-that there are such rows. Where the first of an entity's rows was refused, all of them are left there: in memory is only when the first of
-all those retries is due (`Lane.due`).
+An entity whose rows are in flight, or that waits for a retry, gives nothing. Of such an entity few rows stay in memory
+(*parked*: out of their lane, until the entity can give them); the others are *left on disk*, and read again, by entity,
+when it can. `unread_after` says that there are such rows. Where the first of an entity's rows was refused, all of them
+are left there: in memory is only when the first of all those retries is due (`Lane.due`).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class EntityState:
         in_flight: how many rows are with the hub, or have an outcome that is not durable yet.
         urgency: the most urgent priority among those in flight.
         batch: the batch being put together, while it takes rows of this entity.
-        held_until: monotonic; no row goes out before. `UNTIL_A_PERSON_ACTS`: until somebody retries or cancels its failed row.
+        held_until: monotonic; no row goes out before. `UNTIL_A_PERSON_ACTS`: it has a failed row that holds the others.
         waits_from: this row was refused: it and those behind it wait on disk.
         unread_after: there are rows after this id that were left on disk.
         promoted_to: the most urgent priority among those left on disk.
@@ -84,7 +84,7 @@ class Entities:
         self.in_flight: dict[int, OutboxRow] = {}
         self.to_read: OrderedDict[Entity, None] = OrderedDict()
         self._parked: set[int] = set()
-        self._holds: list[tuple[float, Entity]] = []  # a heap; an entry whose entity was released meanwhile is still in it
+        self._holds: list[tuple[float, Entity]] = []  # a heap; an entity released early is still in it
 
     def state(self, entity: Entity) -> EntityState:
         """What is known of this entity; it is known from now on."""
@@ -205,7 +205,7 @@ class Entities:
         return self._holds[0][0] if self._holds else None
 
     def settle(self, entity: Entity) -> None:
-        """To be called after a change: an entity that can give rows has its parked ones in their lanes, or those on disk read."""
+        """To be called after a change: has the rows of an entity that is not blocked put into their lanes, or read."""
         state = self.states.get(entity)
         if state is None or state.blocked:
             return

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from syncd.uplink.pages import Load
     from syncd.uplink.queue import SendQueue
 
-RESCAN_SECONDS = 60.0  # an idle queue looks at its file afresh: rows with ids of their own making
+# While the queue is idle, all is read afresh: a till that sets ids itself may have written below those already read.
+RESCAN_SECONDS = 60.0
 
 
 class Loader:
@@ -109,7 +110,7 @@ class Loader:
             self._on_change()
 
     async def _count(self) -> list[int]:
-        """Take in what is new, or all of it afresh; the priorities that have grown."""
+        """Take in what is new, or all of it afresh; the priorities that have new rows."""
         async with self._journal.still:  # an outcome is either in the snapshot, or comes after it has been taken in
             known = self._counts
             counts = await self._reader.count(known, with_failed_entities=self._sync.hold_entity_on_failure)
@@ -131,8 +132,8 @@ class Loader:
             return list(PRIORITIES)
 
     def decided(self, row: OutboxRow, *, failed: bool) -> None:
-        """HQ has it, or it is failed; which is durable."""
-        if self._counts is not None and row.id <= self._counts.newest_id[row.priority]:  # else it will not be counted in any more
+        """It is sent or failed, durably."""
+        if self._counts is not None and row.id <= self._counts.newest_id[row.priority]:  # else it was never counted
             self.status.pending[row.priority] = max(0, self.status.pending[row.priority] - 1)
         self.status.failed += failed
 
@@ -151,7 +152,7 @@ class Loader:
         self._queue.refused(row, due, urgency)
 
     async def rescan(self) -> None:
-        """Rows with ids of their own making lie behind what was read; an idle queue has the time to look for them."""
+        """Look for rows whose ids a till has set itself, below what was read already; only while the queue is idle."""
         while True:
             await self._clock.sleep(RESCAN_SECONDS)
             try:

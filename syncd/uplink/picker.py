@@ -1,9 +1,10 @@
 """Picks the rows of the next batch from those in memory.
 
-* **Priority, then write order.** A batch is taken from the most urgent lane first; a row that is taken brings its entity's earlier, less
-  urgent rows along, in front of it.
-* **Nothing starves.** Up to a tenth of a batch is for rows that have waited longer than `max_wait_minutes`, oldest first. A tenth and not
-  all of it: after a month without a line every row has waited that long, and the new Critical row must still be in the next batch.
+* **Priority, then write order.** A batch is taken from the most urgent lane first; a row that is taken brings its
+  entity's earlier, less urgent rows along, in front of it.
+* **Nothing starves.** Up to a tenth of a batch is for rows that have waited longer than `max_wait_minutes`, oldest
+  first. A tenth and not all of it: after a month without a line every row has waited that long, and the new Critical
+  row must still be in the next batch.
 """
 
 from __future__ import annotations

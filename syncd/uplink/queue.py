@@ -1,11 +1,12 @@
 """Which rows go out next: the contract's laws of sending, in memory, without a database or a hub.
 
 * **Priority, then write order.** Each priority is a lane, filled page by page in id order.
-* **An entity's rows go out in the order they were written.** Rows come into memory with their entity's earlier, less urgent ones; an entity
-  whose rows are in flight, or wait for a retry, gives nothing more until they are back.
+* **An entity's rows go out in the order they were written.** Rows come into memory with their entity's earlier, less
+  urgent ones; an entity whose rows are in flight, or wait for a retry, gives nothing more until they are back.
 * **Flat memory.** See `Entities`, which knows what of all that is in memory.
 
-`Pages` knows what is read next and takes it in, `BatchPicker` chooses a batch; what is done here is taking back rows that were in flight.
+`Pages` knows what is read next and takes it in, `BatchPicker` chooses a batch; what is done here is taking back rows
+that were in flight.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ class SendQueue:
         self._pages.begin_load()
 
     def position(self, entity: Entity) -> int:
-        """All rows of this entity up to this id are done; `MIN_ID` where nothing is known. May be asked from any thread."""
+        """Up to this id all rows of the entity are done; `MIN_ID` where nothing is known. Safe on any thread."""
         return self._positions.get(entity, MIN_ID)
 
     def add_page(self, load: Load, page: Page, now: float, retry_in: Callable[[datetime], float], *, next_due: float | None = None) -> None:
@@ -91,11 +92,11 @@ class SendQueue:
     def take(
         self, limit: int, fits: Callable[[OutboxRow], bool], now: float, age: Callable[[OutboxRow], float], *, spread: bool = False
     ) -> list[OutboxRow]:
-        """The next batch, in the order in which it must be processed; its entities give nothing more until its rows are back.
+        """The next batch, in the order in which it must be processed; its entities are blocked until its rows are back.
 
         Args:
             limit: rows at most.
-            fits: whether one more row has room; asked once a row, in order, and no more rows are taken after the first that has none.
+            fits: whether one more row has room; called once a row, in order, up to the first that has none.
             now: monotonic.
             age: seconds since a row was written.
             spread: some of each priority, whatever waits of the more urgent ones.
@@ -125,13 +126,13 @@ class SendQueue:
         self._entities.hold(row.entity, row.id, moment)
 
     def urgency(self, row: OutboxRow) -> int:
-        """The priority at which a row that is in flight is tried again: its own, or the most urgent of those that wait for it."""
+        """The priority at which a row in flight is tried again: its own, or that of the most urgent row behind it."""
         state = self._entities.states[row.entity]
         behind = [self._entities.lane_of[row_id] for row_id in state.queued]
         return min([row.priority, state.urgency, *behind, *([state.promoted_to] if state.unread_after is not None else [])])
 
     def refused(self, row: OutboxRow, due: float, urgency: int) -> None:
-        """HQ has refused it, which is durable: from this row on its entity waits on disk until the retry is due (monotonic)."""
+        """HQ has refused it, durably: from this row on its entity waits on disk until the retry is due (monotonic)."""
         state = self._entities.landed(row)
         state.waits_from = row.id if state.waits_from is None else min(row.id, state.waits_from)
         self._entities.drop_after(state, row.id)
