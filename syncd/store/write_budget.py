@@ -1,7 +1,7 @@
 """How much of the time we hold the till's write lock, and in chunks of what size.
 
-What a till notices is the share of time for which the lock is taken (design, law 1): Microsoft.Data.Sqlite sleeps 150
-ms where it finds the lock taken, so at 1 % of the time one sale in a hundred is 150 ms late, however short our
+What a till notices is the share of time for which the lock is taken (design, law 1): Microsoft.Data.Sqlite sleeps
+150 ms where it finds the lock taken, so at 1 % of the time one sale in a hundred is 150 ms late, however short our
 transactions are.
 """
 
@@ -41,7 +41,7 @@ class Cost:
     """What a row of one kind of work costs, in seconds of write lock.
 
     It is measured, and one slow chunk changes it by a factor of 4 at most: that may have been the disk, or another
-        process.
+    process.
     """
 
     def __init__(self) -> None:
