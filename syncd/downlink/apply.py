@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 from syncd.clock import iso_ms
 from syncd.errors import StorageError
 from syncd.store.quarantine import Quarantined
+from syncd.store.retry_delays import APPLY_RETRY_SECONDS
 from syncd.store.times import sortable
 from syncd.store.update import Update
 from syncd.wire.messages import sync_ack
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from syncd.store.inbox import Applied, Inbox
     from syncd.store.inbox_log import InboxLog
 
-RETRY_SECONDS = 1.0  # after the database could not be written
 COMPLETED_A_TURN = 50  # deliveries whose handlers go on before anything else gets its turn
 FUTURE = timedelta(days=1)  # how far the clocks of HQ and store may differ before it is logged
 
@@ -134,7 +134,7 @@ class Applier:
                 result = await work()
             except StorageError as error:
                 self._on_trouble(error)
-                await self._clock.sleep(RETRY_SECONDS)
+                await self._clock.sleep(APPLY_RETRY_SECONDS)
             else:
                 self._on_trouble(None)
                 return result

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from syncd.clock import iso_ms
 from syncd.errors import StorageError
 from syncd.store.outbox import MIN_ID
+from syncd.store.retry_delays import PURGE_RETRY_SECONDS
 from syncd.store.text import any_text
 from syncd.store.times import sortable
 from syncd.store.write_budget import Cost
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 FIRST_SECONDS = 60.0  # after the start, when other work is more urgent
 INTERVAL_SECONDS = 3600.0
-RETRY_SECONDS = 30.0  # after a database could not be read or written
 PAGE_ROWS = 500  # a few milliseconds, whatever the rows are
 PAUSE_SECONDS = 0.02  # between two pages: a million rows take less than a minute an hour, at a tenth of one core
 
@@ -114,7 +114,7 @@ class Retention:
                     await self.purge()
             except StorageError as error:
                 self._on_trouble(error)
-                await self._clock.sleep(RETRY_SECONDS)
+                await self._clock.sleep(PURGE_RETRY_SECONDS)
             else:
                 self._on_trouble(None)
                 await self._clock.sleep(INTERVAL_SECONDS)
