@@ -1,4 +1,4 @@
-"""What stands at HQ's door: statuses, tokens, certificates, proxies, redirects."""
+"""What a connection meets on its way in: statuses, tokens, certificates, proxies, redirects."""
 
 from __future__ import annotations
 
