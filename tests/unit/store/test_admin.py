@@ -108,7 +108,7 @@ def test_cancelled_rows_leave_the_queue_for_good(store: Path) -> None:
         assert ids(outbox.rows("pending", 10)) == [9, 7]
 
 
-def test_many_rows_are_changed_in_pieces(tmp_path: Path, store: Path) -> None:
+def test_many_rows_are_changed_in_chunks(tmp_path: Path, store: Path) -> None:
     path = tmp_path / "store.db"
     write_rows(path, *[("R", n, 3) for n in range(250)])
     execute(path, "UPDATE sync_outbox SET status = 'failed' WHERE id > 9")

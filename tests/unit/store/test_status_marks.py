@@ -67,9 +67,9 @@ async def test_an_entry_that_somebody_took_back_marks_nothing(tmp_path: Path, pa
         write_rows(path, ("R", 1, 3), ("R", 2, 3))
         journal = a_journal(files, clock)
         await journal._write([outcome(path, 1, "failed"), outcome(path, 2)])
-        piece = await journal.entries(0, 10)
+        chunk = await journal.entries(0, 10)
         execute(tmp_path / "store.db.syncd", "DELETE FROM outcome WHERE id = 1")
-        await a_marker(files, journal, clock)._mark(piece)
+        await a_marker(files, journal, clock)._mark(chunk)
         assert execute(path, "SELECT status FROM sync_outbox") == [("pending",), ("sent",)]
 
 
@@ -106,7 +106,7 @@ async def test_a_locked_file_is_reported_and_marked_once_it_is_free(tmp_path: Pa
         await asyncio.gather(marker, return_exceptions=True)
 
 
-async def test_a_great_many_marks_go_in_by_pieces_that_leave_the_till_its_room(tmp_path: Path, path: Path) -> None:
+async def test_a_great_many_marks_go_in_by_chunks_that_leave_the_till_its_room(tmp_path: Path, path: Path) -> None:
     clock = FakeClock()
     async with opened(tmp_path, clock) as files:
         write_rows(path, *[("R", n, 3) for n in range(3000)])

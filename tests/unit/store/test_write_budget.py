@@ -65,11 +65,11 @@ def a_till(database: Database, clock: Clock, *, busy: bool = True) -> PacedWrite
 async def flood(till: PacedWriter, disk: SlowDisk, rows: int, row_seconds: float, *, urgent: bool) -> None:
     cost = Cost()
     while rows > 0:
-        piece = min(rows, till.room(cost, urgent=urgent))
-        disk.cost = piece * row_seconds
-        await till.write(insert, rows=piece, cost=cost, urgent=urgent)
+        chunk = min(rows, till.room(cost, urgent=urgent))
+        disk.cost = chunk * row_seconds
+        await till.write(insert, rows=chunk, cost=cost, urgent=urgent)
         till.others_wrote()
-        rows -= piece
+        rows -= chunk
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -96,7 +96,7 @@ async def test_a_flood_on_a_quiet_file_is_a_lot_faster_and_still_leaves_room(tmp
         assert disk.busiest_second() <= QUIET_SHARE + 1e-9
 
 
-async def test_a_disk_that_turns_slow_gets_smaller_pieces_and_one_slow_piece_is_soon_forgiven() -> None:
+async def test_a_disk_that_turns_slow_gets_smaller_chunks_and_one_slow_chunk_changes_little() -> None:
     cost = Cost()
     assert cost.rows(0.005) == write_budget.FIRST_ROWS
     cost.measured(100, 0.001)
