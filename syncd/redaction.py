@@ -28,8 +28,10 @@ _PATTERNS = (
 
 LONGEST_FOREIGN_TEXT = 300
 """Characters that we repeat of a text that HQ, a proxy or whoever answers has written."""
-_LONGEST_LOOKED_AT = 4096
-"""Of such a text; long enough that what is cut off here cannot be the rest of a secret that is shown."""
+LONGEST_SECRET = 8192
+"""Characters of a token or of a connection's id; aiohttp and most servers take no longer header."""
+_LONGEST_LOOKED_AT = LONGEST_FOREIGN_TEXT + 3 * LONGEST_SECRET
+"""Of such a text: what is cut off here can't be the rest of a secret that is shown, not even of one that is percent-encoded."""
 
 
 class KnownSecrets:
@@ -37,46 +39,44 @@ class KnownSecrets:
 
     SHORTEST_CHARACTERS = 4
     """A shorter one would take half of every sentence with it."""
-    MOST_SECRETS = 64
+    MOST_SECRETS = 16
     """Tokens are renewed; the oldest is forgotten first."""
 
     def __init__(self) -> None:
-        self._secrets: dict[str, None] = {}
-        self._pattern: re.Pattern[str] | None = None
+        self._forms: dict[str, list[str]] = {}  # by secret, the most recent last
 
     def add(self, *secrets: str | None) -> None:
         """Hide these from now on, as they are and as they look in a URL, in JSON, in HTML and in base64."""
         for secret in secrets:
             if secret is None or len(secret) < self.SHORTEST_CHARACTERS:
                 continue
-            is_new = secret not in self._secrets
-            self._secrets.pop(secret, None)
-            self._secrets[secret] = None  # the most recent is the last
-            if len(self._secrets) > self.MOST_SECRETS:
-                del self._secrets[next(iter(self._secrets))]
-            if is_new:
-                forms = {form for known in self._secrets for form in _forms(known)}
-                longest_first = sorted(forms, key=len, reverse=True)
-                self._pattern = re.compile("|".join(map(re.escape, longest_first)), re.IGNORECASE)
+            self._forms[secret] = self._forms.pop(secret, []) or _forms(secret)
+            if len(self._forms) > self.MOST_SECRETS:
+                del self._forms[next(iter(self._forms))]
 
     def hide(self, text: str) -> str:
         """The text without them."""
-        return text if self._pattern is None else self._pattern.sub(HIDDEN, text)
+        for forms in self._forms.values():
+            for form in forms:
+                text = text.replace(form, HIDDEN)
+        return text
 
 
 known_secrets = KnownSecrets()
 """Of this process: a traceback on stderr must not show what the log does not."""
 
 
-def _forms(secret: str) -> set[str]:
+def _forms(secret: str) -> list[str]:
+    """How a secret may look in somebody's text, the longest first, so that none is hidden in part by another."""
     raw = secret.encode(errors="surrogatepass")
     forms = {secret, quote(secret), quote(secret, safe=""), quote_plus(secret), html.escape(secret)}
     forms |= {json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1], repr(secret)[1:-1]}
+    forms |= {form.upper() for form in forms} | {form.lower() for form in forms}
     for shift in range(3):  # within a longer text that was encoded as a whole
         coded = base64.b64encode(bytes(shift) + raw).decode()
         inner = coded[-(-shift * 8 // 6) : (shift + len(raw)) * 8 // 6]
         forms |= {inner, inner.replace("+", "-").replace("/", "_")}
-    return {form for form in forms if len(form) >= KnownSecrets.SHORTEST_CHARACTERS}
+    return sorted((form for form in forms if len(form) >= KnownSecrets.SHORTEST_CHARACTERS), key=len, reverse=True)
 
 
 def redact(text: str) -> str:

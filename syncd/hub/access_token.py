@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from syncd.errors import ConnectionFailed, SyncdError
-from syncd.redaction import known_secrets
+from syncd.redaction import LONGEST_SECRET, known_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,4 +55,6 @@ def checked_token(token: str) -> str:
     token = token.strip()
     if not token or not token.isascii() or not token.isprintable() or " " in token:
         raise ConnectionFailed("the access token is empty or holds what no token does: is hub.access_token_file the right file?")
+    if len(token) > LONGEST_SECRET:
+        raise ConnectionFailed(f"the access token has {len(token):,} characters, and no header takes more than {LONGEST_SECRET:,}")
     return token

@@ -21,7 +21,7 @@ from syncd.errors import ConnectionFailed
 from syncd.hub.access_token import checked_token
 from syncd.hub.connect_errors import explain, status_error
 from syncd.hub.url import has_parameter, negotiate_url, origin, place, with_parameter, with_scheme
-from syncd.redaction import foreign, known_secrets
+from syncd.redaction import LONGEST_SECRET, foreign, known_secrets
 from syncd.wire.json import parse_json
 
 if TYPE_CHECKING:
@@ -169,11 +169,13 @@ def understand(answer: bytes, where: str) -> Endpoint | _Redirect:
     secret = fields.get("connectionToken") if version else public
     if not isinstance(public, str) or not isinstance(secret, str) or not public or not secret:
         raise ConnectionFailed(f"{where} gave no connection id: it is no SignalR hub, or the hub.url is not the hub's own")
+    if max(len(public), len(secret)) > LONGEST_SECRET:
+        raise ConnectionFailed(f"{where} gave a connection id of more than {LONGEST_SECRET:,} characters")
     offered = _transports(fields.get("availableTransports"))
     if "WebSockets" not in offered:
         names = ", ".join(offered) or "nothing"
         raise ConnectionFailed(f"{where} does not offer WebSockets (only {foreign(names)}): they must be switched on at HQ")
-    return Endpoint(url=secret, token=None, cookies=None, connection_id=public, version=version, redirects=0)
+    return Endpoint(url=secret, token=None, cookies=None, connection_id=foreign(public), version=version, redirects=0)
 
 
 def _json_object(answer: bytes, where: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
-from syncd.redaction import LONGEST_FOREIGN_TEXT, KnownSecrets, foreign, known_secrets, redact, redact_value
+from syncd.redaction import LONGEST_FOREIGN_TEXT, LONGEST_SECRET, KnownSecrets, foreign, known_secrets, redact, redact_value
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxNyJ9.c2lnbmF0dXJl"
 
@@ -107,6 +107,16 @@ def test_old_secrets_are_forgotten_and_one_still_in_use_is_not() -> None:
         secrets.add("in-use")
     assert secrets.hide("in-use") == "***"
     assert secrets.hide("token-0 ") == "token-0 "
+
+
+def test_the_longest_secret_is_hidden_in_a_moment_and_no_beginning_of_it_is_shown() -> None:
+    secret = "".join(chr(33 + (n * 7) % 90) for n in range(LONGEST_SECRET))
+    secrets = KnownSecrets()
+    for number in range(KnownSecrets.MOST_SECRETS):
+        secrets.add(f"{number}{secret}")
+    assert sum(len(form) for forms in secrets._forms.values() for form in forms) < 12_000_000
+    known_secrets.add(secret)
+    assert foreign(f"bad token {quote(secret, safe='')}").startswith("bad token ***")
 
 
 def test_what_others_write_is_cut_and_no_half_of_a_secret_is_left_at_the_cut() -> None:

@@ -179,3 +179,17 @@ def test_an_error_of_any_length_is_cut() -> None:
     with pytest.raises(ConnectionFailed) as failure:
         understand(json.dumps({"error": "x" * 900_000}).encode(), "negotiate with hub.test:443")
     assert len(str(failure.value)) < 500
+
+
+@pytest.mark.parametrize("field", ["connectionId", "connectionToken"])
+def test_an_id_that_no_header_takes_is_refused(field: str) -> None:
+    identity = {"connectionId": "public", "connectionToken": "secret", field: "x" * 600_000}
+    with pytest.raises(ConnectionFailed, match="of more than 8,192 characters") as failure:
+        read(negotiateVersion=1, **identity, availableTransports=TRANSPORTS)
+    assert len(str(failure.value)) < 200
+
+
+def test_a_token_that_no_header_takes_is_refused() -> None:
+    with pytest.raises(ConnectionFailed, match="has 600,000 characters"):
+        checked_token("x" * 600_000)
+    assert checked_token("x" * 8192)
