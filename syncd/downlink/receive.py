@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from syncd.clock import Clock
     from syncd.downlink.queue import UpdateQueue
-    from syncd.hub.session import Handler
+    from syncd.hub.calls import Handler
     from syncd.hub.supervisor import Hub
     from syncd.store.entity_type import EntityType
     from syncd.store.update import Update

@@ -4,35 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import orjson
 from pysignalr.messages import CloseMessage, CompletionMessage, InvocationMessage, Message
 
-from syncd.errors import ClosedByHub, ConnectionLost, HubError, InvocationError, InvocationTimeout, MessageTooLarge, MethodMissing
+from syncd.errors import ClosedByHub, ConnectionLost, HubError, InvocationError, InvocationTimeout, MethodMissing
+from syncd.hub.calls import CallHandlers
 from syncd.hub.connection import HubConnection, root_cause
 from syncd.hub.dispatcher import Dispatcher
-from syncd.hub.incoming import KEPT_BYTES, Call, Unreadable
+from syncd.hub.incoming import Call, Unreadable
 from syncd.hub.protocol import HubProtocol, invocation_size
 from syncd.redaction import foreign
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from structlog.typing import FilteringBoundLogger
 
     from syncd.clock import Clock
     from syncd.config.settings import HubSettings
+    from syncd.hub.calls import Handler
     from syncd.hub.negotiate import Endpoint
-
-Handler: TypeAlias = Callable[[list[Any], bool], Awaitable[object]]
-"""`(arguments, wants_result)` to the result, which is sent where the hub wants one; a long list among the arguments is a `LargeList`."""
-NO_HANDLER = "Client didn't provide a result."
-"""Word for word what Microsoft's clients answer."""
-BUSY = "syncd has too many calls waiting: this one was not taken"
-UNREADABLE_CHARACTERS = 300
 
 
 class HubSession:
@@ -65,16 +59,14 @@ class HubSession:
         self._over = asyncio.Event()  # set when nothing is left to be read or said, a moment after the loss
         self._clock = clock
         self._timeout_seconds = settings.invocation_timeout_seconds
-        self._handlers = handlers
-        self._log = log
         self._ids = itertools.count(1)
         self._pending: dict[str, tuple[str, asyncio.Future[CompletionMessage | HubError]]] = {}
-        self._on_unreadable = on_unreadable
         self._missing: set[str] = set()
-        self._dispatcher = Dispatcher(self._answer, refuse=self._refuse_busy, shed=on_shed, has_room=on_room)
-        self._transport = HubConnection(
+        self._connection = HubConnection(
             endpoint, HubProtocol(settings.max_message_bytes), self._on_message, settings=settings, tls=tls, clock=clock
         )
+        calls = CallHandlers(handlers, self._connection.send, on_unreadable, log)
+        self._dispatcher = Dispatcher(calls.answer, refuse=calls.refuse, shed=on_shed, has_room=on_room)
 
     async def run(self, opened: Callable[[], Awaitable[None]]) -> NoReturn:
         """Open the connection and serve it; `opened` runs as soon as invocations may be made, while messages are read.
@@ -88,17 +80,17 @@ class HubSession:
         async def announce() -> None:
             is_open.set()
 
-        async def greet() -> None:
+        async def call_back() -> None:
             await is_open.wait()
             await opened()
 
-        self._transport.on_open(announce)
+        self._connection.on_open(announce)
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._converse(), name="hub: connection")
+                group.create_task(self._serve(), name="hub: connection")
                 group.create_task(self._dispatcher.run(group), name="hub: dispatcher")
                 group.create_task(self._dispatcher.run_refusals(), name="hub: refusals")
-                group.create_task(greet(), name="hub: greeting")
+                group.create_task(call_back(), name="hub: opened")
                 await self._until_over()
         except BaseExceptionGroup as errors:
             self._end(ConnectionLost("the connection was given up"))
@@ -130,7 +122,7 @@ class HubSession:
         try:
             async with self._clock.timeout(seconds):
                 try:
-                    await self._transport.send(InvocationMessage(identity, method, list(arguments)))
+                    await self._connection.send(InvocationMessage(identity, method, list(arguments)))
                 except ConnectionLost:
                     await self.lost.wait()  # the reader knows better why
                 outcome = await answer
@@ -164,9 +156,9 @@ class HubSession:
         self._end(ConnectionLost(reason))
         self._over.set()
 
-    async def _converse(self) -> None:
+    async def _serve(self) -> None:
         try:
-            await self._transport.run()
+            await self._connection.run()
         except HubError as loss:
             self._end(loss)
             self._over.set()
@@ -175,7 +167,7 @@ class HubSession:
         try:
             await self._over.wait()
         except asyncio.CancelledError:
-            self._end(ConnectionLost("syncd leaves the hub"))
+            self._end(ConnectionLost("syncd closes the connection"))
             raise
         raise self._loss()
 
@@ -230,49 +222,3 @@ class HubSession:
             message.target, _ = self._pending.get(message.invocation_id, (None, None))
             self._complete(CompletionMessage(message.invocation_id, None, message.reason))
         self._dispatcher.put(message)
-
-    async def _answer(self, call: Call | Unreadable) -> None:
-        """Run a handler; its failure is told to the hub where it waits for a result, and never ends the connection."""
-        wanted = call.invocation_id is not None
-        result: object = None
-        error: str | None = None
-        if isinstance(call, Unreadable):
-            error = call.reason
-            self._report_unreadable(call)
-            wanted = wanted and call.kind == 1
-        elif (handler := self._handlers.get(call.target.lower())) is None:
-            method = foreign(call.target[:UNREADABLE_CHARACTERS])
-            error = f"{NO_HANDLER} syncd has no method {method!r}"
-            self._report_unreadable(Unreadable(1, call.invocation_id, call.target, "an unknown method", call.record[:KEPT_BYTES]))
-        else:
-            try:
-                result = await handler(call.arguments, wanted)
-            except asyncio.CancelledError:
-                if (task := asyncio.current_task()) is not None and task.cancelling():
-                    raise
-                error = "cancelled"
-            except Exception as failure:  # noqa: BLE001 - whatever a hub's message does to a handler must not cost the connection
-                error = f"{type(failure).__name__}: {failure}"
-                self._log.warning("hub_handler_failed", subject=call.target[:100], error=foreign(error))
-        if wanted and call.invocation_id is not None:
-            await self._send_result(call.invocation_id, result, error)
-
-    def _report_unreadable(self, message: Unreadable) -> None:
-        method = (message.target or "")[:100]
-        self._log.warning(
-            "hub_message_unreadable", subject=method, reason=foreign(message.reason), wants_result=message.invocation_id is not None
-        )
-        self._on_unreadable(message)
-
-    async def _refuse_busy(self, identity: str) -> None:
-        await self._send_result(identity, None, BUSY)
-
-    async def _send_result(self, identity: str, result: object, error: str | None) -> None:
-        try:
-            try:
-                await self._transport.send(CompletionMessage(identity, result, error))
-            except (MessageTooLarge, TypeError, ValueError) as unsendable:
-                reason = f"the result cannot be sent: {unsendable}".encode(errors="replace").decode()[:1000]
-                await self._transport.send(CompletionMessage(identity, None, reason))
-        except ConnectionLost:
-            return  # nobody waits any more

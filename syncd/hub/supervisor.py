@@ -13,7 +13,7 @@ from syncd.hub.access_token import access_token
 from syncd.hub.negotiate import negotiate, without_negotiation
 from syncd.hub.proxy import proxy_for
 from syncd.hub.reconnects import Reconnects
-from syncd.hub.session import Handler, HubSession
+from syncd.hub.session import HubSession
 from syncd.hub.shedding import Shedding
 from syncd.hub.status import ConnectionStatus
 from syncd.hub.tls import tls_context
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from syncd.clock import Clock
     from syncd.config.settings import HubSettings
+    from syncd.hub.calls import Handler
     from syncd.hub.incoming import Unreadable
     from syncd.hub.negotiate import Endpoint
 

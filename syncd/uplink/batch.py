@@ -9,10 +9,11 @@ from syncd.errors import (
     ConnectionLost,
     HubError,
     InvocationError,
+    InvocationFailure,
     InvocationTimeout,
-    MessageTooLarge,
     MethodMissing,
     StorageError,
+    invocation_failure,
 )
 from syncd.store.times import parse_time
 from syncd.uplink.deferrals import Deferrals
@@ -98,15 +99,16 @@ class BatchSender:
         began = self._clock.monotonic()
         try:
             answer = await self._invoke(session, SEND_BATCH, argument, size, rows)
-        except MethodMissing:
-            await self._send_singly(session, rows, delivery)
-        except InvocationError as error:
-            self.losses.passed(size, len(rows), self._clock.monotonic())
-            await self._halve(session, rows, delivery, error)
-        except MessageTooLarge as error:
-            await self._halve(session, rows, delivery, error)
-        except HubError:  # the connection is gone: they go again, at no cost
-            return
+        except HubError as error:
+            match invocation_failure(error):
+                case InvocationFailure.METHOD_MISSING:
+                    await self._send_singly(session, rows, delivery)
+                case InvocationFailure.REFUSED:
+                    if isinstance(error, InvocationError):  # the hub has read the message, at least
+                        self.losses.passed(size, len(rows), self._clock.monotonic())
+                    await self._halve(session, rows, delivery, error)
+                case InvocationFailure.RETRY:  # the connection is gone: they go again, at no cost
+                    return
         else:
             await self._passed(session, size, len(rows))
             self._judge(rows, answer, delivery, size, began)
@@ -270,13 +272,14 @@ class BatchSender:
             began = self._clock.monotonic()
             try:
                 answer = await self._invoke(session, SEND_ITEM, row.encoded, size, [row])
-            except MethodMissing:
-                self._takes_no_rows(delivery)
-                return
-            except (InvocationError, MessageTooLarge) as error:
-                delivery.throws(row, str(error))
-                return
-            except HubError:
+            except HubError as error:
+                match invocation_failure(error):
+                    case InvocationFailure.METHOD_MISSING:
+                        self._takes_no_rows(delivery)
+                    case InvocationFailure.REFUSED:
+                        delivery.throws(row, str(error))
+                    case InvocationFailure.RETRY:
+                        pass
                 return
             await self._passed(session, size, 1)
             self._judge([row], answer, delivery, size, began)
