@@ -75,7 +75,26 @@ class DatabaseSettings(Section):
 
 
 class HubSettings(Section):
-    """Where HQ is and how patient we are with it."""
+    """Where HQ's hub is, how the connection to it is secured, and its time-outs, delays and limits.
+
+    Attributes:
+        allow_insecure: whether http:// may leave this machine.
+        url: the hub's address; http(s) and ws(s) mean the same.
+        access_token_file: holds the bearer token; read afresh for every attempt.
+        ca_file: PEM file of the authorities to trust *instead of* the system's.
+        client_certificate_file: PEM file of our own certificate, for mutual TLS.
+        client_key_file: PEM file of its key.
+        proxy_file: holds the proxy's URL, with user and password; instead of HTTPS_PROXY, and read afresh for every attempt.
+        skip_negotiation: whether the WebSocket is opened without negotiating first: for farms of hubs without sticky sessions.
+        connect_timeout_seconds: bound of each step: the token, negotiate, upgrade, SignalR handshake.
+        keep_alive_interval_seconds: how often we ping the hub.
+        server_timeout_seconds: the hub's silence after which the connection is given up.
+        invocation_timeout_seconds: how long an answer to an invocation may take, unless the caller names another time.
+        reconnect_delay_seconds: the first delay; it doubles with every failure.
+        reconnect_max_delay_seconds: the longest delay, and that between attempts while `offline`.
+        max_reconnect_attempts: failures in a row after which the state is `offline`; trying goes on.
+        max_message_bytes: the hub's limit of one message, separator included (ASP.NET Core: 32768).
+    """
 
     allow_insecure: bool = False
     url: str
@@ -120,7 +139,7 @@ class HubSettings(Section):
 
 
 class SyncSettings(Section):
-    """How rows travel, in both directions."""
+    """How rows are sent and updates fetched."""
 
     batch_size: Annotated[int, Field(ge=1, le=10_000)] = 50
     batches_in_flight: Annotated[int, Field(ge=1, le=64)] = 4
@@ -143,13 +162,13 @@ class SyncSettings(Section):
 
 
 class HeartbeatSettings(Section):
-    """How often HQ hears that we live."""
+    """How often a heartbeat is sent."""
 
     interval_seconds: Seconds = 30
 
 
 class StatusSettings(Section):
-    """Where monitors read how we are."""
+    """Where the status file is."""
 
     path: FilePath = Path("/run/syncd/status.json")
 

@@ -12,7 +12,7 @@ from websockets.exceptions import InvalidMessage, InvalidProxyStatus, ProxyError
 
 from syncd.errors import AuthenticationRejected, ConnectionFailed
 
-CLEAR_TEXT = {
+EXPLANATIONS = {
     errno.ECONNREFUSED: "refuses connections: nothing listens there, or a firewall says no",
     errno.ECONNRESET: "broke the connection off while it was being opened",
     errno.EPIPE: "broke the connection off while it was being opened",
@@ -23,7 +23,7 @@ CLEAR_TEXT = {
 
 
 def explain(error: BaseException, place: str) -> str:
-    """Say what an error of aiohttp, websockets, ssl or the system means for `place` (host and port)."""
+    """What an error of aiohttp, websockets, ssl or the system means for `place` (host and port)."""
     match _root(error):
         case ssl.SSLCertVerificationError(verify_message=why):
             text = f"the certificate of {place} is not trusted: {why} (hub.ca_file names another authority)"
@@ -31,10 +31,10 @@ def explain(error: BaseException, place: str) -> str:
             text = f"no TLS connection to {place}: {fault.reason or fault}"
         case socket.gaierror() as fault:
             text = f"the name of {place} cannot be resolved: {fault.strerror}"
-        case OSError(errno=number) if number in CLEAR_TEXT:
-            text = f"{place} {CLEAR_TEXT[number]}"
+        case OSError(errno=number) if number in EXPLANATIONS:
+            text = f"{place} {EXPLANATIONS[number]}"
         case aiohttp.ServerDisconnectedError() | EOFError() | ConnectionError():
-            text = f"{place} {CLEAR_TEXT[errno.ECONNRESET]}"
+            text = f"{place} {EXPLANATIONS[errno.ECONNRESET]}"
         case aiohttp.ClientHttpProxyError(status=status):
             text = f"the proxy did not let us through to {place}: HTTP {status}"
         case InvalidProxyStatus(response=response):

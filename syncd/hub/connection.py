@@ -165,7 +165,7 @@ class HubConnection(WebsocketTransport):
                 await asyncio.sleep(0)
 
     async def _keepalive(self, conn: ClientConnection) -> None:
-        """Ping the hub, for ever. That the connection is closed is the reader's to say: it still has to read why."""
+        """Ping the hub, for ever. A closed connection is left to the reader, which finds the reason in what it has still to read."""
         try:
             while True:
                 await self._clock.sleep(self._settings.keep_alive_interval_seconds)

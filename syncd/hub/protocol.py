@@ -151,7 +151,7 @@ class _Records:
 
 
 def _fields(message: Message | HandshakeMessage) -> dict[str, Any]:
-    """What goes on the wire for each kind of message that we send; a null where a string belongs makes the server hang up."""
+    """What goes on the wire for each kind of message that we send; for a null where a string belongs the server closes the connection."""
     match message:
         case HandshakeRequestMessage():
             return {"protocol": message.protocol, "version": message.version}

@@ -36,7 +36,7 @@ class HubSession:
         connection_id: its public name; None where nothing was negotiated.
         lost: set when it is over; nothing is sent or received any more.
         loss: why it is over; None as long as it is not.
-        useful: it got work done, as whoever did the work says; a heartbeat is none.
+        useful: it got work done, which whoever did that notes here; a heartbeat does not count.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class HubSession:
         self.lost = asyncio.Event()
         self.loss: HubError | None = None
         self.useful = False
-        self._over = asyncio.Event()  # set when nothing is left to be read or said, a moment after the loss
+        self._over = asyncio.Event()  # set when nothing is left to be read or sent, a moment after the loss
         self._clock = clock
         self._timeout_seconds = settings.invocation_timeout_seconds
         self._ids = itertools.count(1)
@@ -124,7 +124,7 @@ class HubSession:
                 try:
                     await self._connection.send(InvocationMessage(identity, method, list(arguments)))
                 except ConnectionLost:
-                    await self.lost.wait()  # the reader knows better why
+                    await self.lost.wait()  # the reader knows the reason
                 outcome = await answer
         except TimeoutError:
             # The hub may still be at work on it, and by default takes no other call meanwhile: only a new connection helps.
@@ -172,7 +172,7 @@ class HubSession:
         raise self._loss()
 
     def _end(self, loss: HubError) -> None:
-        """Over: everybody who waits for an answer learns it now."""
+        """The connection is over: every invocation that waits for an answer fails now."""
         if self.loss is not None:
             return
         self.loss = loss

@@ -135,7 +135,7 @@ class Hub:
         return self._session
 
     def retry_soon(self, reason: str) -> None:
-        """Make the next reconnect quick, whatever the backoff says; at most 20 times without a stable connection between."""
+        """Make the next delay a short one, without regard to the backoff; at most 20 times without a stable connection between."""
         self._reconnects.retry_soon(reason)
 
     async def try_once(self) -> Probe:
@@ -221,7 +221,7 @@ class Hub:
             callback(message)
 
     async def _opened(self, session: HubSession) -> None:
-        """A connection is open: say so, make the first calls on it, hand the session out."""
+        """A connection is open: note it, run the callbacks, and only then hand the session out."""
         self._reconnects.connected(session.connection_id)
         for callback in self._on_connected:
             try:
