@@ -1,4 +1,7 @@
-"""Time comes in through here, so that tests and simulations bring their own: what waits, times out or stamps asks a `Clock`."""
+"""Time comes in through here, so that tests and simulations bring their own.
+
+What waits, times out or stamps asks a `Clock`.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,10 @@ class Clock(Protocol):
         """Let that many seconds pass."""
 
     def timeout(self, seconds: float | None) -> Timeout:
-        """Bound what is awaited within: `async with clock.timeout(5):` raises TimeoutError after 5 s; None sets no bound as yet."""
+        """Bound what is awaited within: `async with clock.timeout(5):` raises TimeoutError after 5 s.
+
+        None sets no bound as yet.
+        """
 
 
 class Timeout(Protocol):

@@ -1,6 +1,7 @@
 """What can go wrong, as one tree: how the process ends with it (contract, section 5), and whether it is worth trying again.
 
-Retryable means that nobody has refused anything: the same may be tried again, as often as it takes, and no attempt is counted.
+Retryable means that nobody has refused anything: the same may be tried again, as often as it takes, and no attempt is
+counted.
 
                                     exit  retryable
     SyncdError                      70    no    a bug, unless a branch says otherwise
@@ -21,8 +22,8 @@ Retryable means that nobody has refused anything: the same may be tried again, a
         │   └── MethodMissing       69    no    "Method does not exist": use the fallback
         └── MessageTooLarge         69    no    refused on our side, before it was sent
 
-What is wrong with a single row or message stays where that is read and costs nothing else. It has no exit code: one that gets as far
-as ending the process is a bug.
+What is wrong with a single row or message stays where that is read and costs nothing else. It has no exit code: one
+that gets as far as ending the process is a bug.
 
     DataError                       -     no    a ValueError
     ├── UnencodableError            -     no    a row of the outbox that can never be written as JSON
@@ -107,7 +108,10 @@ class StorageDamaged(StorageError):
 
 
 class StatementError(StorageError):
-    """SQLite refused one statement: a constraint, a trigger's RAISE, a missing table, a type. The database itself is well."""
+    """SQLite refused one statement: a constraint, a trigger's RAISE, a missing table, a type.
+
+    The database itself is well.
+    """
 
     retryable = False
 
@@ -203,7 +207,8 @@ class InvocationFailure(Enum):
     """What a failed invocation means for its caller."""
 
     RETRY = "retry"
-    """Nobody has refused anything: do the same on the next connection. Of what was on its way the outcome is unknown."""
+    """Nobody has refused anything: do the same on the next connection. Of what was on its way the outcome is
+    unknown."""
     REFUSED = "refused"
     """The hub answered with an error, or the message is too large for it: the same again would be refused again."""
     METHOD_MISSING = "method missing"
@@ -211,7 +216,10 @@ class InvocationFailure(Enum):
 
 
 def invocation_failure(error: HubError) -> InvocationFailure:
-    """The one decision on a `HubSession.invoke` that raised; an error without an answer has dropped the session already."""
+    """The one decision on a `HubSession.invoke` that raised.
+
+    An error without an answer has dropped the session already.
+    """
     if isinstance(error, MethodMissing):
         return InvocationFailure.METHOD_MISSING
     return InvocationFailure.RETRY if error.retryable else InvocationFailure.REFUSED

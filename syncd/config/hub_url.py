@@ -56,7 +56,10 @@ def _why_unsafe(parts: SplitResult, *, allow_insecure: bool) -> str | None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host means this machine. Not `*.localhost`: those go to the name server where the system does not know better."""
+    """Whether a host means this machine.
+
+    Not `*.localhost`: those go to the name server where the system does not know better.
+    """
     name = host.lower().rstrip(".")
     if name == "localhost":
         return True
@@ -67,7 +70,10 @@ def is_loopback(host: str) -> bool:
 
 
 def shown(url: str) -> str:
-    """The URL without user info, fragment and the values of unknown query parameters: fit for logs and the status file."""
+    """The URL without user info, fragment and the values of unknown query parameters.
+
+    Fit for logs and the status file.
+    """
     try:
         parts = urlsplit(url)
         query = parse_qsl(parts.query, keep_blank_values=True)

@@ -1,8 +1,9 @@
 """What an operator can set (contract, section 5): `Settings`, and how it is read.
 
-A value comes from the environment (`SYNCD_HUB__URL`), else from the TOML file (`[hub] url`), else from the default below.
-Where `hub.access_token_file` or `hub.proxy_file` is not set, a credential that the service manager provides (`hub_access_token`,
-`hub_proxy`) takes its place: only the file's name becomes part of the settings, never what is in it.
+A value comes from the environment (`SYNCD_HUB__URL`), else from the TOML file (`[hub] url`), else from the default
+below. Where `hub.access_token_file` or `hub.proxy_file` is not set, a credential that the service manager provides
+(`hub_access_token`, `hub_proxy`) takes its place: only the file's name becomes part of the settings, never what is in
+it.
 
     settings = load_settings(Path("/etc/syncd/syncd.toml"))
     settings.hub.keep_alive_interval_seconds  # 15.0
@@ -84,8 +85,10 @@ class HubSettings(Section):
         ca_file: PEM file of the authorities to trust *instead of* the system's.
         client_certificate_file: PEM file of our own certificate, for mutual TLS.
         client_key_file: PEM file of its key.
-        proxy_file: holds the proxy's URL, with user and password; instead of HTTPS_PROXY, and read afresh for every attempt.
-        skip_negotiation: whether the WebSocket is opened without negotiating first: for farms of hubs without sticky sessions.
+        proxy_file: holds the proxy's URL, with user and password; instead of HTTPS_PROXY, and read afresh for every
+            attempt.
+        skip_negotiation: whether the WebSocket is opened without negotiating first: for farms of hubs without sticky
+            sessions.
         connect_timeout_seconds: bound of each step: the token, negotiate, upgrade, SignalR handshake.
         keep_alive_interval_seconds: how often we ping the hub.
         server_timeout_seconds: the hub's silence after which the connection is given up.
@@ -181,7 +184,10 @@ class LogSettings(Section):
 
 
 class Settings(BaseSettings):
-    """All settings, valid and unchangeable. What is passed in is the TOML file's document; the environment wins over it."""
+    """All settings, valid and unchangeable. What is passed in is the TOML file's document.
+
+    The environment wins over it.
+    """
 
     model_config = SettingsConfigDict(frozen=True, extra="forbid", validate_default=True)
 
@@ -214,8 +220,8 @@ def load_settings(config_file: Path | None) -> Settings:
     """Read and check the whole configuration.
 
     Args:
-        config_file: the file that somebody named, which must exist; without one `SYNCD_CONFIG` names it, else the default is read
-            if it is there.
+        config_file: the file that somebody named, which must exist; without one `SYNCD_CONFIG` names it, else the
+            default is read if it is there.
 
     Raises:
         ConfigurationError: lists every problem, each with its key, the value and what is allowed.

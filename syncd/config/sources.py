@@ -1,4 +1,4 @@
-"""Where settings come from: the TOML file, the environment, and the credentials that systemd or a container hands over."""
+"""Where settings come from: the TOML file, the environment, and the credentials of systemd or a container."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ CREDENTIALS = {
 """The keys of `hub` whose file a credential may stand for, and the names that it may have."""
 PREFIX = "SYNCD_"
 NOT_SETTINGS = frozenset({"SYNCD_CONFIG", "SYNCD_CSC", "SYNCD_REFHUB", "SYNCD_REQUIRE"})
-"""Variables with our prefix that are no keys: where the file is; where tests find a C# compiler and a real hub, what they may not skip."""
+"""Variables with our prefix that are no keys: where the file is; where tests find a C# compiler and a real hub, what
+they may not skip."""
 TRUE, FALSE = frozenset({"true", "yes", "on", "1"}), frozenset({"false", "no", "off", "0"})
 
 

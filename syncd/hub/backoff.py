@@ -1,13 +1,14 @@
 """How long to wait before the next attempt: a pure policy, its chance injected.
 
-* A failure or a lost connection: 5, 10, 20 ... 120 s, each d becoming a random 0.2 d to d, the first one too: a hub that
-  restarts must not meet a stampede.
+* A failure or a lost connection: 5, 10, 20 ... 120 s, each d becoming a random 0.2 d to d, the first one too: a hub
+  that restarts must not meet a stampede.
 * 401 or 403: once after 1 to 3 s (the token may just have been renewed), then the longest delay.
-* A close with allowReconnect=false: the longest delay. The hub does not want us now, but a store must come back by itself.
-  ASP.NET Core's Context.Abort() looks the same without an error, so where the connection had got work done it counts as a mere loss.
+* A close with allowReconnect=false: the longest delay. The hub does not want us now, but a store must come back by
+  itself. ASP.NET Core's Context.Abort() looks the same without an error, so where the connection had got work done it
+  counts as a mere loss.
 * A connection that got work done leaves the delay where it was: it is not stable yet, but it is no failure either.
-* A close without an error: at least 1 s. A hub that shuts down must not have the stores back at once that it has just disconnected
-  (dotnet/aspnetcore#58947).
+* A close without an error: at least 1 s. A hub that shuts down must not have the stores back at once that it has just
+  disconnected (dotnet/aspnetcore#58947).
 * Retry-After: at least that, and some chance on top.
 * A quick one, where somebody has asked for it: 0.5 to 1.5 s, at most `MAX_QUICK_RETRIES` times in a row.
 """

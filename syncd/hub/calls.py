@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
 Handler: TypeAlias = Callable[[list[Any], bool], Awaitable[object]]
-"""`(arguments, wants_result)` to the result, which is sent where the hub wants one; a long list among the arguments is a `LargeList`."""
+"""`(arguments, wants_result)` to the result, which is sent where the hub wants one; a long list among the arguments is
+a `LargeList`."""
 NO_HANDLER = "Client didn't provide a result."
 """Word for word what Microsoft's clients answer."""
 BUSY = "syncd has too many calls waiting: this one was not taken"

@@ -1,7 +1,8 @@
-"""One SignalR connection on one WebSocket, opened once and never again: handshake, keepalive, silence, reading, closing.
+"""One SignalR connection on one WebSocket, opened once: handshake, keepalive, silence, reading, closing.
 
-Of pysignalr's `WebsocketTransport` its callbacks are used; its loop, which reconnects with a used-up id and never gives up waiting, its
-reading, which takes a frame's messages in one go, and its keepalive, which sleeps without our clock, are not.
+Of pysignalr's `WebsocketTransport` its callbacks are used; its loop, which reconnects with a used-up id and never gives
+up waiting, its reading, which takes a frame's messages in one go, and its keepalive, which sleeps without our clock,
+are not.
 """
 
 from __future__ import annotations
@@ -145,7 +146,10 @@ class HubConnection(WebsocketTransport):
         raise AssertionError("a reader only ends with an error")
 
     async def _take(self, fragment: bytes) -> None:
-        """Read the messages that this fragment completes; the loop gets its turn between them, and between copies of a large fragment."""
+        """Read the messages that this fragment completes.
+
+        The loop gets its turn between them, and between copies of a large fragment.
+        """
         if len(fragment) > TURN_BYTES:
             await asyncio.sleep(0)
         for record in self._hub_protocol.records(fragment):
@@ -165,7 +169,7 @@ class HubConnection(WebsocketTransport):
                 await asyncio.sleep(0)
 
     async def _keepalive(self, conn: ClientConnection) -> None:
-        """Ping the hub, for ever. A closed connection is left to the reader, which finds the reason in what it has still to read."""
+        """Ping the hub, for ever; a closed connection is left to the reader, which still has to read why."""
         try:
             while True:
                 await self._clock.sleep(self._settings.keep_alive_interval_seconds)
@@ -176,7 +180,8 @@ class HubConnection(WebsocketTransport):
     async def _watch_silence(self, websocket: WebSocket) -> NoReturn:
         """Give up a hub that says nothing while we listen.
 
-        Ticks are counted, not time: a process that was stopped, or a loop that was busy, slept itself and heard nothing for that.
+        Ticks are counted, not time: a process that was stopped, or a loop that was busy, slept itself and heard nothing
+        for that.
         """
         limit = self._settings.server_timeout_seconds
         silent_ticks = 0

@@ -1,7 +1,8 @@
 """The hub's calls between the reader and their handlers: in order, bounded, and never in the reader's way.
 
-The reader also brings answers and pings, and those may not wait behind updates that nobody can apply. So nothing here makes it wait: what
-comes beyond the bounds is shed. A push is a hint and the catch-up is the truth, so what was shed comes again by that.
+The reader also brings answers and pings, and those may not wait behind updates that nobody can apply. So nothing here
+makes it wait: what comes beyond the bounds is shed. A push is a hint and the catch-up is the truth, so what was shed
+comes again by that.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ MAX_WAITING = 150_000
 MAX_UNPACKED = 1_000
 """Of these, kept as they were read; those behind are kept as they came, a tenth of the memory, and read once more."""
 MAX_RUNNING = 1_000
-"""Handlers at work: many, so that many updates can share one commit, and few enough to end all together without a stall."""
+"""Handlers at work: many, so that many updates can share one commit, and few enough to end all together without a
+stall."""
 MAX_RUNNING_BYTES = 8 * 1024 * 1024
 """Wire bytes of what they work on, read into several times as much memory."""
 STARTED_A_TURN = 25

@@ -1,11 +1,12 @@
 """Reads what the hub sends: one record of the stream becomes one message.
 
-Each stands alone: unknown types and fields are ignored, and one that cannot be read costs itself only. It is not dropped without a
-trace: whoever waits for it is told, and its beginning is kept (`Unreadable`). The connection goes on, since the separator tells where
-the next message begins, and one that comes again on every connection would otherwise cut a store off for good.
+Each stands alone: unknown types and fields are ignored, and one that cannot be read costs itself only. It is not
+dropped without a trace: whoever waits for it is told, and its beginning is kept (`Unreadable`). The connection goes on,
+since the separator tells where the next message begins, and one that comes again on every connection would otherwise
+cut a store off for good.
 
-A small record is parsed in one go. A large one, and one that cannot be parsed, is taken apart: the loop goes on meanwhile, and of a list
-everything is read that can be.
+A small record is parsed in one go. A large one, and one that cannot be parsed, is taken apart: the loop goes on
+meanwhile, and of a list everything is read that can be.
 """
 
 from __future__ import annotations

@@ -65,7 +65,10 @@ class _Redirect:
 
 
 def without_negotiation(url: str, *, store_id: int | str, token: str | None) -> Endpoint:
-    """Straight to the WebSocket (`hub.skip_negotiation`): the upgrade alone makes the connection, on whatever server it meets."""
+    """Straight to the WebSocket (`hub.skip_negotiation`).
+
+    The upgrade alone makes the connection, on whatever server it meets.
+    """
     at = with_scheme(with_parameter(url, "storeId", str(store_id)), "ws")
     return Endpoint(url=at, token=token, cookies=None, connection_id=None, version=None, redirects=0)
 
@@ -199,7 +202,7 @@ def _transports(offered: object) -> list[str]:
 
 
 def _redirected(url: str, *, is_from: str, store_id: int | str, allow_insecure: bool) -> str:
-    """Where to negotiate next: as safe as where we come from (https never leads to http), and still saying who we are."""
+    """Where to negotiate next: as safe as where we come from (https never leads to http), with our store's id."""
     try:
         check_url(url, allow_insecure=allow_insecure and not is_secure(is_from))
         is_weaker = is_secure(is_from) and not is_secure(url)
@@ -217,7 +220,10 @@ def _cookie_header(jar: aiohttp.CookieJar, url: str) -> str | None:
 
 
 def retry_after_seconds(headers: Mapping[str, str], now: datetime) -> float | None:
-    """What `Retry-After` asks for, in seconds or as a date; a date is measured by the server's own clock, else by `now`."""
+    """What `Retry-After` asks for, in seconds or as a date.
+
+    A date is measured by the server's own clock, else by `now`.
+    """
     value = headers.get("Retry-After", "").strip()
     if value.isascii() and value.isdigit():
         return min(float(value), math.inf)

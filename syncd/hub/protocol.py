@@ -1,7 +1,8 @@
 """SignalR's JSON protocol on pysignalr's, stricter in what it sends.
 
-UTF-8 and compact (ASP.NET Core counts bytes), no `headers`, no null where the server demands a string, never NaN, and nothing above the
-hub's limit: that one message would cost the connection, again and again. What comes is cut into records here, and read in `incoming`.
+UTF-8 and compact (ASP.NET Core counts bytes), no `headers`, no null where the server demands a string, never NaN, and
+nothing above the hub's limit: that one message would cost the connection, again and again. What comes is cut into
+records here, and read in `incoming`.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ class HubProtocol(JSONProtocol):
         return text + SEPARATOR
 
     def records(self, raw: bytes) -> Iterator[bytes | Oversized]:
-        """The messages that this piece of the stream completes, some of them empty, and those that have just become too long."""
+        """The messages that this fragment completes, some of them empty, and those that have just become too long."""
         return self._records.feed(raw)
 
 
@@ -92,7 +93,10 @@ def check_handshake(record: bytes) -> None:
 
 
 def invocation_size(method: str, argument_bytes: int) -> int:
-    """Bytes of an invocation with one argument of that many bytes, separator included; an upper bound by a few digits."""
+    """Bytes of an invocation with one argument of that many bytes, separator included.
+
+    An upper bound by a few digits.
+    """
     return _empty_invocation_bytes(method) + argument_bytes + len(SEPARATOR)
 
 
@@ -151,7 +155,10 @@ class _Records:
 
 
 def _fields(message: Message | HandshakeMessage) -> dict[str, Any]:
-    """What goes on the wire for each kind of message that we send; for a null where a string belongs the server closes the connection."""
+    """What goes on the wire for each kind of message that we send.
+
+    For a null where a string belongs the server closes the connection.
+    """
     match message:
         case HandshakeRequestMessage():
             return {"protocol": message.protocol, "version": message.version}

@@ -1,7 +1,7 @@
 """Which proxy leads to the hub: one answer for negotiate and WebSocket alike.
 
-Left to themselves aiohttp ignores the environment and websockets prefers HTTPS_PROXY for ws:// too, so that one of the two would
-go direct and the other not.
+Left to themselves aiohttp ignores the environment and websockets prefers HTTPS_PROXY for ws:// too, so that one of the
+two would go direct and the other not.
 """
 
 from __future__ import annotations
@@ -22,11 +22,12 @@ if TYPE_CHECKING:
 def proxy_for(url: str, proxy_file: Path | None = None) -> str | None:
     """The proxy's URL: from `hub.proxy_file`, else by HTTPS_PROXY (https, wss) or HTTP_PROXY (http, ws).
 
-    None where NO_PROXY names the host or it is this machine: a proxy cannot reach our own loopback, whatever the environment of a
-    company's PCs says. Its user and password are hidden from then on, wherever somebody repeats them.
+    None where NO_PROXY names the host or it is this machine: a proxy cannot reach our own loopback, whatever the
+    environment of a company's PCs says. Its user and password are hidden from then on, wherever somebody repeats them.
 
     Raises:
-        ConnectionFailed: the file or the variable names something that is no HTTP proxy; says which, and shows no password.
+        ConnectionFailed: the file or the variable names something that is no HTTP proxy; says which, and shows no
+            password.
     """
     host = urlsplit(url).hostname or ""
     if is_loopback(host) or proxy_bypass(place(url)):

@@ -144,7 +144,10 @@ class HubSession:
         return await self.invoke(method, orjson.Fragment(argument_json), timeout_seconds=timeout_seconds)
 
     def encoded_size(self, method: str, argument_bytes: int) -> int:
-        """Bytes on the wire of an invocation with one argument of so many bytes, as the hub counts them; at most 11 too many."""
+        """Bytes on the wire of an invocation with one argument of so many bytes, as the hub counts them.
+
+        At most 11 too many.
+        """
         return invocation_size(method, argument_bytes)
 
     def lacks(self, method: str) -> bool:

@@ -20,8 +20,8 @@ class ConnectionStatus:
 
     Attributes:
         hub_url: the configured URL without its secrets.
-        state: `disconnected` when nobody tries; `connecting` until the first connection; `reconnecting` after a loss; `offline`
-            after `hub.max_reconnect_attempts` failures in a row, while trying goes on.
+        state: `disconnected` when nobody tries; `connecting` until the first connection; `reconnecting` after a loss;
+            `offline` after `hub.max_reconnect_attempts` failures in a row, while trying goes on.
         connection_id: public name of the present connection.
         last_connected_at: when the present or last connection began.
         disconnected_at: when the last one ended; None while connected.

@@ -76,7 +76,8 @@ class Hub:
             store_id: who we are, in the query of every request.
             clock: for the delays and the status.
             random: for the jitter.
-            read_token: the bearer token, read in a thread before every attempt; `hub.access_token_file` is read where it is None.
+            read_token: the bearer token, read in a thread before every attempt; `hub.access_token_file` is read where
+                it is None.
             log: bound logger.
             status: kept up to date from now on; a new one where it is None.
         """
@@ -135,7 +136,10 @@ class Hub:
         return self._session
 
     def retry_soon(self, reason: str) -> None:
-        """Make the next delay a short one, without regard to the backoff; at most 20 times without a stable connection between."""
+        """Make the next delay a short one, without regard to the backoff.
+
+        At most 20 times without a stable connection between.
+        """
         self._reconnects.retry_soon(reason)
 
     async def try_once(self) -> Probe:

@@ -27,7 +27,10 @@ def port_of(parts: SplitResult) -> int:
 
 
 def identity(url: str) -> str:
-    """The same text for the same hub, however its URL is written; of the query only a digest, since it may hold a key."""
+    """The same text for the same hub, however its URL is written.
+
+    Of the query only a digest, since it may hold a key.
+    """
     parts = urlsplit(url)
     query = f"?{sha256(parts.query.encode()).hexdigest()[:12]}" if parts.query else ""
     return f"{'https' if is_secure(url) else 'http'}://{place(url)}{parts.path.rstrip('/')}{query}"
@@ -51,7 +54,10 @@ def has_parameter(url: str, name: str) -> bool:
 
 
 def negotiate_url(url: str) -> str:
-    """Where to negotiate for this hub: its path and `/negotiate`; asks for version 1 unless the query says otherwise."""
+    """Where to negotiate for this hub: its path and `/negotiate`.
+
+    Asks for version 1 unless the query says otherwise.
+    """
     parts = urlsplit(with_scheme(url, "http"))
     at = urlunsplit(parts._replace(path=parts.path.rstrip("/") + "/negotiate"))
     return at if has_parameter(at, "negotiateVersion") else with_parameter(at, "negotiateVersion", "1")

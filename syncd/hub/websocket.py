@@ -1,4 +1,4 @@
-"""The WebSocket: its upgrade, over a proxy or over the first address that answers, and what comes, fragment by fragment."""
+"""The WebSocket: its upgrade, over a proxy or the first address that answers, and its messages' fragments."""
 
 from __future__ import annotations
 
@@ -30,9 +30,11 @@ if TYPE_CHECKING:
     from syncd.hub.negotiate import Endpoint
 
 CLOSE_SECONDS = 0.7
-"""Bound of the closing handshake, so that SIGTERM is answered within a second; the hub is told by the socket's end anyway."""
+"""Bound of the closing handshake, so that SIGTERM is answered within a second; the hub is told by the socket's end
+anyway."""
 HAPPY_EYEBALLS_SECONDS = 0.25
-"""The next address is tried after this long (RFC 8305): an IPv6 address that leads nowhere must not cost the whole time-out."""
+"""The next address is tried after this long (RFC 8305): an IPv6 address that leads nowhere must not cost the whole
+time-out."""
 LARGEST_CONTROL_FRAME_BYTES = 131
 """A WebSocket ping or pong is no sign that the hub lives: its process may hang while its web server answers those."""
 FRAMES_AHEAD = 1
