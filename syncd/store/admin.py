@@ -149,7 +149,8 @@ class OutboxAdmin:
             if self._connection.execute("SELECT 1 FROM journal.sqlite_schema WHERE name = 'retry'").fetchone():
                 # A daemon of an older release that is still running has none.
                 self._connection.execute(f"DELETE FROM journal.retry WHERE id IN ({marks})", ids)  # noqa: S608 - question marks
-            self._connection.execute("BEGIN IMMEDIATE")
+            # Not IMMEDIATE, which locks the journal as well, and would make the till wait for it: the UPDATE locks what it writes.
+            self._connection.execute("BEGIN")
             changed = self._connection.execute(
                 f"UPDATE main.sync_outbox AS o SET {assignments} WHERE id IN ({marks}) AND status IN ('failed', 'pending') "  # noqa: S608
                 "AND NOT EXISTS (SELECT 1 FROM journal.outcome AS j WHERE j.id = o.id AND j.correlation_id = o.correlation_id)",

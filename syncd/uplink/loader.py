@@ -223,8 +223,9 @@ class Loader:
         return self._clock.monotonic() + (self._retry_in(parsed[0]) if parsed else 0.0)
 
     def _retry_in(self, at: datetime) -> float:
-        """Seconds until then; a clock that was set back must not hold a row for ever."""
-        return min(self._longest_retry, (at - self._clock.now()).total_seconds())
+        """Seconds until then; 0 where no retry can be so late: the clock was set back, and that must not hold a row."""
+        seconds = (at - self._clock.now()).total_seconds()
+        return 0.0 if seconds > self._longest_retry else seconds
 
     async def _remember_first_seen(self, rows: list[OutboxRow]) -> None:
         if not rows:

@@ -111,6 +111,7 @@ class Judge:
             verdicts = read_acks(answer)
         except UnreadableAnswerError as error:
             delivery.undecided = str(error)
+            delivery.stopped.update(row.entity for row in rows)  # HQ may have them or not: their entities' later rows go after them
             return
         stamp = iso_ms(self._clock.now())  # once for all of them
         if verdicts is None:

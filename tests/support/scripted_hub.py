@@ -118,3 +118,27 @@ class ScriptedHub:
 
 async def _ignore(coroutine: Awaitable[object]) -> None:
     await coroutine
+
+
+def sending_hub(answer: Callable[[str, list[Any]], dict[str, Any] | None]) -> ScriptedHub:
+    """A hub that answers what a store sends.
+
+    Args:
+        answer: the completion for this method and these items, in the wire's words; None drops the connection.
+    """
+
+    async def script(wire: Wire) -> None:
+        while (message := await wire.listen()) is not None:
+            method, identity = message.get("target", ""), message.get("invocationId")
+            completion: dict[str, Any] | None = {"result": None}
+            if method.startswith("SendSync"):
+                items = message["arguments"][0]
+                completion = answer(method, items if isinstance(items, list) else [items])
+            elif method == "RequestBatchSync":
+                completion = {"result": {"success": True, "totalItems": 0, "processedItems": 0, "items": [], "hasMore": False}}
+            if completion is None:
+                return
+            if identity is not None:
+                await wire.say({"type": 3, "invocationId": identity, **completion})
+
+    return ScriptedHub(script)

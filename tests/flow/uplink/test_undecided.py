@@ -10,6 +10,7 @@ import pytest
 from tests.support.flow import arrived, drained, make_store
 from tests.support.hubs import counted, faults, items
 from tests.support.refhub import RefHub
+from tests.support.scripted_hub import sending_hub
 from tests.support.store import until
 
 if TYPE_CHECKING:
@@ -121,3 +122,28 @@ async def test_the_status_names_what_was_sent_last(tmp_path: Path) -> None:
                 return progress and re.fullmatch(r"Receipt \d+", progress["currentItem"])
 
             await until(named, "the status names what was sent last")
+
+
+@pytest.mark.parametrize("sent", ["one by one", "in halves"])
+async def test_after_an_answer_that_cannot_be_read_no_later_row_of_its_entity_goes_before_it(tmp_path: Path, sent: str) -> None:
+    answers = 0
+    taken: list[int] = []
+
+    def answer(method: str, items: list[Any]) -> dict[str, Any]:
+        nonlocal answers
+        if sent == "one by one" and method == "SendSyncBatch":
+            return {"error": "Method does not exist: Unknown hub method 'SendSyncBatch'"}
+        if sent == "in halves" and not answers and len(items) == 4:
+            return {"error": "HubException: one of them is bad"}
+        answers += 1
+        if answers == 1:
+            return {"result": 7}
+        taken.extend(item["sequence"] for item in items)
+        return {"result": None}
+
+    async with sending_hub(answer) as hub:
+        store = await make_store(tmp_path, hub.url)
+        store.sell(receipts(77, 77, 77, 77))
+        async with store.running():
+            await until(lambda: len(taken) == 4, "HQ has all four")
+            assert taken == [1, 2, 3, 4]

@@ -180,3 +180,16 @@ def test_a_store_that_was_not_upgraded_yet_is_left_alone_with_words(tmp_path: Pa
     ):
         admin.retry([29, 30])
     assert execute(tmp_path / "store.db.syncd", "SELECT * FROM outcome") == before
+
+
+def test_the_till_does_not_wait_while_the_daemon_writes_its_journal(store: Path) -> None:
+    with closing(sqlite3.connect(paths(store).state_path, isolation_level=None)) as daemon, OutboxAdmin(paths(store)) as outbox:
+        outbox._connection.execute("PRAGMA busy_timeout = 0")
+
+        def lock_the_journal(statement: str) -> None:
+            if statement.startswith("BEGIN"):
+                daemon.execute("BEGIN IMMEDIATE")
+
+        outbox._connection.set_trace_callback(lock_the_journal)
+        assert outbox.cancel([8]) == 1
+        assert daemon.in_transaction

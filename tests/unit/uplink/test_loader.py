@@ -185,6 +185,15 @@ async def test_a_clock_that_was_set_back_holds_nobody_for_ever(tmp_path: Path) -
         assert [row.id for row in await store.taken()] == [1]
 
 
+async def test_a_retry_that_the_tills_file_has_for_tomorrow_is_of_a_clock_that_was_set_back_and_holds_nobody(tmp_path: Path) -> None:
+    async with rig(tmp_path, []) as store:
+        write_rows(store.path, ("R", 1, 3), ("R", 1, 3))
+        tomorrow = iso_ms(store.clock.now() + timedelta(days=1))
+        execute(store.path, "UPDATE sync_outbox SET attempts = 1, next_attempt_at = ? WHERE id = 1", tomorrow)
+        await store.loader.changed()
+        assert [row.id for row in await store.taken()] == [1, 2]
+
+
 def _hold_reader(reached: threading.Event, go_on: threading.Event) -> Callable[[sqlite3.Connection], None]:
     """The reader stops at the end of its next snapshot: it has seen the files, and nobody knows yet what it saw."""
 
