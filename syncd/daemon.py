@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from syncd.clock import Clock
     from syncd.config.settings import Settings
     from syncd.store.opening import StoreFiles
-    from syncd.uplink.uplink import Uplink
 
 DRAIN_SECONDS = 10.0  # for what is in flight when we are told to stop; systemd's own patience is 30 s
 
@@ -117,7 +116,7 @@ class Daemon:
                 tasks = [group.create_task(loop, name=name) for name, loop in parts.loops().items()]
                 self._notifier.ready()
                 await self._until_told(stop, config_file)
-                await self._leave(stop, parts.uplink, tasks)
+                await self._leave(stop, parts, tasks)
         except* SyncdError as errors:
             raise first_of(errors) from errors
         finally:
@@ -145,7 +144,7 @@ class Daemon:
                 self.log.info("configuration_reloaded")
                 return
 
-    async def _leave(self, stop: StopSignals, uplink: Uplink, tasks: list[asyncio.Task[object]]) -> None:
+    async def _leave(self, stop: StopSignals, parts: Parts, tasks: list[asyncio.Task[object]]) -> None:
         """Finish what is in flight, within bounds; a second signal cuts that short."""
         if self.next_settings is None:
             self._notifier.stopping()
@@ -153,7 +152,7 @@ class Daemon:
             self._notifier.reloading()
         self.report.state = "stopping"
         self.report.touch()
-        drain = asyncio.ensure_future(uplink.drain(DRAIN_SECONDS))
+        drain = asyncio.ensure_future(parts.drain(DRAIN_SECONDS))
         second_signal = asyncio.ensure_future(stop.now.wait())
         await asyncio.wait((drain, second_signal), return_when=asyncio.FIRST_COMPLETED)
         for task in (drain, second_signal, *tasks):

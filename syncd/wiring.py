@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from syncd.downlink.downlink import Downlink
@@ -125,6 +126,12 @@ class Parts:
             on_trouble=self._troubles.part("store"),
             on_change=self._report.touch,
         )
+
+    async def drain(self, seconds: float) -> None:
+        """Take nothing more, and wait so long at most until what is in flight is durable, and HQ has the acks of what is applied."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.uplink.drain(seconds))
+            group.create_task(self._downlink.drain(seconds))
 
     async def _greet(self, session: HubSession) -> None:
         self._downlink.catch_up.connected()  # the catch-up begins as soon as the session is handed out

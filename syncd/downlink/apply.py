@@ -44,6 +44,7 @@ class Applier:
 
     Attributes:
         progress_count: chunks applied: the watchdog sees that the loop makes progress.
+        idle: nothing is being applied, and the acks of what was are handed over.
     """
 
     def __init__(
@@ -71,11 +72,14 @@ class Applier:
         self._on_trouble = on_trouble
         self._on_change = on_change
         self.progress_count = 0
+        self.idle = True
 
     async def run(self) -> NoReturn:
         """Apply what waits; for ever."""
         while True:
+            self.idle = self._queue.is_empty
             await self._queue.filled()
+            self.idle = False
             complete = await self._apply_chunk()
             if complete:
                 await self._until_written(self._inbox.sync)

@@ -21,7 +21,7 @@ from syncd.hub.url import identity
 from syncd.store.feed_cursor import ALL, FeedCursor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from structlog.typing import FilteringBoundLogger
 
@@ -44,6 +44,7 @@ class CatchUp:
     Args:
         status: the section of the report of which `cursor`, `caught_up`, the full pull and what fails are kept here.
         on_change: told whenever a figure of the status changes.
+        ack_room: waits while too many acks wait for HQ.
 
     Attributes:
         feed: where we stand, once it is committed.
@@ -60,6 +61,7 @@ class CatchUp:
         log: FilteringBoundLogger,
         status: InboundStatus,
         on_change: Callable[[], None],
+        ack_room: Callable[[], Awaitable[None]],
     ) -> None:
         self._hub = hub
         self._inbox = inbox
@@ -68,7 +70,7 @@ class CatchUp:
         self._clock = clock
         self._log = log
         self._status = status
-        self._reader = FeedReader(queue, settings, clock, log, self._other_feed)
+        self._reader = FeedReader(queue, settings, clock, log, self._other_feed, ack_room)
         self._on_change = on_change
         self._pull = asyncio.Event()
         self.feed = FeedCursor(identity(settings.hub.url), str(settings.store.id), frozenset(settings.sync.entity_types))

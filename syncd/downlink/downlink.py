@@ -55,15 +55,18 @@ class Downlink:
         on_trouble: Callable[[StorageError | None], None],
         on_change: Callable[[], None],
     ) -> None:
+        self._hub = hub
         self._clock = clock
         self._inbox_log = inbox_log
         self._status = status
         self._on_change = on_change
         self._queue = UpdateQueue()
-        self._acknowledgements = Acknowledgements(hub, log)
+        self._catching_up: asyncio.Task[None] | None = None
+        self._acknowledgements = Acknowledgements(hub, settings.hub.max_message_bytes, clock, log, status, on_change)
         self.catch_up = CatchUp(
-            hub=hub, inbox=inbox, queue=self._queue, settings=settings, clock=clock, log=log, status=status, on_change=on_change
-        )
+            hub=hub, inbox=inbox, queue=self._queue, settings=settings, clock=clock, log=log, status=status, on_change=on_change,
+            ack_room=self._acknowledgements.room,
+        )  # fmt: skip
         self._applier = Applier(
             self._queue, inbox, inbox_log, clock=clock, log=log, status=status, acknowledge=self._acknowledgements.add,
             on_feed=self.catch_up.moved, on_trouble=on_trouble, on_change=on_change,
@@ -80,9 +83,20 @@ class Downlink:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._applier.run(), name="downlink.apply")
             group.create_task(self._acknowledgements.run(), name="downlink.acknowledge")
-            group.create_task(self.catch_up.run(), name="downlink.catch_up")
+            self._catching_up = group.create_task(self.catch_up.run(), name="downlink.catch_up")
             group.create_task(self._inbox_log.run(), name="downlink.inbox_log")
             group.create_task(self._recount(), name="downlink.recount")
+
+    async def drain(self, seconds: float) -> None:
+        """Take nothing more, and wait so long at most until what is here is applied and HQ has its acks."""
+        self._queue.close()
+        if self._catching_up is not None:
+            self._catching_up.cancel()
+        began = self._clock.monotonic()
+        while not (self._applier.idle and self._acknowledgements.idle) and self._clock.monotonic() - began < seconds:
+            if self._hub.status.state != "connected":
+                return
+            await self._clock.sleep(0.01)
 
     def _quarantine(self, message: Quarantined) -> None:
         self._queue.enqueue([message], [None], "live", acknowledge=False)
@@ -98,6 +112,7 @@ class Downlink:
     def refresh_status(self) -> None:
         """Bring up to date what changes with the time alone."""
         self._status.unreadable_reason = self._unreadable.reason()
+        self._acknowledgements.refresh_status()
 
     @property
     def progress_count(self) -> int:

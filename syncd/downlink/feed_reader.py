@@ -18,7 +18,7 @@ from syncd.wire.messages import batch_sync_request
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from structlog.typing import FilteringBoundLogger
 
@@ -38,6 +38,7 @@ class FeedReader:
 
     Args:
         on_other_feed: called when everything has to be fetched from the beginning.
+        ack_room: waits while too many acks wait for HQ.
 
     Attributes:
         feed_is_named: HQ's last answer had a `feedEpoch`.
@@ -50,6 +51,7 @@ class FeedReader:
         clock: Clock,
         log: FilteringBoundLogger,
         on_other_feed: Callable[[], None],
+        ack_room: Callable[[], Awaitable[None]],
     ) -> None:
         self._queue = queue
         self._sync = settings.sync
@@ -57,6 +59,7 @@ class FeedReader:
         self._clock = clock
         self._log = log
         self._on_other_feed = on_other_feed
+        self._ack_room = ack_room
         self._hints = Hints(clock)
         self._waiting: deque[asyncio.Future[list[dict[str, object]]]] = deque()
         self.feed_is_named = False
@@ -88,6 +91,7 @@ class FeedReader:
         seen: set[str] = set()
         items = pages = 0
         while True:
+            await self._ack_room()
             asked_at = self._clock.monotonic()
             cursor = feed.full_pull_cursor if full else feed.cursor
             since = self._since(cursor, first)

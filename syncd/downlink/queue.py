@@ -74,6 +74,7 @@ class UpdateQueue:
         self._filled = asyncio.Event()
         self._emptied = asyncio.Event()
         self._turn = asyncio.Lock()
+        self._closed = False
 
     def __len__(self) -> int:
         """Updates that wait."""
@@ -82,7 +83,11 @@ class UpdateQueue:
     @property
     def is_full(self) -> bool:
         """Nothing live is taken in now."""
-        return self._updates >= MAX_UPDATES or self._characters >= MAX_CHARACTERS
+        return self._closed or self._updates >= MAX_UPDATES or self._characters >= MAX_CHARACTERS
+
+    def close(self) -> None:
+        """Nothing live is taken in any more."""
+        self._closed = True
 
     async def room(self) -> None:
         """Wait until something live may be put in; first come, first served."""

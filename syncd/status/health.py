@@ -95,6 +95,9 @@ def _inbound(inbound: InboundStatus) -> Iterator[tuple[Health, str]]:
     if inbound.quarantined:
         updates = _count(inbound.quarantined, "update", "updates")
         yield "warning", f"{updates} from HQ could not be applied: kept in the table sync_quarantine with the reason"
+    if inbound.acks_dropped_reason:
+        acks = _count(inbound.acks_dropped, "ack", "acks")
+        yield "warning", f"HQ does not get {acks} of updates that are applied here, the last: {inbound.acks_dropped_reason}"
     if inbound.unreadable_reason:
         yield "warning", inbound.unreadable_reason
 

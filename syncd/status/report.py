@@ -127,6 +127,9 @@ class InboundStatus:
         caught_up: HQ had no more, on this connection, and nothing before that is missing.
         full_pull_types: what is being fetched from the beginning; empty is everything, None is nothing.
         fully_pulled_at: when everything that HQ has was last fetched from the beginning to the end.
+        acks_waiting: acks of applied updates that HQ does not have yet.
+        acks_dropped: acks that HQ will not get, since the start of this process; their updates are applied.
+        acks_dropped_reason: that of the last one, unless it was long ago.
         catching_up: pages are being fetched.
         catch_up_error: why the last catch-up did not come to its end.
         missing_methods: `RequestBatchSync`, where the hub does not have it.
@@ -139,9 +142,12 @@ class InboundStatus:
     cursor: str | None = None
     last_applied_at: datetime | None = None
     caught_up: bool = False
+    acks_waiting: int = 0
+    acks_dropped: int = 0
     full_pull_types: frozenset[str] | None = None
     fully_pulled_at: datetime | None = None
     unreadable_reason: str | None = field(default=None, metadata=INTERNAL)
+    acks_dropped_reason: str | None = field(default=None, metadata=INTERNAL)
     catching_up: bool = field(default=False, metadata=INTERNAL)
     catch_up_error: str | None = field(default=None, metadata=INTERNAL)
     missing_methods: set[str] = field(default_factory=set, metadata=INTERNAL)

@@ -141,7 +141,7 @@ def sync_ack(correlation_id: str | None, error: str | None, processed_at: dateti
         "processedAt": iso_ms(processed_at),
     }
     if error is not None:
-        ack["errorMessage"] = error
+        ack["errorMessage"] = foreign(error)
         ack["retryable"] = False
     return ack
 
