@@ -1,6 +1,6 @@
-"""Dataclasses as JSON for the status file: names in camelCase, times in ISO 8601 UTC, and what others have written cut to a length.
+"""Dataclasses as JSON for the status file: camelCase names, ISO 8601 times in UTC, others' texts cut and without secrets.
 
-A field is shown as `_value` shows it, unless its metadata says otherwise: `TEXT` (without secrets), `IDENTIFIER`, `INTERNAL` (not shown
+A field is shown as `_value` shows it, unless its metadata says otherwise: `TEXT` (may be longer), `IDENTIFIER`, `INTERNAL` (not shown
 at all), or `shown_as` a function's result.
 """
 
@@ -13,7 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
 from syncd.clock import iso_ms
-from syncd.redaction import redact
+from syncd.redaction import LONGEST_SECRET, redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -52,13 +52,13 @@ def _value(value: Any) -> Any:
 
 
 def name(value: str | None) -> str | None:
-    """A name that the till or HQ has given."""
-    return None if value is None else cut(str(value), LONGEST_NAME)
+    """A name that the till or HQ has given, without secrets: a hub may send our token back as one."""
+    return None if value is None else _shown(str(value), LONGEST_NAME)
 
 
 def text(value: str | None) -> str | None:
     """What somebody wrote, without secrets."""
-    return None if value is None else cut(redact(value[: 4 * LONGEST_TEXT]), LONGEST_TEXT)
+    return None if value is None else _shown(value, LONGEST_TEXT)
 
 
 def identifier(value: int | str | None) -> int | str | None:
@@ -74,6 +74,11 @@ def identifier(value: int | str | None) -> int | str | None:
 def cut(value: str, longest: int) -> str:
     """At most so many characters."""
     return value if len(value) <= longest else value[: longest - 1] + "…"
+
+
+def _shown(value: str, longest: int) -> str:
+    # Redacting is slow in a text of megabytes; no secret that ends beyond this begins in what is shown.
+    return cut(redact(value[: longest + 3 * LONGEST_SECRET]), longest)
 
 
 def shown_as(convert: Callable[[Any], Any] | None) -> Mapping[str, object]:

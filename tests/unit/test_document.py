@@ -4,7 +4,11 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import pytest
+
+from syncd import redaction
 from syncd.document import IDENTIFIER, INTERNAL, LARGEST_NUMBER, LONGEST_NAME, LONGEST_TEXT, TEXT, document, shown_as
+from syncd.redaction import LONGEST_SECRET, KnownSecrets
 from tests.support.clock import BEGINNING
 
 if TYPE_CHECKING:
@@ -54,3 +58,13 @@ def test_what_others_have_written_is_cut_and_errors_have_no_secrets() -> None:
     shown = document(Section(last_error="Bearer s3cr3t " + "x" * 2000, wanted_by="y" * 2000, seen_total=2**70))
     assert shown["lastError"].startswith("Bearer *** xxx")
     assert (len(shown["lastError"]), len(shown["wantedBy"]), shown["seenTotal"]) == (LONGEST_TEXT, LONGEST_NAME, LARGEST_NUMBER)
+
+
+@pytest.mark.parametrize("secret", ["opaque-4711-token", "k" * LONGEST_SECRET])
+def test_a_secret_is_shown_in_no_text_of_others_whatever_kind_of_field_it_is_in(secret: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redaction, "known_secrets", KnownSecrets())
+    redaction.known_secrets.add(secret)
+    says = f"for {secret}"
+    shown = document(Section(last_error=says, wanted_by=says, recent_rows=deque([Row(secret)]), entity_types=frozenset({secret})))
+    assert (shown["lastError"], shown["wantedBy"], shown["entityTypes"]) == ("for ***", "for ***", ["***"])
+    assert shown["recentRows"][0]["entityId"] == "***"
