@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 from syncd.clock import iso_ms
 from syncd.store import quarantine
 from syncd.store.feed_cursor import read_feed_cursor, read_requests, write_feed_cursor
+from syncd.store.migrate import newest_schema
 from syncd.store.news import KnownRows, News
 from syncd.store.quarantine import Quarantined, raw_text
-from syncd.store.sqlite_errors import is_of_the_database
+from syncd.store.schema import is_ours
+from syncd.store.sqlite_errors import is_of_the_database, primary_code
 from syncd.store.update import Update
 from syncd.store.write_budget import MAX_ROWS, Cost
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
     from syncd.clock import Clock
     from syncd.store.feed_cursor import FeedCursor
+    from syncd.store.schema import Schema
     from syncd.store.write_budget import PacedWriter
 
 
@@ -64,13 +67,14 @@ class _Work:
     news: list[News | Quarantined]
     stamp: str
     feed: FeedCursor | None
+    schema: Schema
 
     def write(self, connection: sqlite3.Connection) -> str | None:
         """Write it all, or nothing; returns why SQLite refused one of the updates."""
         try:
             _write(connection, [item for item in self.news if isinstance(item, News)], self.stamp)
         except sqlite3.Error as error:
-            if is_of_the_database(error):
+            if is_of_the_database(error) or (primary_code(error) == sqlite3.SQLITE_ERROR and not self._has_its_tables(connection)):
                 raise
             if connection.in_transaction:  # RAISE(ROLLBACK) has ended it already
                 connection.execute("ROLLBACK")
@@ -83,6 +87,11 @@ class _Work:
             write_feed_cursor(connection, self.feed, self.stamp)
         return None
 
+    def _has_its_tables(self, connection: sqlite3.Connection) -> bool:
+        """Within the failed transaction, so that nobody has put a table back meanwhile."""
+        tables = {item.update.entity_type.table for item in self.news if isinstance(item, News)}
+        return all(is_ours(connection, self.schema[table]) for table in tables)
+
 
 class Inbox:
     """Writes updates into the store's database."""
@@ -91,6 +100,7 @@ class Inbox:
         self.till = till
         self._clock = clock
         self._cost = Cost()
+        self._schema = newest_schema("store")
         self._most = MAX_ROWS
 
     def room(self) -> int:
@@ -101,7 +111,8 @@ class Inbox:
         """Apply a chunk in its order, in one transaction; where SQLite refuses it, only a beginning of the chunk.
 
         An update that SQLite refuses even when it is the only one to be written goes into the quarantine. The updates
-        after it are then compared with what the table has, not with the refused one.
+        after it are then compared with what the table has, not with the refused one. While the table itself is not
+        there, as in the middle of a POS's rebuild, nothing is refused: the file's watch mends it, or ends the daemon.
 
         Args:
             feed: where the catch-up stands once the whole chunk is in.
@@ -129,7 +140,7 @@ class Inbox:
         attempt = await self.till.database.run(lambda connection: _find_news(connection, items))
         news = [item for item in attempt.news if item is not None]
         if attempt.refusal is None and (news or feed is not None):
-            work = _Work(news, iso_ms(self._clock.now()), feed)
+            work = _Work(news, iso_ms(self._clock.now()), feed, self._schema)
             attempt.refusal = (await self.till.write(work.write, rows=max(1, len(news)), cost=self._cost, urgent=True)).result
         return attempt
 
@@ -158,8 +169,9 @@ def _find_news(connection: sqlite3.Connection, items: Sequence[Update | Quaranti
     known = KnownRows(connection)
     try:
         return _Attempt([known.take(item) if isinstance(item, Update) else item for item in items])
-    except sqlite3.Error as error:  # the POS has replaced one of the tables by something else
-        if is_of_the_database(error):
+    except sqlite3.Error as error:
+        # No trigger runs here: a SELECT that SQLite cannot make says that the table is not ours at the moment.
+        if is_of_the_database(error) or primary_code(error) == sqlite3.SQLITE_ERROR:
             raise
         return _Attempt([News(item) if isinstance(item, Update) else item for item in items], str(error))
 

@@ -75,6 +75,11 @@ def schema_at(component: str, version: int) -> Schema:
     return schema_of(tuple(script for number, _, script in migrations(component) if number <= version))
 
 
+def newest_schema(component: str) -> Schema:
+    """What all of the component's migrations end in."""
+    return schema_at(component, migrations(component)[-1].version)
+
+
 def applied_version(connection: sqlite3.Connection, component: str) -> int:
     """The newest migration that this file has had; 0 for none."""
     known = connection.execute("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND lower(name) = 'sync_schema'").fetchone()

@@ -155,6 +155,12 @@ def difference(connection: sqlite3.Connection, wanted: Schema) -> Difference:
     return result
 
 
+def is_ours(connection: sqlite3.Connection, table: SchemaObject) -> bool:
+    """Whether the file has this table, with all that we need of it."""
+    theirs = _read(connection, {table.name.lower(): table}).get(table.name.lower())
+    return theirs is not None and theirs.kind == "table" and not _lacks(table, theirs)
+
+
 def mend(connection: sqlite3.Connection, found: Difference) -> None:
     """Make what is missing; within the caller's transaction."""
     for stale in found.stale:

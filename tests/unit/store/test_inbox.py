@@ -305,15 +305,34 @@ async def test_a_trigger_that_writes_into_a_missing_table_refuses_updates_of_its
         assert await apply_all(inbox, [price()]) == ["applied"]
 
 
-async def test_another_thing_in_the_place_of_a_table_refuses_its_updates_and_no_others(tmp_path: Path) -> None:
+NOT_OURS = {
+    "renamed": ("ALTER TABLE products RENAME TO products_old",),
+    "without a column": ("ALTER TABLE products DROP COLUMN barcode",),
+    "without its dates": ("ALTER TABLE products RENAME COLUMN updated_at TO changed_at",),
+    "without its key": ("ALTER TABLE products RENAME TO products_old", "CREATE TABLE products AS SELECT * FROM products_old"),
+    "a view": ("ALTER TABLE products RENAME TO products_old", "CREATE VIEW products AS SELECT * FROM products_old"),
+}
+
+
+@pytest.mark.parametrize("statements", NOT_OURS.values(), ids=NOT_OURS)
+async def test_a_table_that_the_pos_is_rebuilding_refuses_nothing_and_holds_the_cursor(tmp_path: Path, statements: tuple[str, ...]) -> None:
     path = tmp_path / "store.db"
     async with opened(tmp_path) as files:
-        inbox = an_inbox(files)
-        execute(path, "ALTER TABLE prices RENAME TO old_prices")
-        execute(path, "CREATE VIEW prices AS SELECT product_id, price FROM old_prices")
-        became = await apply_all(inbox, [price(), read_update(PRODUCT, A_PRODUCT)])
-        assert (len(became), became[1]) == (2, "applied")
-        assert "no such column" in became[0]
+        execute(path, "DROP VIEW active_products")
+        (sql,) = execute(path, "SELECT sql FROM sqlite_schema WHERE name = 'products'")[0]
+        inbox, updates = an_inbox(files), [price(), read_update(PRODUCT, A_PRODUCT), read_update(PRODUCT, A_PRODUCT | {"productId": 2})]
+        for statement in statements:
+            execute(path, statement)
+        with pytest.raises(StorageError, match=r"no such|no column|ON CONFLICT|a view"):
+            await inbox.apply(updates, feed_at("cursor-1"))
+        assert await cursor_of(inbox) is None
+        assert await inbox.quarantined() == 0
+        kind = execute(path, "SELECT type FROM sqlite_schema WHERE name = 'products'")
+        if kind:
+            execute(path, f"DROP {kind[0][0]} products")
+        execute(path, sql)
+        assert await apply_all(inbox, updates, feed_at("cursor-1")) == ["applied"] * 3
+        assert await cursor_of(inbox) == "cursor-1"
 
 
 async def test_a_refused_update_is_kept_as_it_came(tmp_path: Path) -> None:
