@@ -168,17 +168,21 @@ class CatchUp:
         feed = await self._reader.read(session, self.feed, feed, full=False)
         if self._full_pull_is_due(feed):
             feed = feed.with_full_pull(ALL)
-        self._status.caught_up = feed.complete
+        self._reached_end(feed)
         if feed.full_pull_types is not None:
             self._on_change()
             resumed = feed.full_pull_cursor is not None
             self._log.info("full_pull_resumed" if resumed else "full_pull_started", entity_types=sorted(feed.full_pull_types))
             feed = await self._reader.read(session, self.feed, feed, full=True)
-            self._status.caught_up = feed.complete
+            self._reached_end(feed)
             if feed.full_pull_types is None:
                 self._log.info("full_pull_finished")
             else:
                 self._pull.set()  # what is new has its turn, and then this goes on
+
+    def _reached_end(self, feed: FeedCursor) -> None:
+        """A pass may outlive its connection: what was missed since, or is being left out now, is only fetched by the next one."""
+        self._status.caught_up = feed.complete and not self._pull.is_set() and not self._hub.status.is_shedding
 
     def _full_pull_is_due(self, feed: FeedCursor) -> bool:
         """Where HQ does not name its feed, it may be another: everything is fetched again once in the interval."""

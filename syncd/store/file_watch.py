@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 LOOK_SECONDS = 1.0
 # Some tools rebuild a table in several commits and then make its indexes themselves; ours would be in their way.
 SETTLE_SECONDS = 2.0
+# A tool that makes and drops a table of its own all the time never lets the schema stand still.
+LATEST_SECONDS = 10.0
 # A table that seems to be of another make may be such a tool at work (the old table renamed, with our indexes on it,
 # and its rows being copied), and after exit 78 systemd does not start us again.
 REFUSE_SECONDS = 10.0
@@ -58,7 +60,7 @@ class FileWatch:
         self._on_trouble = on_trouble
         self._on_ids = on_ids
         self._version: int | None = None
-        self._changed_at = 0.0
+        self._changed_at = self._first_changed_at = 0.0
         self._is_ours = True
         self._ids: str | None = None
 
@@ -78,7 +80,7 @@ class FileWatch:
             await self._clock.sleep(LOOK_SECONDS)
 
     async def look(self) -> None:
-        """Look once; what is missing is made once the schema has stood still for `SETTLE_SECONDS`.
+        """Look once; what is missing is made once the schema has stood still for `SETTLE_SECONDS`, or after `LATEST_SECONDS`.
 
         Raises:
             ConfigurationError: a table of ours is no longer one that we can work with.
@@ -87,8 +89,10 @@ class FileWatch:
         now = self._clock.monotonic()
         version = await self._database.run(_schema_version)
         if version != self._version:
+            if self._is_ours:
+                self._first_changed_at = now
             self._version, self._changed_at, self._is_ours = version, now, False
-        if not self._is_ours and now - self._changed_at >= SETTLE_SECONDS:
+        if not self._is_ours and (now - self._changed_at >= SETTLE_SECONDS or now - self._first_changed_at >= LATEST_SECONDS):
             try:
                 await self._mend()
             except ConfigurationError as error:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import sys
+from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from tests.support.flow import make_store
 from tests.support.hubs import BOTH, FlowHub, counted, flow_hub
 from tests.support.odd_feed import OddFeed, prices
 from tests.support.refhub import RefHub
+from tests.support.scripted_hub import ScriptedHub, Wire
 from tests.support.store import Store, until
 
 if TYPE_CHECKING:
@@ -109,6 +111,47 @@ async def test_another_hq_is_asked_from_its_beginning_and_the_first_one_from_whe
             await until(lambda: store.status()["inbound"]["caughtUp"], "the first HQ has nothing new")
         assert (await requests(first)) == before + 1
         assert "s3cret" not in store.path.read_bytes().decode("latin-1")
+
+
+# ── a pass and its connection ──────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_pass_that_outlives_its_connection_does_not_say_that_it_is_caught_up_on_the_next_one(tmp_path: Path) -> None:
+    wires: list[Wire] = []
+    asked, answer = asyncio.Event(), asyncio.Event()
+
+    async def serve(wire: Wire) -> None:
+        wires.append(wire)
+        is_first = len(wires) == 1
+        while (message := await wire.listen()) is not None:
+            result: dict[str, object] | None = None
+            if message.get("target") == "RequestBatchSync":
+                if not is_first:
+                    asked.set()
+                    await answer.wait()
+                amounts = (1,) if is_first else (1, 2)
+                result = {"success": True, "items": prices(*amounts), "hasMore": False, "nextCursor": str(len(amounts))}
+            if "invocationId" in message:
+                await wire.say({"type": 3, "invocationId": message["invocationId"], "result": result})
+            if result and is_first:
+                await wire.socket.close()
+
+    async with ScriptedHub(serve) as hub:
+        store = await make_store(tmp_path, hub.url)
+        with closing(store.till()) as till:
+            till.execute("BEGIN IMMEDIATE")  # what the first connection brought cannot be applied yet
+            async with store.running():
+                await until(lambda: len(wires) == 2 and store.status()["connection"]["state"] == "connected", "there is a second one")
+                till.execute("COMMIT")
+                await asyncio.wait_for(asked.wait(), 30)
+                await wires[1].say({"type": 1, "target": "SyncProgress", "arguments": [{"totalItems": 1, "currentItem": "later"}]})
+                await until(
+                    lambda: (store.status()["lastSyncProgress"] or {}).get("currentItem") == "later", "the status was written after that"
+                )
+                assert not store.status()["inbound"]["caughtUp"]
+                assert has(store, 1)
+                answer.set()
+                await caught_up(store, "all is there", 1, 2)
 
 
 # ── a feed that begins anew ─────────────────────────────────────────────────────────────────────────────────────────

@@ -7,7 +7,7 @@ import pytest
 import structlog
 
 from syncd.errors import ConfigurationError, StatementError
-from syncd.store.file_watch import LOOK_SECONDS, REFUSE_SECONDS, SETTLE_SECONDS, FileWatch
+from syncd.store.file_watch import LATEST_SECONDS, LOOK_SECONDS, REFUSE_SECONDS, SETTLE_SECONDS, FileWatch
 from tests.support.clock import FakeClock
 from tests.support.storefiles import execute, opened, write_rows
 
@@ -86,6 +86,19 @@ async def test_a_tool_that_makes_its_indexes_again_itself_is_left_the_time_for_i
         with structlog.testing.capture_logs() as log:
             await store.look(2 * SETTLE_SECONDS)
         assert log == []
+
+
+async def test_what_is_dropped_is_made_again_although_a_tool_changes_the_schema_every_second(tmp_path: Path, path: Path) -> None:
+    index = "sync_outbox_failed"
+    async with watched(tmp_path) as store:
+        execute(path, f"DROP INDEX {index}")
+        for _ in range(round(LATEST_SECONDS / LOOK_SECONDS)):
+            await store.look(0)
+            assert execute(path, BY_NAME, index) == []
+            execute(path, "CREATE TABLE scratch (a)")
+            execute(path, "DROP TABLE scratch")
+        await store.look(0)
+        assert execute(path, BY_NAME, index) != []
 
 
 async def test_a_column_that_is_gone_is_told_with_its_name(tmp_path: Path, path: Path) -> None:
