@@ -65,13 +65,17 @@ OUTBOX = (
         delete="DELETE FROM sync_outbox WHERE id = ? AND status IN ('sent', 'cancelled') AND coalesce(sent_at, created_at) IS ?",
     ),
 )
-# A price is over once it has ended, or once another that does not end has begun. A tombstone of all dates stays.
+# A price is over once it has ended, or once two later ones that do not end have begun: the one directly behind the price
+# in force comes into force again when HQ withdraws that. Tombstones stay: they keep older updates out.
 _PRICE_OVER = """
-CASE WHEN is_deleted = 0 OR effective_from <> '' THEN (
+CASE WHEN is_deleted = 0 THEN (
     SELECT min(coalesce(prices.effective_to, later.moment), coalesce(later.moment, prices.effective_to)) FROM (
-        SELECT min(effective_from) AS moment FROM prices AS other
-        WHERE other.product_id = prices.product_id AND other.price_list = prices.price_list
-          AND other.effective_from > prices.effective_from AND other.is_deleted = 0 AND other.effective_to IS NULL
+        SELECT (
+            SELECT effective_from FROM prices AS other
+            WHERE other.product_id = prices.product_id AND other.price_list = prices.price_list
+              AND other.effective_from > prices.effective_from AND other.is_deleted = 0 AND other.effective_to IS NULL
+            ORDER BY effective_from LIMIT 1 OFFSET 1
+        ) AS moment
     ) AS later
 ) END
 """

@@ -161,15 +161,19 @@ async def test_zero_days_keep_everything(tmp_path: Path, path: Path) -> None:
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def test_a_price_leaves_once_it_is_long_over_and_the_one_in_force_never(tmp_path: Path, path: Path) -> None:
+async def test_a_price_leaves_once_it_is_long_over_and_neither_the_one_in_force_nor_the_one_before_it(tmp_path: Path, path: Path) -> None:
     old, young, ahead = (f"{day}T00:00:00.0000000Z" for day in ("2026-10-01", "2026-11-20", "2026-12-24"))
+    older = "2026-09-01T00:00:00.0000000Z"
     prices = {
-        "replaced long ago": (1, "", None, 0), "in force": (1, old, None, 0),
+        "replaced twice": (1, "", None, 0), "before it": (1, older, None, 0), "in force": (1, old, None, 0),
+        "replaced once": (8, "", None, 0), "in force instead": (8, old, None, 0),
+        "before the lately replaced": (9, "", None, 0), "lately replaced": (9, older, None, 0), "new": (9, young, None, 0),
+        "before an offer": (10, "", None, 0), "offer": (10, older, ahead, 0), "after the offer": (10, old, None, 0),
         "replaced lately": (2, "", None, 0), "replaced it": (2, young, None, 0),
-        "comes back": (3, "", None, 0), "ended long ago": (3, "2026-09-01T00:00:00.0000000Z", old, 0),
+        "comes back": (3, "", None, 0), "ended long ago": (3, older, old, 0),
         "before what is ahead": (4, "", None, 0), "ahead": (4, ahead, None, 0),
         "tombstone of all": (5, "", None, 1), "since": (5, old, None, 0),
-        "tombstone of a date": (6, "2026-09-01T00:00:00.0000000Z", None, 1), "after it": (6, old, None, 0),
+        "tombstone of a date": (6, older, None, 1), "after it": (6, old, None, 0),
         "what the deleted one had replaced": (7, "", None, 0), "deleted": (7, old, None, 1),
     }  # fmt: skip
     async with opened(tmp_path) as files:
@@ -180,6 +184,15 @@ async def test_a_price_leaves_once_it_is_long_over_and_the_one_in_force_never(tm
                 name,
                 *row,
             )
-        assert await a_retention(files).purge() == 3
+        assert await a_retention(files).purge() == 2
         left = {name for (name,) in execute(path, "SELECT currency FROM prices")}
-        assert prices.keys() - left == {"replaced long ago", "ended long ago", "tombstone of a date"}
+        assert prices.keys() - left == {"replaced twice", "ended long ago"}
+
+
+async def test_the_price_before_comes_back_into_force_when_hq_withdraws_the_one_that_replaced_it(tmp_path: Path, path: Path) -> None:
+    async with opened(tmp_path) as files:
+        for amount, begins in (("10", ""), ("12", "2026-09-01T00:00:00.0000000Z")):
+            execute(path, "INSERT INTO prices (product_id, price, effective_from) VALUES (1, ?, ?)", amount, begins)
+        await a_retention(files).purge()
+        execute(path, "UPDATE prices SET is_deleted = 1 WHERE price = '12'")
+        assert execute(path, "SELECT price FROM current_prices") == [("10",)]
