@@ -69,6 +69,18 @@ def _connection(report: Report) -> Iterator[tuple[Health, str]]:
 
 
 def _outbox(outbox: OutboxStatus) -> Iterator[tuple[Health, str]]:
+    if outbox.pending_total:
+        yield from _nothing_moves(outbox)
+    if outbox.failed:
+        rows = _count(outbox.failed, "row has", "rows have")
+        yield "warning", f"{rows} failed for good: see `syncd outbox list --status failed`, then `syncd outbox retry` or `cancel`"
+    if outbox.deferred.total:
+        row, waiting = outbox.deferred.rows[0], _count(outbox.deferred.total, "row, which waits", "rows, which wait")
+        first = f"{row.entity_type} {row.entity_id} since {iso_ms(row.since)}, tried again at {iso_ms(row.next_try_at)} ({row.reason})"
+        yield "warning", f"HQ gives no answer on {waiting} at no attempt: {first}"
+
+
+def _nothing_moves(outbox: OutboxStatus) -> Iterator[tuple[Health, str]]:
     if outbox.accepts_nothing:
         yield "degraded", outbox.accepts_nothing
     elif outbox.throws_for_everything:
@@ -78,13 +90,6 @@ def _outbox(outbox: OutboxStatus) -> Iterator[tuple[Health, str]]:
         yield "degraded", f"HQ decides on no row since {iso_ms(when)}: {how}; the rows wait, and lose no attempt"
     if {"SendSyncBatch", "SendSyncItem"} <= outbox.missing_methods:
         yield "degraded", "the hub has neither SendSyncBatch nor SendSyncItem: nothing can be sent to it"
-    if outbox.failed:
-        rows = _count(outbox.failed, "row has", "rows have")
-        yield "warning", f"{rows} failed for good: see `syncd outbox list --status failed`, then `syncd outbox retry` or `cancel`"
-    if outbox.deferred.total:
-        row, waiting = outbox.deferred.rows[0], _count(outbox.deferred.total, "row, which waits", "rows, which wait")
-        first = f"{row.entity_type} {row.entity_id} since {iso_ms(row.since)}, tried again at {iso_ms(row.next_try_at)} ({row.reason})"
-        yield "warning", f"HQ gives no answer on {waiting} at no attempt: {first}"
 
 
 def _inbound(inbound: InboundStatus) -> Iterator[tuple[Health, str]]:

@@ -48,6 +48,7 @@ class BatchSender:
 
     Attributes:
         answers: of the hub, whatever they were: a sign of life.
+        lost_sessions: connections in a row that went before anything sent on them was answered.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class BatchSender:
         self._unanswered: dict[int, tuple[Unanswered, Sequence[OutboxRow]]] = {}  # in the order in which they were sent
         self._judged: HubSession | None = None
         self.answers = 0
+        self.lost_sessions = 0
         self._status = status
 
     async def start(self) -> None:
@@ -108,7 +110,7 @@ class BatchSender:
                         self.losses.passed(size, len(rows), self._clock.monotonic())
                     await self._halve(session, rows, delivery, error)
                 case InvocationFailure.RETRY:  # the connection is gone: they go again, at no cost
-                    return
+                    delivery.lost = str(error)
         else:
             await self._passed(session, size, len(rows))
             self._judge(rows, answer, delivery, size, began)
@@ -189,7 +191,7 @@ class BatchSender:
         except MethodMissing:  # it says nothing of the rows
             raise
         except InvocationError:
-            self.hangs.answered(rows, self._clock.monotonic() - began)
+            self._answered(rows, began)
             raise
         except ConnectionLost:
             if self._judged is not session:  # the first to learn of it speaks for all that were in flight
@@ -197,11 +199,16 @@ class BatchSender:
                 await self._lost(session)
             raise
         else:
-            self.hangs.answered(rows, self._clock.monotonic() - began)
+            self._answered(rows, began)
             return result
         finally:
             self.answers += 1
             del self._unanswered[ticket]
+
+    def _answered(self, rows: Sequence[OutboxRow], began: float) -> None:
+        self.hangs.answered(rows, self._clock.monotonic() - began)
+        self.lost_sessions = 0
+        self._status.missing_methods.clear()
 
     async def _timed_out(self, session: HubSession, seconds: float, reason: str) -> None:
         """The session has dropped the connection: that alone frees it of a call that hangs."""
@@ -218,6 +225,7 @@ class BatchSender:
             self._hub.retry_soon("one message has no answer, and others may have one")
 
     async def _lost(self, session: HubSession) -> None:
+        self.lost_sessions += 1
         before = self.losses.size.too_large_bytes
         if self.losses.lost(session.loss, [message for message, _ in self._unanswered.values()], self._clock.monotonic()):
             self._log.warning(
@@ -230,7 +238,6 @@ class BatchSender:
 
     async def _passed(self, session: HubSession, size: int, rows: int) -> None:
         session.useful = True
-        self._status.missing_methods.clear()
         if self.losses.passed(size, rows, self._clock.monotonic()):
             await self._keep_limit()
 
@@ -279,7 +286,7 @@ class BatchSender:
                     case InvocationFailure.REFUSED:
                         delivery.throws(row, str(error))
                     case InvocationFailure.RETRY:
-                        pass
+                        delivery.lost = str(error)
                 return
             await self._passed(session, size, 1)
             self._judge([row], answer, delivery, size, began)

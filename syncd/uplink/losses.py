@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from syncd.errors import ClosedByHub
+from syncd.uplink.message_size import SMALLEST_LIMIT_BYTES
 from syncd.uplink.poison import PoisonSearch
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ class Losses:
         """A single message was in flight."""
         row_id = message.row_ids[0] if len(message.row_ids) == 1 else None
         if row_id is not None:
-            self.poison.closed_alone(row_id, by_hub=by_hub)
+            self.poison.closed_alone(row_id, by_hub=by_hub, small=message.size < SMALLEST_LIMIT_BYTES)
         proven = was_serial if row_id is None else self.poison.is_poison(row_id)
         if by_hub and proven:
             self.size.too_large(message.size, row_id, now)

@@ -9,6 +9,7 @@ from syncd.clock import iso_ms
 from syncd.status.report import OutboxError
 from syncd.store.journal import Outcome
 from syncd.uplink.retry import PAUSE_SECONDS, retry_delay
+from syncd.uplink.throws import Throws
 from syncd.wire.messages import UnreadableAnswerError, acks_by_row, read_acks, unreadable_ack
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 UNDECIDED_ANSWERS = 2  # in a row, each to rows of its own, before it is the hub and not those rows
 FREE_TRIES = 1  # a row without a verdict goes again at once: an item without one was merely not processed
-REMEMBERED_THROWS = 10_000  # rows of which it is not known yet whose fault their throw was
 MAX_ERROR_CHARACTERS = 500
 
 
@@ -40,6 +40,7 @@ class Delivery:
         delays: seconds until the retry of a refused row.
         thrown: rows that stood alone when the hub threw, and its words.
         undecided: what the hub answered that decides nothing at all.
+        lost: how the connection went while the hub had not answered.
     """
 
     def __init__(self, rows: Sequence[OutboxRow]) -> None:
@@ -50,6 +51,7 @@ class Delivery:
         self.delays: dict[int, float] = {}
         self.thrown: list[tuple[OutboxRow, str]] = []
         self.undecided: str | None = None
+        self.lost: str | None = None
 
     def throws(self, row: OutboxRow, error: str) -> None:
         """The hub threw for this row alone."""
@@ -85,8 +87,7 @@ class Judge:
         self._log = log
         self._pauses = 0  # in a row
         self._undecided_answers = 0  # in a row
-        self._acceptances = 0
-        self._threw: dict[int, int] = {}  # rows that threw while everything did, and the acceptances until then
+        self._throws = Throws()
         self.not_before = 0.0
         self.status = status
 
@@ -165,35 +166,30 @@ class Judge:
             self._note(row, reason, "row_deferred", retry_in_seconds=round(seconds, 1))
 
     def blame(self, delivery: Delivery) -> None:
-        """Whose fault a throw is nobody says.
-
-        Where the hub took another row meanwhile it is the row's, and costs an attempt; where it throws for everything (its own database
-        may be down) it is the hub's: the rows wait, at no cost, and others are tried.
-        """
-        before = self._acceptances
-        threw_for_everything = self.status.throws_for_everything  # a row may have thrown just before the hub was well again
-        if any(outcome.status == "sent" for _, outcome in delivery.outcomes):
-            self._acceptances += 1
+        """Charge a throw to the row where it is the row's own; where it may be the hub's the row waits, at no cost."""
+        accepted = any(outcome.status == "sent" for _, outcome in delivery.outcomes)
+        decided = accepted or any(outcome.attempts > row.attempts for row, outcome in delivery.outcomes)
+        own = self._throws.take([row.id for row, _ in delivery.thrown], accepted=accepted)
+        if decided:
             self._has_decided()
-            self.status.throws_for_everything = False
-        elif len(delivery.thrown) > 1:
-            self.status.throws_for_everything = True
+            self._throws.decided()
+        self.status.throws_for_everything = self._throws.for_everything
         for row, error in delivery.thrown:
-            others_passed = self._threw.pop(row.id, before) < before
-            if others_passed or not (threw_for_everything or self.status.throws_for_everything):
+            if row.id in own:
                 self._refuse(row, error, delivery)
             else:
-                self._threw[row.id] = before
                 self._postpone(row, error, delivery)
-        if len(self._threw) > REMEMBERED_THROWS:
-            self._threw.clear()
         if delivery.thrown and self.status.throws_for_everything:
             delivery.undecided = "the hub throws for every row"
         if delivery.undecided:  # one batch is one step, however many answers it had
             self.pause(delivery.undecided)
 
+    def forget(self, row: OutboxRow) -> None:
+        """The row is sent or failed."""
+        self._throws.forget(row.id)
+
     def _postpone(self, row: OutboxRow, error: str, delivery: Delivery) -> None:
-        delay = retry_delay(self._sync, 1, self._random)
+        delay = retry_delay(self._sync, self._throws.times(row.id), self._random)
         delivery.delays[row.id] = delay
         delivery.add(row, self._outcome(row, "pending", row.attempts, error, self._clock.now() + timedelta(seconds=delay)))
         self._note(row, error, "row_postponed", retry_in_seconds=round(delay, 1))

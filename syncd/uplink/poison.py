@@ -1,7 +1,8 @@
 """Which row closes the connection by what is in it: found by sending fewer rows a message, down to the row that is alone.
 
 A row that closes the connection twice when it is sent alone is poison, if other messages passed in between. Where nothing else passes the
-hub itself may be ill: such closes count less, and only for one row at a time (there may be nothing else to send). A line that breaks
+hub itself may be ill: such closes count less, only for one row at a time (there may be nothing else to send), and only where its message
+may be too large for the hub. A line that breaks
 without the hub's word counts still less, and not at all while nothing passes.
 """
 
@@ -38,12 +39,16 @@ class PoisonSearch:
         """The connection went with a message of so many rows, and its size is not the reason."""
         self.max_rows = max(1, rows // 2)
 
-    def closed_alone(self, row_id: int, *, by_hub: bool) -> None:
-        """The connection went with this row alone in the only message in flight."""
+    def closed_alone(self, row_id: int, *, by_hub: bool, small: bool) -> None:
+        """The connection went with this row alone in the only message in flight.
+
+        Args:
+            small: any hub takes a message of this size, so that its close says nothing of the row while nothing else passes.
+        """
         score, passes = self._scores.get(row_id, (0.0, -1))
         if passes != self._passes:  # others got through meanwhile, and this one did not
             score += CLOSE_SCORE if by_hub else LINE_LOSS_SCORE
-        elif by_hub and self._sole_suspect in (None, row_id):
+        elif by_hub and not small and self._sole_suspect in (None, row_id):
             self._sole_suspect = row_id
             score += SOLE_SUSPECT_SCORE
         self._scores[row_id] = (score, self._passes)

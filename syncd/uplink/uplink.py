@@ -197,8 +197,10 @@ class Uplink:
         """How many of these rows HQ accepted and refused; a row that was never sent, for its size, is neither."""
         accepted = sum(outcome.status == "sent" for _, outcome in delivery.outcomes)
         refused = [o for row, o in delivery.outcomes if o.status == "pending" or (o.status == "failed" and o.attempts > row.attempts)]
-        undecided = self._status.undecided[0] if self._status.undecided else None
-        self._breaker.answered(accepted, len(refused), refused[0].last_error if refused else undecided)
+        words = self._status.undecided[0] if self._status.undecided else None
+        if self._sender.lost_sessions > 1:  # once may be the line; whoever cuts it for every batch may leave the heartbeats alone
+            words = words or delivery.lost
+        self._breaker.answered(accepted, len(refused), refused[0].last_error if refused else words)
 
     async def _decide(self, delivery: Delivery) -> None:
         """Make the outcomes durable; only then do they count."""
@@ -215,6 +217,7 @@ class Uplink:
             if outcome.status == "pending":
                 self._loader.refused(row, self._clock.monotonic() + delivery.delays[row.id], outcome.urgency or row.priority)
                 continue
+            self._sender.judge.forget(row)
             self._loader.decided(row, failed=outcome.status == "failed")
             if outcome.status == "sent":
                 self._status.last_sent_at = now

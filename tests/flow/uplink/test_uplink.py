@@ -15,6 +15,7 @@ from syncd.uplink.breaker import OPEN_AFTER_ROWS, PROBE_ROWS
 from tests.support.flow import arrived, close_shop, drained, make_store
 from tests.support.hubs import BOTH, FlowHub, counted, faults, flow_hub, items
 from tests.support.refhub import RefHub
+from tests.support.scripted_hub import sending_hub
 from tests.support.store import Daemon, Store, until
 
 if TYPE_CHECKING:
@@ -408,6 +409,43 @@ async def test_a_hub_that_throws_for_everything_costs_no_row_an_attempt_and_all_
             assert store.status()["outbox"]["failed"] == 0
             await until(lambda: store.count("sent") == 60, "the till's file says so")
             assert store.query("SELECT max(attempts) FROM sync_outbox") == [(0,)]
+
+
+async def test_rows_sold_one_by_one_while_the_hub_throws_for_all_lose_no_attempt_and_a_row_that_it_alone_throws_for_is_failed(
+    tmp_path: Path,
+) -> None:
+    failing: set[object] = {1, 2, 3}
+    tried: list[object] = []
+
+    def answer(_: str, items: list[Any]) -> dict[str, Any]:
+        ids = [item["entityId"] for item in items]
+        tried.extend(ids)
+        return {"error": "HubException: the database is down"} if failing.intersection(ids) else {"result": None}
+
+    async with sending_hub(answer) as hub:
+        store = await make_store(tmp_path, hub.url, sync__max_attempts=2)
+        async with store.running():
+            for entity_id in (1, 2, 3):
+                store.sell(receipts(entity_id))
+                await until(lambda: entity_id in tried, "it has been tried")  # noqa: B023 - at once
+            await until(lambda: min(tried.count(n) for n in (1, 2, 3)) >= 4, "all are tried again")
+            assert any("every row with an error" in reason for reason in store.status()["reasons"])
+            assert not store.events("row_refused")
+            failing.difference_update((1, 2))
+            store.sell(receipts(4, 5))
+            status = await until(lambda: store.status()["outbox"]["failed"] == 1 and store.status(), "the row at fault is failed")
+            assert status["outbox"]["sentTotal"] == 4
+            assert [event["entity_id"] for event in store.events("row_failed")] == [3]
+
+
+async def test_a_line_that_is_cut_for_every_batch_is_said_to_after_a_minute(tmp_path: Path) -> None:
+    async with sending_hub(lambda *_: None) as hub:
+        store = await make_store(tmp_path, hub.url)
+        store.sell(receipts(*range(20)))
+        async with store.running():
+            status = await until(lambda: store.status()["health"] == "degraded" and store.status(), "the status says so", 90)
+            assert status["reasons"][0].startswith("HQ has accepted no row since ")
+            assert (status["outbox"]["pending"]["total"], status["outbox"]["failed"]) == (20, 0)
 
 
 async def test_where_hq_refuses_every_row_the_status_says_so_with_its_words_and_few_rows_are_tried_until_it_accepts_one(

@@ -63,16 +63,27 @@ def test_a_rejected_token_is_degraded(report: Report) -> None:
 
 
 def test_a_hub_that_accepts_nothing_is_degraded_and_its_words_stand_for_all_its_errors(report: Report) -> None:
+    report.outbox.pending[3] = 1
     report.outbox.throws_for_everything = True
     report.outbox.accepts_nothing = "HQ has accepted no row since 10:00: first words: closed for stocktaking"
     assert assess(report) == ("degraded", ["HQ has accepted no row since 10:00: first words: closed for stocktaking"])
 
 
 def test_a_hub_that_takes_neither_batches_nor_items_is_degraded(report: Report) -> None:
+    report.outbox.pending[3] = 1
     report.outbox.missing_methods = {"SendSyncBatch", "Heartbeat"}
     assert assess(report)[0] == "healthy"
     report.outbox.missing_methods.add("SendSyncItem")
     assert assess(report)[0] == "degraded"
+
+
+def test_what_keeps_rows_from_being_sent_is_no_trouble_once_none_waits(report: Report) -> None:
+    report.outbox.pending[3] = 1
+    report.outbox.throws_for_everything, report.outbox.undecided = True, ("it answers 7", BEGINNING)
+    report.outbox.missing_methods = {"SendSyncBatch", "SendSyncItem"}
+    assert assess(report)[0] == "degraded"
+    report.outbox.pending[3] = 0
+    assert assess(report) == ("healthy", [])
 
 
 def test_a_hub_without_catch_up_is_a_warning(report: Report) -> None:

@@ -239,3 +239,14 @@ def test_a_hub_that_closes_for_everything_makes_no_more_than_one_row_poison() ->
             losses.lost(TOO_LARGE, [Unanswered(400, (row,))], 0)
     assert sum(losses.poison.is_poison(row) for row in range(30)) <= 1
     assert losses.size.largest == CONFIGURED
+
+
+def test_a_hub_that_closes_for_all_that_it_is_sent_makes_no_small_row_poison_and_once_it_takes_others_it_does() -> None:
+    losses = Losses(SizeLimit(CONFIGURED))
+    for _ in range(20):
+        losses.lost(TOO_LARGE, [Unanswered(300, (1,))], 0)
+    assert losses.poison.is_suspect(1)
+    assert not losses.poison.is_poison(1)
+    losses.passed(300, 1, 0)
+    losses.lost(TOO_LARGE, [Unanswered(300, (1,))], 0)
+    assert losses.poison.is_poison(1)
