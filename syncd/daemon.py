@@ -86,7 +86,7 @@ class Daemon:
         try:
             files = await open_store(self.settings.database, self._clock, self.log)
             try:
-                await self._live(files, stop, config_file)
+                await self._live(files, lock, stop, config_file)
             finally:
                 await files.close()
         finally:
@@ -103,9 +103,9 @@ class Daemon:
                 hint="others may write there: run it as the service's user (`systemctl start syncd`, or `sudo -u syncd syncd run`)",
             )  # fmt: skip
 
-    async def _live(self, files: StoreFiles, stop: StopSignals, config_file: Path | None) -> None:
+    async def _live(self, files: StoreFiles, lock: StoreLock, stop: StopSignals, config_file: Path | None) -> None:
         parts = Parts(
-            self.settings, files, self.report, clock=self._clock, random=self._random, log=self.log, notifier=self._notifier
+            self.settings, files, lock, self.report, clock=self._clock, random=self._random, log=self.log, notifier=self._notifier
         )  # fmt: skip
         self.log.info(
             "started", version=__version__, database=str(self.settings.database.path), hub=self.report.connection.hub_url,

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from syncd.clock import Clock
     from syncd.status.report import Report
+    from syncd.store.lock import StoreLock
     from syncd.store.opening import StoreFiles
     from syncd.systemd import Notifier
 
@@ -54,6 +55,7 @@ class Watchdog:
         report: Report,
         pulses: Sequence[Pulse],
         files: StoreFiles,
+        lock: StoreLock,
         notifier: Notifier,
         clock: Clock,
         log: FilteringBoundLogger,
@@ -62,6 +64,7 @@ class Watchdog:
         self._report = report
         self._pulses = pulses
         self._files = files
+        self._lock = lock
         self._notifier = notifier
         self._clock = clock
         self._log = log
@@ -71,11 +74,12 @@ class Watchdog:
         """Look every few seconds; for ever.
 
         Raises:
-            StorageError: a database was replaced under us.
+            StorageError: a database, or the lock file, was replaced under us.
         """
         fed_every = watchdog_interval()
         interval = min(INTERVAL_SECONDS, fed_every / 2) if fed_every else INTERVAL_SECONDS
         while True:
+            self._lock.require_same()
             for database in self._files.each_once:
                 database.file.require_same()
             now = self._clock.monotonic()

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from syncd.config.settings import Settings
     from syncd.hub.session import HubSession
     from syncd.status.report import Report
+    from syncd.store.lock import StoreLock
     from syncd.store.opening import StoreFiles
     from syncd.systemd import Notifier
 
@@ -53,6 +54,7 @@ class Parts:
         self,
         settings: Settings,
         files: StoreFiles,
+        lock: StoreLock,
         report: Report,
         *,
         clock: Clock,
@@ -62,6 +64,7 @@ class Parts:
     ) -> None:
         self._settings = settings
         self._files = files
+        self._lock = lock
         self._report = report
         self._clock = clock
         self._random = random
@@ -154,6 +157,7 @@ class Parts:
                 Pulse("downlink", lambda: not downlink.idle and not troubles, lambda: downlink.progress_count),
             ],
             files=self._files,
+            lock=self._lock,
             notifier=self._notifier,
             clock=self._clock,
             log=self._log,

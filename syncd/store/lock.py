@@ -29,6 +29,7 @@ class StoreLock:
         self._lock = FileLock(self._lock_file, timeout=0)
         self._pid_file = real.with_name(f"{real.name}.syncd.pid")
         self._store = outbox_path
+        self._identity: tuple[int, int] | None = None  # of the file whose lock we have
 
     def require_usable(self) -> None:
         """Check whether the lock could ever be taken; changes nothing.
@@ -58,10 +59,25 @@ class StoreLock:
             raise PermissionDeniedError(f"{error.filename}: {error.strerror}") from error
         except OSError as error:
             raise StorageError(f"{self._lock.lock_file}: {error.strerror}") from error
+        found = self._lock_file.stat()
+        self._identity = found.st_dev, found.st_ino
         try:
             replace_own(self._pid_file, f"{os.getpid()}\n".encode(), 0o644)
         except OSError as error:
             raise StorageError(f"{self._pid_file}: {error.strerror}") from error
+
+    def require_same(self) -> None:
+        """Refuse to go on where the lock file is no longer the one that is locked: another syncd could start beside us.
+
+        Raises:
+            StorageError: it has gone, or another one is in its place.
+        """
+        try:
+            found = self._lock_file.lstat()
+        except OSError as error:
+            raise StorageError(f"{self._lock_file} has gone while it was in use ({error.strerror})") from error
+        if (found.st_dev, found.st_ino) != self._identity:
+            raise StorageError(f"{self._lock_file} was replaced by another file: another syncd may have started")
 
     def holder(self) -> str:
         """The process that has the lock, as far as it can be told."""
@@ -73,6 +89,7 @@ class StoreLock:
 
     def release(self) -> None:
         """Give the lock back."""
-        with suppress(OSError):
+        with suppress(OSError, StorageError):
+            self.require_same()  # otherwise the pid may be that of another syncd
             self._pid_file.unlink()
         self._lock.release()

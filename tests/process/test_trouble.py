@@ -161,7 +161,7 @@ async def test_a_database_that_is_taken_away_ends_the_daemon_with_a_clear_word(t
     assert "Traceback" not in text
 
 
-@pytest.mark.parametrize("name", ["store.db.syncd", "store.db.syncd-wal", "store.db-wal"])
+@pytest.mark.parametrize("name", ["store.db.syncd", "store.db.syncd-wal", "store.db-wal", "store.db.syncd.lock"])
 async def test_a_file_of_the_store_that_is_deleted_under_the_daemon_ends_it_with_a_clear_word(tmp_path: Path, name: str) -> None:
     store = Store(tmp_path, NOBODY)
     daemon = Daemon(store)
