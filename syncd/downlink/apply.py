@@ -104,6 +104,7 @@ class Applier:
         return complete
 
     def _count(self, chunk: Chunk, applied: Applied) -> None:
+        self._status.quarantined += applied.kept
         places = ((delivery, delivery.position + offset) for delivery, length in chunk.parts for offset in range(length))
         for number, (stale, (delivery, index)) in enumerate(zip(applied.stale, places, strict=False)):
             item = chunk.items[number]
@@ -112,7 +113,6 @@ class Applier:
             failure = item.reason if isinstance(item, Quarantined) else applied.refused.get(number)
             if failure is not None:
                 delivery.errors[index] = failure
-                self._status.quarantined += 1
             elif stale:
                 self._status.stale += 1
             elif isinstance(item, Update):

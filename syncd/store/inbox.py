@@ -34,11 +34,13 @@ class Applied:
     Attributes:
         stale: for each of the updates, whether what the table had was newer, or the same.
         refused: for each update that SQLite refused, why; it is in the quarantine.
+        kept: how many entries of the quarantine are new.
         whole: nothing of the chunk is left, and the cursor has moved.
     """
 
     stale: list[bool]
     refused: dict[int, str]
+    kept: int
     whole: bool
 
 
@@ -49,10 +51,12 @@ class _Attempt:
     Attributes:
         news: what each update changes; None where it is stale.
         refusal: why SQLite refused one of the updates; then nothing of the chunk was applied.
+        kept: how many entries of the quarantine are new.
     """
 
     news: list[News | Quarantined | None]
     refusal: str | None = None
+    kept: int = 0
 
     @property
     def stale(self) -> list[bool]:
@@ -60,7 +64,7 @@ class _Attempt:
         return [item is None for item in self.news]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Work:
     """What goes into one transaction."""
 
@@ -68,6 +72,7 @@ class _Work:
     stamp: str
     feed: FeedCursor | None
     schema: Schema
+    kept: int = 0
 
     def write(self, connection: sqlite3.Connection) -> str | None:
         """Write it all, or nothing; returns why SQLite refused one of the updates."""
@@ -80,9 +85,7 @@ class _Work:
                 connection.execute("ROLLBACK")
             connection.execute("BEGIN")  # an empty one, which takes no lock, for the writer to commit
             return str(error)
-        for item in self.news:
-            if isinstance(item, Quarantined):
-                quarantine.keep(connection, item, self.stamp)
+        self.kept = quarantine.keep(connection, [item for item in self.news if isinstance(item, Quarantined)], self.stamp)
         if self.feed is not None:
             write_feed_cursor(connection, self.feed, self.stamp)
         return None
@@ -126,7 +129,7 @@ class Inbox:
             attempt = await self._attempt(items, feed if whole else None)
             if attempt.refusal is None:
                 self._most = min(MAX_ROWS, 2 * (self._most if whole and not refused else len(items)))
-                return Applied(attempt.stale, refused, whole)
+                return Applied(attempt.stale, refused, attempt.kept, whole)
             suspects = [index for index, item in enumerate(attempt.news) if isinstance(item, News)]
             if len(suspects) > 1:
                 del items[suspects[len(suspects) // 2] :]
@@ -142,6 +145,7 @@ class Inbox:
         if attempt.refusal is None and (news or feed is not None):
             work = _Work(news, iso_ms(self._clock.now()), feed, self._schema)
             attempt.refusal = (await self.till.write(work.write, rows=max(1, len(news)), cost=self._cost, urgent=True)).result
+            attempt.kept = work.kept
         return attempt
 
     async def sync(self) -> None:
@@ -167,8 +171,10 @@ class Inbox:
 
 def _find_news(connection: sqlite3.Connection, items: Sequence[Update | Quarantined]) -> _Attempt:
     known = KnownRows(connection)
+    bad = [item for item in items if isinstance(item, Quarantined)]
     try:
-        return _Attempt([known.take(item) if isinstance(item, Update) else item for item in items])
+        kept = iter(quarantine.find_kept(connection, bad) if bad else ())
+        return _Attempt([known.take(item) if isinstance(item, Update) else next(kept) for item in items])
     except sqlite3.Error as error:
         # No trigger runs here: a SELECT that SQLite cannot make says that the table is not ours at the moment.
         if is_of_the_database(error) or primary_code(error) == sqlite3.SQLITE_ERROR:

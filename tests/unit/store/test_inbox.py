@@ -305,6 +305,26 @@ async def test_a_trigger_that_writes_into_a_missing_table_refuses_updates_of_its
         assert await apply_all(inbox, [price()]) == ["applied"]
 
 
+async def test_what_cannot_be_applied_is_kept_once_however_often_it_comes(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    clock = FakeClock()
+    async with opened(tmp_path) as files:
+        execute(path, REFUSALS["RAISE(FAIL)"])
+        inbox = Inbox(files.store, clock)
+        bad: list[Update | Quarantined] = [
+            Quarantined("ReceiveSyncItem", "c1", "bad", "first text"), Quarantined("ReceiveSyncItem", "c1", "worse", "first text"),
+            Quarantined("ReceiveSyncItem", None, "bad", "a text"), Quarantined("ReceiveSyncItem", None, "bad", "b text"),
+            Quarantined("ReceiveSyncItem", "half \ud83d", "bad", "c text"), price(price=13, correlationId="p1"), price(price=13),
+        ]  # fmt: skip
+        assert [(await inbox.apply(bad + bad)).kept, (await inbox.apply(bad)).kept] == [7, 0]
+        await clock.sleep(60)
+        assert (await inbox.apply([bad[0], bad[3], price(price=13)])).kept == 0
+        ages = execute(path, "SELECT reason, raw, received_at > ? FROM sync_quarantine ORDER BY id", AT)
+        assert [age[2] for age in ages] == [1, 0, 0, 1, 0, 0, 1]
+        execute(path, "DELETE FROM sync_quarantine")
+        assert (await inbox.apply(bad)).kept == 7
+
+
 NOT_OURS = {
     "renamed": ("ALTER TABLE products RENAME TO products_old",),
     "without a column": ("ALTER TABLE products DROP COLUMN barcode",),
