@@ -171,6 +171,7 @@ class BatchSender:
         """Somebody has retried or cancelled rows by hand: what was known of rows may be of rows that are gone."""
         self.hangs.clear()
         self.deferrals.clear()
+        self.losses.size.forget_rows()
 
     async def _stand_alone(self, row: OutboxRow) -> None:
         """A suspected row is judged with nothing else in flight."""

@@ -44,6 +44,11 @@ class Deferrals:
     def __contains__(self, row_id: int) -> bool:
         return row_id in self._rows
 
+    @property
+    def full(self) -> bool:
+        """No more rows are remembered."""
+        return len(self._rows) >= MAX_ROWS
+
     def defer(self, row: OutboxRow, reason: str, *, free: int = 0, at_least: float = 0.0) -> float:
         """Once more there was no word on this row.
 
@@ -54,8 +59,8 @@ class Deferrals:
         Returns:
             Seconds until it may go again: `base * 2^(n-1)`, capped and jittered like the retries of a refused row.
         """
-        deferral = self._rows.get(row.id) or _Deferral(row, reason, self._clock.now(), times=free if len(self._rows) >= MAX_ROWS else 0)
-        if len(self._rows) < MAX_ROWS:
+        deferral = self._rows.get(row.id) or _Deferral(row, reason, self._clock.now(), times=free if self.full else 0)
+        if not self.full:
             self._rows[row.id] = deferral
         deferral.reason = reason
         deferral.times += 1

@@ -133,6 +133,7 @@ class Loader:
 
     def decided(self, row: OutboxRow, *, failed: bool) -> None:
         """It is sent or failed, durably."""
+        self.waiting.pop(row.id, None)
         if self._counts is not None and row.id <= self._counts.newest_id[row.priority]:  # else it was never counted
             self.status.pending[row.priority] = max(0, self.status.pending[row.priority] - 1)
         self.status.failed += failed

@@ -97,6 +97,10 @@ class SizeLimit:
             self.ceiling = max(SMALLEST_CEILING_BYTES, self.passed_bytes, min(self.ceiling, size // 2))
         return size > self.ceiling
 
+    def forget_rows(self) -> None:
+        """Somebody has retried rows by hand: large ones are tried again, since HQ may have raised its limit."""
+        self._too_large_rows.clear()
+
     def distrust(self, size: int) -> None:
         """The hub closed the connection for a size that is no reason as far as we know: it may take less than it once did."""
         self.passed_bytes = min(self.passed_bytes, size // 2)

@@ -38,6 +38,7 @@ class Delivery:
         stopped: entities of which nothing more may be sent in this batch.
         landed: rows whose outcome is durable; the others go back to the queue.
         delays: seconds until the retry of a refused row.
+        waits: seconds until a row that has no verdict may go again.
         thrown: rows that stood alone when the hub threw, and its words.
         undecided: what the hub answered that decides nothing at all.
         lost: how the connection went while the hub had not answered.
@@ -49,6 +50,7 @@ class Delivery:
         self.stopped: set[Entity] = set()
         self.landed: set[int] = set()
         self.delays: dict[int, float] = {}
+        self.waits: dict[int, float] = {}
         self.thrown: list[tuple[OutboxRow, str]] = []
         self.undecided: str | None = None
         self.lost: str | None = None
@@ -152,13 +154,14 @@ class Judge:
 
     def _defer(self, rows: list[OutboxRow], found: str, delivery: Delivery, *, decided: bool) -> None:
         """The answer has no verdict on these; where it has one on others, they may go again at once, the first time."""
-        if not decided and any(row.id not in self._deferrals for row in rows):  # of the others that is known already
+        if not decided and not self._deferrals.full and any(row.id not in self._deferrals for row in rows):  # of others it is known already
             self._undecided_answers += 1
             if self._undecided_answers > UNDECIDED_ANSWERS:
                 delivery.undecided = f"HQ answers, and gives no verdict on any row: {found}"
         reason = f"HQ answers, and gives no verdict on it: {found}"
         for row in rows:
-            self.note_deferred(row, reason, self._deferrals.defer(row, reason, free=FREE_TRIES * decided))
+            seconds = delivery.waits[row.id] = self._deferrals.defer(row, reason, free=FREE_TRIES * decided)
+            self.note_deferred(row, reason, seconds)
 
     def note_deferred(self, row: OutboxRow, reason: str, seconds: float) -> None:
         """There was no word on this row: it waits, at no attempt."""

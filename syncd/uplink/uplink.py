@@ -180,13 +180,13 @@ class Uplink:
             self._undurable -= 1
             for row in rows:
                 if row.id not in delivery.landed:
-                    self._requeue(row)
+                    self._requeue(row, delivery.waits.get(row.id, 0.0))
             for entity in self._sender.hangs.take_released():
                 self._queue.release(entity)
             self._wake.set()
 
-    def _requeue(self, row: OutboxRow) -> None:
-        seconds = self._sender.seconds_until_retry(row)
+    def _requeue(self, row: OutboxRow, at_least: float) -> None:
+        seconds = max(self._sender.seconds_until_retry(row), at_least)
         if not seconds:
             self._queue.requeue(row)
             return

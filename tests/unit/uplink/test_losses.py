@@ -250,3 +250,14 @@ def test_a_hub_that_closes_for_all_that_it_is_sent_makes_no_small_row_poison_and
     losses.passed(300, 1, 0)
     losses.lost(TOO_LARGE, [Unanswered(300, (1,))], 0)
     assert losses.poison.is_poison(1)
+
+
+def test_rows_that_somebody_retries_by_hand_are_tried_whatever_was_too_large_before() -> None:
+    losses = Losses(SizeLimit(CONFIGURED))
+    for row_id in (1, 2):
+        for _ in range(3):
+            losses.passed(200, 1, 0)
+            losses.lost(TOO_LARGE, [Unanswered(20_000, (row_id,))], 0)
+    assert losses.size.largest < 20_000
+    losses.size.forget_rows()
+    assert losses.size.largest == CONFIGURED

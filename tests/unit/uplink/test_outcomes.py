@@ -7,9 +7,10 @@ from structlog.testing import LogCapture
 
 from syncd.config.settings import SyncSettings
 from syncd.status.report import OutboxStatus
-from syncd.uplink.deferrals import Deferrals
+from syncd.store.outbox import OutboxRow
+from syncd.uplink.deferrals import MAX_ROWS, Deferrals
 from syncd.uplink.outcomes import Delivery, Judge
-from tests.support.clock import FakeClock
+from tests.support.clock import BEGINNING, FakeClock
 
 
 def test_one_batch_and_all_that_were_in_flight_with_it_are_one_step_of_the_pause() -> None:
@@ -27,3 +28,24 @@ def test_one_batch_and_all_that_were_in_flight_with_it_are_one_step_of_the_pause
     assert [entry["retry_in_seconds"] for entry in capture.entries] == [5.0, 10.0, 20.0]
     assert judge.status.undecided is not None
     assert "text" in judge.status.undecided[0]
+
+
+def a_row(number: int) -> OutboxRow:
+    return OutboxRow(number, "Receipt", number, 3, f"c-{number}", "", BEGINNING, 0, None)
+
+
+def test_of_more_rows_without_a_verdict_than_are_remembered_each_waits_and_the_others_are_not_paused() -> None:
+    clock, chance = FakeClock(), random.Random(1)
+    log = structlog.wrap_logger(None, processors=[LogCapture()], wrapper_class=structlog.make_filtering_bound_logger(0))
+    deferrals = Deferrals(SyncSettings(), clock, chance)
+    for number in range(MAX_ROWS):
+        deferrals.defer(a_row(number), "null")
+    judge = Judge(SyncSettings(), deferrals, clock, chance, log, OutboxStatus())
+    for number in range(MAX_ROWS, MAX_ROWS + 10):
+        row = a_row(number)
+        delivery = Delivery([row])
+        judge.judge([row], [], delivery)
+        judge.blame(delivery)
+        assert delivery.waits[row.id] >= SyncSettings().retry_base_seconds
+    assert judge.not_before == 0.0
+    assert judge.status.undecided is None
