@@ -151,7 +151,7 @@ STAMPS = st.one_of(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.lists(st.tuples(MESSAGES, STAMPS, st.booleans()), max_size=8), max_size=5))
 async def test_whatever_comes_in_whatever_chunks_the_newest_version_of_each_row_stands(
     tmp_path_factory: pytest.TempPathFactory, pieces: list[list[tuple[dict[str, Any], dict[str, Any], bool]]]
@@ -405,7 +405,7 @@ UPDATES = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(UPDATES, st.lists(st.integers(0, 24), max_size=4))
 async def test_one_list_several_pages_and_one_by_one_give_the_same_store_and_the_same_acknowledgements(
     tmp_path_factory: pytest.TempPathFactory, updates: list[Update], cuts: list[int]

@@ -52,7 +52,7 @@ def both(row: tuple[Any, ...], store_id: int | str) -> tuple[bytes | None, bytes
     ),
     st.one_of(st.integers(-(2**63), 2**63 - 1), TEXTS),
 )  # fmt: skip
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @example((1, "Receipt", 5.0, "Create", "{}", 1, "c", 0), 7)
 @example((1, "Receipt", float(2**53), "Create", "{}", 1, "c", 0), 7)
 @example((1, "Receipt", -0.0, "Create", "{}", 1, "c", 0), 7)

@@ -327,7 +327,7 @@ ENTITY = st.sampled_from([("R", 1), ("R", "1"), ("R", 2), ("P", 1), ("P", "x")])
 ROWS = st.lists(st.tuples(ENTITY, st.integers(1, 4), st.sampled_from(["", "sent", "failed", "pending", "cancelled-in-till"])), max_size=25)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=ROWS, limit=st.integers(1, 6))
 async def test_pages_hold_what_a_plain_look_at_both_files_finds(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[tuple[str, object], int, str]], limit: int

@@ -72,7 +72,7 @@ async def flood(till: PacedWriter, disk: SlowDisk, rows: int, row_seconds: float
         rows -= chunk
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(row_seconds=st.floats(5e-6, 1e-4), rows=st.integers(50, 3000), urgent=st.booleans())
 async def test_a_flood_never_holds_the_lock_for_more_than_its_share_of_any_second(
     tmp_path_factory: pytest.TempPathFactory, row_seconds: float, rows: int, urgent: bool

@@ -104,7 +104,7 @@ class Line:
 
 
 @given(poison=st.sets(st.integers(50, 399), min_size=1, max_size=12), batch_seed=st.integers(0, 3))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_wherever_the_hanging_rows_are_all_others_pass_and_just_those_are_deferred(poison: set[int], batch_seed: int) -> None:
     line = Line(poison)
     line.write(range(batch_seed, 400))

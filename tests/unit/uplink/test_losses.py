@@ -98,7 +98,7 @@ class Sender:
 ROWS = st.lists(st.integers(50, 6000), min_size=1, max_size=150)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(sizes=ROWS, limit=st.integers(1024, 2 * CONFIGURED), cuts=st.sets(st.integers(0, 60).map(lambda n: n * 3)))
 def test_an_unknown_limit_is_learned_and_every_row_that_fits_arrives(sizes: list[int], limit: int, cuts: set[int]) -> None:
     sender = Sender(dict(enumerate(sizes)), limit, cuts=list(cuts))
@@ -110,7 +110,7 @@ def test_an_unknown_limit_is_learned_and_every_row_that_fits_arrives(sizes: list
     assert sender.closes <= 16 + 8 * len(sender.failed) + len(cuts)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(sizes=ROWS, data=st.data())
 def test_rows_that_close_the_connection_are_found_and_the_others_arrive(sizes: list[int], data: st.DataObject) -> None:
     small = [n for n, size in enumerate(sizes) if size < 900]  # below any hub's limit; of those above, one cannot pass for a limit

@@ -199,7 +199,7 @@ OPERATIONS = st.lists(
 
 
 @given(operations=OPERATIONS, max_wait=st.sampled_from([1e12, 20.0]), fresh_first=st.booleans())
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 def test_whatever_happens_order_holds_and_everything_arrives(
     operations: list[tuple[str, int, int]], max_wait: float, *, fresh_first: bool
 ) -> None:
