@@ -29,9 +29,9 @@ SELECT (SELECT count(*) FROM sync_outbox INDEXED BY sync_outbox_failed WHERE sta
         WHERE j.status = 'failed' AND o.status = 'pending')
 """
 _FAILED_ENTITIES = """
-SELECT o.entity_type, o.entity_id FROM sync_outbox AS o INDEXED BY sync_outbox_failed WHERE o.status = 'failed'
-UNION
-SELECT o.entity_type, o.entity_id FROM journal.outcome AS j
+SELECT o.entity_type, o.entity_id, o.id FROM sync_outbox AS o INDEXED BY sync_outbox_failed WHERE o.status = 'failed'
+UNION ALL
+SELECT o.entity_type, o.entity_id, o.id FROM journal.outcome AS j
 JOIN sync_outbox AS o ON o.id = j.id AND o.correlation_id = j.correlation_id WHERE j.status = 'failed' AND o.status = 'pending'
 """
 
@@ -45,7 +45,7 @@ class Counts:
         newest_id: the highest id of each priority that is counted in.
         fresh: it is all of them, and the rest of these is given:
         failed: rows that are `failed`.
-        failed_entities: theirs, where they were asked for.
+        failed_entities: theirs, and the first such row of each, where they were asked for.
         next_due: when the next retry is due, by priority.
         oldest_waiting: when the oldest row that waits for its retry was written.
     """
@@ -55,7 +55,7 @@ class Counts:
     generation: int
     fresh: bool = True
     failed: int = 0
-    failed_entities: set[Entity] = field(default_factory=set)
+    failed_entities: dict[Entity, int] = field(default_factory=dict)
     next_due: dict[int, str] = field(default_factory=dict)
     oldest_waiting: str | None = None
 
@@ -81,5 +81,9 @@ def count(connection: sqlite3.Connection, known: Counts | None, *, with_failed_e
     return counts
 
 
-def _failed_entities(connection: sqlite3.Connection) -> set[Entity]:
-    return {(str(kind), str(as_sent(identifier))) for kind, identifier in connection.execute(_FAILED_ENTITIES)}
+def _failed_entities(connection: sqlite3.Connection) -> dict[Entity, int]:
+    found: dict[Entity, int] = {}
+    for kind, identifier, failed_id in connection.execute(_FAILED_ENTITIES):
+        entity = (str(kind), str(as_sent(identifier)))
+        found[entity] = min(failed_id, found.get(entity, failed_id))
+    return found

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 PARKED_ROWS_AN_ENTITY = 200
 PARKED_ROWS = 4000  # of all entities together
-UNTIL_A_PERSON_ACTS = float("inf")
 
 
 @dataclass(slots=True)
@@ -37,7 +36,8 @@ class EntityState:
         in_flight: how many rows are with the hub, or have an outcome that is not durable yet.
         urgency: the most urgent priority among those in flight.
         batch: the batch being put together, while it takes rows of this entity.
-        held_until: monotonic; no row goes out before. `UNTIL_A_PERSON_ACTS`: it has a failed row that holds the others.
+        held_until: monotonic; no row goes out before.
+        failed_from: this row is failed and holds those behind it until a person acts, which has all read afresh.
         waits_from: this row was refused: it and those behind it wait on disk.
         unread_after: there are rows after this id that were left on disk.
         promoted_to: the most urgent priority among those left on disk.
@@ -49,6 +49,7 @@ class EntityState:
     urgency: int = LEAST_URGENT
     batch: object = None
     held_until: float | None = None
+    failed_from: int | None = None
     waits_from: int | None = None
     unread_after: int | None = None
     promoted_to: int = LEAST_URGENT
@@ -61,7 +62,8 @@ class EntityState:
     @property
     def idle(self) -> bool:
         """There is nothing to know of it."""
-        return not (self.queued or self.in_flight or self.held_until is not None or self.unread_after is not None)
+        held = self.held_until is not None or self.failed_from is not None
+        return not (self.queued or self.in_flight or held or self.unread_after is not None)
 
 
 class Entities:
@@ -177,17 +179,17 @@ class Entities:
         self.leave_on_disk(entity, row_id - 1)
         heapq.heappush(self._holds, (until, entity))
 
-    def hold_until_a_person_acts(self, entity: Entity) -> None:
-        """An entity gives nothing more, until all is read afresh."""
+    def hold_until_a_person_acts(self, entity: Entity, failed_id: int) -> None:
+        """An entity gives nothing from this row on, until all is read afresh."""
         state = self.state(entity)
-        state.held_until = UNTIL_A_PERSON_ACTS
-        if state.queued:
-            self.leave_on_disk(entity, state.queued[0] - 1)
+        state.failed_from = failed_id if state.failed_from is None else min(failed_id, state.failed_from)
+        self.drop_after(state, state.failed_from - 1)
+        self.settle(entity)
 
     def release(self, entity: Entity) -> None:
-        """What it was held for has come early; one that waits for a person still waits."""
+        """What it was held for has come early."""
         state = self.states.get(entity)
-        if state is not None and state.held_until not in (None, UNTIL_A_PERSON_ACTS):
+        if state is not None and state.held_until is not None:
             state.held_until = None
             self.settle(entity)
 
@@ -224,7 +226,8 @@ class Entities:
         for entity, state in list(self.states.items()):
             state.queued.clear()
             state.parked.clear()
-            state.held_until, state.waits_from, state.unread_after, state.promoted_to = None, None, None, LEAST_URGENT
+            state.held_until, state.failed_from, state.waits_from = None, None, None
+            state.unread_after, state.promoted_to = None, LEAST_URGENT
             if not state.in_flight:
                 del self.states[entity]
         self.queued.clear()

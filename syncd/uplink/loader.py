@@ -124,8 +124,8 @@ class Loader:
             self._generation = counts.generation
             self._queue.reset()
             self.waiting.clear()
-            for entity in counts.failed_entities:
-                self._queue.hold(entity)
+            for entity, failed_id in counts.failed_entities.items():
+                self._queue.hold(entity, failed_id)
             self._queue.add_due({p: self._due(at) for p, at in counts.next_due.items()})
             self._oldest_on_disk = counts.oldest_waiting
             self.status.failed, self.status.pending = counts.failed, dict(counts.pending)

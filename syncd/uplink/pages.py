@@ -187,6 +187,8 @@ class _Adder:
         if (first := self.meanwhile.waits.get(row.entity)) is not None and row.id >= first:
             return
         state = entities.state(row.entity)
+        if state.failed_from is not None and row.id > state.failed_from:
+            return
         if state.unread_after is not None and row.id > state.unread_after:  # it comes with its entity's page, in order
             state.promoted_to = min(state.promoted_to, row.priority)
         elif row.retry_at is not None and (seconds := self.retry_in(row.retry_at)) > 0:

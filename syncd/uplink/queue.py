@@ -145,7 +145,8 @@ class SendQueue:
     def requeue(self, row: OutboxRow) -> None:
         """It was not processed: it goes again."""
         state = self._entities.landed(row)
-        if state.waits_from is None or row.id <= state.waits_from:
+        held = state.failed_from is not None and row.id > state.failed_from
+        if not held and (state.waits_from is None or row.id <= state.waits_from):
             if state.held_until is not None or (state.unread_after is not None and row.id > state.unread_after):
                 self._entities.leave_on_disk(row.entity, row.id - 1, row.priority)
             else:
@@ -156,9 +157,9 @@ class SendQueue:
         """What it waited for need not be waited for any more."""
         self._entities.release(entity)
 
-    def hold(self, entity: Entity) -> None:
-        """Keep an entity back until a person has looked at its failed row."""
-        self._entities.hold_until_a_person_acts(entity)
+    def hold(self, entity: Entity, failed_id: int) -> None:
+        """Keep an entity back behind its failed row, until a person has looked at that."""
+        self._entities.hold_until_a_person_acts(entity, failed_id)
 
     # ── looking ───────────────────────────────────────────────────────────────────────────────────────────────────
     def seconds_to_next_retry(self, now: float) -> float | None:

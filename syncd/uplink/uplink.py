@@ -224,7 +224,7 @@ class Uplink:
                 self._status.current_item = f"{row.entity_type} {row.entity_id}"[:LONGEST_ITEM]
             self._queue.done(row)
             if outcome.status == "failed" and self._sync.hold_entity_on_failure:
-                self._queue.hold(row.entity)
+                self._queue.hold(row.entity, row.id)
         if not self._status.pending_total:
             self._breaker.nothing_waits()
         self._on_change()

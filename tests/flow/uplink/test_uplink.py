@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from syncd.store.admin import OutboxAdmin
 from syncd.uplink.breaker import OPEN_AFTER_ROWS, PROBE_ROWS
 from tests.support.flow import arrived, close_shop, drained, make_store
 from tests.support.hubs import BOTH, FlowHub, counted, faults, flow_hub, items
@@ -254,6 +255,26 @@ async def test_a_failed_row_holds_its_entity_back_over_a_restart_where_that_is_a
             await faults(hub)
         assert [item["entityId"] for item in await items(hub)] == [*range(10, 15), *range(20, 25)]
         assert store.status()["outbox"]["pending"]["total"] == 4
+
+
+async def test_a_failed_row_that_is_retried_goes_before_a_later_failed_one_that_still_holds_the_entity(tmp_path: Path) -> None:
+    async with RefHub() as hub:
+        store = await make_store(tmp_path, hub.url(), sync__hold_entity_on_failure=True)
+        store.sell(receipts(7, 7, 7))
+        with closing(store.till()) as till:
+            till.execute("UPDATE sync_outbox SET status = 'failed', attempts = 5 WHERE id < 3")
+        async with store.running():
+            await until(lambda: store.status()["outbox"]["failed"] == 2, "both are failed")
+            with OutboxAdmin(store.database) as outbox:
+                assert outbox.retry([1]) == 1
+            await arrived(hub, 1)
+            assert [item["sequence"] for item in await items(hub)] == [1]
+            await until(lambda: store.status()["outbox"]["failed"] == 1, "the other is still failed")
+            with OutboxAdmin(store.database) as outbox:
+                assert outbox.retry([2]) == 1
+            await arrived(hub, 3)
+            assert [item["sequence"] for item in await items(hub)] == [1, 2, 3]
+            assert (await drained(store))["health"] == "healthy"
 
 
 async def test_a_row_that_hq_refuses_for_good_is_failed_at_once(tmp_path: Path, hub: FlowHub) -> None:
