@@ -19,7 +19,8 @@ counted.
         │   ├── ClosedByHub         69    yes   a close message: its error, and whether we may reconnect
         │   └── InvocationTimeout   69    yes   no answer in time, so the connection was dropped
         ├── InvocationError         69    no    the hub answered an invocation with an error
-        │   └── MethodMissing       69    no    "Method does not exist": use the fallback
+        │   ├── MethodMissing       69    no    "Method does not exist": use the fallback
+        │   └── UnreadableAnswer    69    no    the answer is above our bound for a message, or cannot be read
         └── MessageTooLarge         69    no    refused on our side, before it was sent
 
 What is wrong with a single row or message stays where that is read and costs nothing else. It has no exit code: one
@@ -179,6 +180,10 @@ class InvocationError(HubError):
 
 class MethodMissing(InvocationError):
     """The hub has no such method."""
+
+
+class UnreadableAnswer(InvocationError):
+    """The hub answered, and its answer is above our bound for a message or cannot be read."""
 
 
 class MessageTooLarge(HubError):

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 from syncd.clock import iso_ms
 from syncd.downlink.feed_page import REQUEST, UnreadableResponseError, read_page
 from syncd.downlink.other_feed import Hints, behind
+from syncd.downlink.page_size import PageSize
 from syncd.downlink.reading import MessageReader, in_chunks
 from syncd.downlink.sync_item import update_of_item
+from syncd.errors import ConnectionLost, UnreadableAnswer
 from syncd.store.feed_cursor import ALL
 from syncd.store.times import for_the_wire, parse_time
 from syncd.wire.messages import batch_sync_request
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from syncd.store.feed_cursor import FeedCursor
 
 PAGES_AHEAD = 2  # fetched and not applied yet
+MESSAGE_TOO_BIG = 1009  # the WebSocket close code
 MAX_PAUSE_SECONDS = 5.0  # between two pages of a full pull that is a precaution only
 
 
@@ -61,6 +64,7 @@ class FeedReader:
         self._on_other_feed = on_other_feed
         self._ack_room = ack_room
         self._hints = Hints(clock)
+        self._page_size = PageSize(settings.sync.pull_batch_size)
         self._waiting: deque[asyncio.Future[list[dict[str, object]]]] = deque()
         self.feed_is_named = False
 
@@ -126,10 +130,27 @@ class FeedReader:
         return feed
 
     async def _ask(self, session: HubSession, types: frozenset[str] | None, cursor: str | None, since: str | None) -> FeedPage:
-        request = batch_sync_request(self._store_id, cursor, since, sorted(types or ALL), self._sync.pull_batch_size)
-        page = read_page(await session.invoke(REQUEST, request))
+        page = read_page(await self._answer(session, types, cursor, since))
         self.feed_is_named = page.feed_epoch is not None
         return page
+
+    async def _answer(self, session: HubSession, types: frozenset[str] | None, cursor: str | None, since: str | None) -> object:
+        """Ask for a page; for a smaller one as long as it is too large for us, or on its way for somebody between."""
+        while True:
+            size = self._page_size.items
+            try:
+                answer = await session.invoke(REQUEST, batch_sync_request(self._store_id, cursor, since, sorted(types or ALL), size))
+            except UnreadableAnswer as error:
+                if not self._page_size.halve():
+                    raise
+                self._log.warning("catch_up_page_halved", error=str(error), batch_size=self._page_size.items)
+            except ConnectionLost as error:
+                if error.close_code == MESSAGE_TOO_BIG and self._page_size.halve():  # for the next connection
+                    self._log.warning("catch_up_page_halved", error=str(error), batch_size=self._page_size.items)
+                raise
+            else:
+                self._page_size.arrived()
+                return answer
 
     async def _enqueue(self, items: list[Any], feed: FeedCursor | None) -> asyncio.Future[list[dict[str, object]]]:
         """Queue a page's items, some at a time; the cursor moves with the last, whose future is done when all are."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import orjson
 from pysignalr.messages import CloseMessage, CompletionMessage, InvocationMessage, Message
 
-from syncd.errors import ClosedByHub, ConnectionLost, HubError, InvocationError, InvocationTimeout, MethodMissing
+from syncd.errors import ClosedByHub, ConnectionLost, HubError, InvocationError, InvocationTimeout, MethodMissing, UnreadableAnswer
 from syncd.hub.calls import CallHandlers
 from syncd.hub.connection import HubConnection, root_cause
 from syncd.hub.dispatcher import Dispatcher
@@ -108,6 +108,7 @@ class HubSession:
         Raises:
             MethodMissing: the hub has no such method.
             InvocationTimeout: no answer in time, so this connection was dropped; the outcome is unknown.
+            UnreadableAnswer: the hub's answer is too large, or cannot be read.
             InvocationError: the hub answered with an error.
             ConnectionLost: the connection is over; the outcome is unknown.
             MessageTooLarge: nothing was sent.
@@ -133,6 +134,8 @@ class HubSession:
             raise unanswered from None
         finally:
             self._pending.pop(identity, None)
+        if isinstance(outcome, UnreadableAnswer):
+            raise outcome
         if isinstance(outcome, HubError):
             raise self._loss()
         if outcome.error is not None:
@@ -222,6 +225,7 @@ class HubSession:
     def _take_unreadable(self, message: Unreadable) -> None:
         """Whoever waits for it is told why nothing comes of it."""
         if message.kind == 3 and message.invocation_id is not None:
-            message.target, _ = self._pending.get(message.invocation_id, (None, None))
-            self._complete(CompletionMessage(message.invocation_id, None, message.reason))
+            message.target, answer = self._pending.get(message.invocation_id, (None, None))
+            if answer is not None and not answer.done():
+                answer.set_result(UnreadableAnswer(foreign(message.reason)))
         self._dispatcher.put(message)

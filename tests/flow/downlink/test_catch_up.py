@@ -450,3 +450,40 @@ async def test_resync_says_what_it_cannot_do(tmp_path: Path) -> None:
     assert (code, "`syncd run` makes it" in said) == (74, True)
     code, said = await resync(store, "--type", "Product")
     assert (code, "sync.entity_types has Price" in said) == (64, True)
+
+
+async def test_a_page_above_our_bound_for_a_message_is_asked_for_again_with_fewer_updates(tmp_path: Path) -> None:
+    def answer(request: dict[str, Any]) -> dict[str, object]:
+        start = int(request.get("cursor") or 0)
+        end = min(400, start + request["batchSize"])
+        items = [a_product(n) for n in range(start, end)]
+        for item in items:
+            item["payload"] = json.dumps(json.loads(str(item["payload"])) | {"description": "x" * 100_000})
+        return {"items": items, "hasMore": end < 400, "nextCursor": str(end), "totalItems": 400}
+
+    async with OddFeed(answer) as hub:
+        store = await make_store(tmp_path, hub.url, hub__invocation_timeout_seconds=60)
+        async with store.running():
+            await until(lambda: len(hub.requests) >= 3, "the next page is asked for", 60)
+            asked = [(request["batchSize"], request.get("cursor")) for request in hub.requests[:3]]
+            assert asked == [(500, None), (250, None), (250, "250")]
+
+
+async def test_a_page_that_is_too_big_for_the_line_is_asked_for_with_fewer_updates_on_the_next_connection(tmp_path: Path) -> None:
+    asked: list[int] = []
+
+    async def serve(wire: Wire) -> None:
+        while (message := await wire.listen()) is not None:
+            if message.get("target") == "RequestBatchSync":
+                asked.append(message["arguments"][0]["batchSize"])
+                if asked[-1] > 250:
+                    await wire.socket.close(code=1009)
+                    return
+                result = {"success": True, "items": prices(1, 2, 3), "hasMore": False, "nextCursor": "3"}
+                await wire.say({"type": 3, "invocationId": message["invocationId"], "result": result})
+
+    async with ScriptedHub(serve) as hub:
+        store = await make_store(tmp_path, hub.url)
+        async with store.running():
+            await until(lambda: has(store, 1, 2, 3), "all are here")
+            assert asked[:2] == [500, 250]
