@@ -57,7 +57,9 @@ def _copy(connection: sqlite3.Connection, old: str, new: str) -> None:
         if key not in ours:
             if hidden:
                 raise ConfigurationError(f"the table {old} has a generated column {name} of the POS's: drop it, it cannot be moved")
-            constraint = f" NOT NULL DEFAULT {default}" if not_null and default is not None else f" DEFAULT {default}" if default else ""
+            constraint = (
+                f" NOT NULL DEFAULT ({default})" if not_null and default is not None else f" DEFAULT ({default})" if default else ""
+            )
             connection.execute(f'ALTER TABLE "{new}" ADD COLUMN {quoted} {kind}{constraint}')
         becomes_not_null = key in ours and ours[key][3] and ours[key][4] is not None
         columns.append(quoted)

@@ -105,15 +105,17 @@ def read_update(entity_type: EntityType, message: object, *, delete: bool = Fals
 
 
 def is_newer(update: Update, version: object, updated_at: object) -> bool:
-    """Whether the update replaces the row: `version` decides where both have it, else `updatedAt`; equal does not."""
+    """Whether the update replaces the row: `version` decides where both have it, else `updatedAt`; equal does not.
+
+    Only whole numbers have an order: of two texts, such as hashes, nobody knows which is newer but by `updatedAt`.
+    """
     if update.version is not None and version is not None:
-        return _order(update.version) > _order(version)
+        had, given = str(version), str(update.version)
+        if had == given:
+            return False
+        if _WHOLE.fullmatch(had) and _WHOLE.fullmatch(given):
+            return int(given) > int(had)
     if update.updated_at is not None and isinstance(updated_at, str):
         return update.updated_at > updated_at
     # One side has no date at all: the side that has one is taken to know more.
     return update.updated_at is not None or updated_at is None
-
-
-def _order(version: object) -> tuple[int, int, str]:
-    text = str(version)
-    return (0, int(text), "") if _WHOLE.fullmatch(text) else (1, 0, text)
