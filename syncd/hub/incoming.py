@@ -177,7 +177,7 @@ class _Envelope:
             spans.append((at, end))
         if len(spans) == 1 and self._record[spans[0][0] : spans[0][0] + 1] == b"[":
             return [LargeList(self._record, spans[0][0])]
-        return [await self._text.value(at, end) for at, end in spans]
+        return [self._text.whole(at, end) for at, end in spans]
 
     def _small(self, name: str) -> Any:
         """A member that is needed to say what the message was; None where it cannot be read."""

@@ -82,7 +82,7 @@ class LargeText(JSONScanner):
         if end - start <= CHUNK_BYTES or not can_be_cut:
             self._work += end - start
             try:
-                return self._parse(start, end)
+                return self.whole(start, end)
             except ValueError:
                 if not can_be_cut or not keep_broken:
                     raise
@@ -111,12 +111,17 @@ class LargeText(JSONScanner):
         elements: list[Any] = []
         for at, stop in spans:
             try:
-                elements.append(self._parse(at, stop))
+                elements.append(self.whole(at, stop))
             except ValueError as error:
                 elements.append(Broken(str(error), self.data[at : min(stop, at + CHUNK_BYTES)]))
         return elements
 
-    def _parse(self, start: int, end: int) -> Any:
+    def whole(self, start: int, end: int) -> Any:
+        """The value there, parsed in one turn, so it is bounded: an update, say, that is read and stored in one piece.
+
+        Raises:
+            ValueError: it is no JSON, or beyond a bound.
+        """
         if end - start > MAX_VALUE_BYTES:
             raise LargeJSONError(f"a value of {end - start:,} bytes; at most {MAX_VALUE_BYTES:,} are read")
         return parse_json(self.data[start:end])

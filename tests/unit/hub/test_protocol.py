@@ -190,6 +190,29 @@ async def test_of_a_list_all_is_read_that_can_be() -> None:
     assert answer.result == {"items": [1, Broken("NaN is not JSON", b"NaN")], "more": True}
 
 
+@pytest.mark.parametrize("value", ['{"a":1}', "1", "1.50"])
+async def test_an_update_of_more_values_than_a_turn_allows_costs_itself_only(value: str) -> None:
+    many = "[" + ",".join([value] * 60_000) + "]"
+    call, ping = await heard(f'{{"type":1,"target":"M","arguments":[{{"x":{many}}}]}}\x1e{{"type":6}}\x1e')
+    assert isinstance(call, Unreadable)
+    assert (call.target, ping) == ("M", PingMessage())
+    assert "JSON of more than 20,000 values" in call.reason
+    (in_a_list,) = await heard(f'{{"type":1,"target":"M","arguments":[[{{"x":{many}}},{{"x":1}}]]}}\x1e')
+    assert isinstance(in_a_list, Call)
+    elements = [element async for chunk in in_a_list.arguments[0].chunks() for element in chunk]
+    assert [Broken if isinstance(element, Broken) else element for element in elements] == [Broken, {"x": 1}]
+
+
+async def test_an_answer_of_any_number_of_items_is_read_and_commas_within_texts_are_no_values() -> None:
+    (answer,) = await heard('{"type":3,"invocationId":"1","result":{"items":[' + ",".join(['{"a":1}'] * 60_000) + "]}}\x1e")
+    assert isinstance(answer, CompletionMessage)
+    assert answer.result == {"items": [{"a": 1}] * 60_000}
+    picture = 'M1,2 \\"[L3,4' * 50_000
+    (call,) = await heard('{"type":1,"target":"M","arguments":[{"svg":' + json.dumps(picture) + "}]}\x1e")
+    assert isinstance(call, Call)
+    assert call.arguments == [{"svg": picture}]
+
+
 async def test_a_message_above_the_bound_is_skipped_in_any_number_of_pieces_and_its_beginning_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(protocol_module, "MAX_INBOUND_BYTES", 1000)
     protocol = a_protocol()
