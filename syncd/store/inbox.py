@@ -58,6 +58,16 @@ class _Attempt:
     refusal: str | None = None
     kept: int = 0
 
+    def cut(self, room: int) -> int:
+        """Keep as many of the first updates as write no more than so many rows, but one; returns how many those are."""
+        rows = 0
+        for index, item in enumerate(self.news):
+            rows += 0 if item is None else _rows(item)
+            if rows > room and index:
+                del self.news[index:]
+                break
+        return len(self.news)
+
     @property
     def stale(self) -> list[bool]:
         """For each update, whether what the table had was newer, or the same."""
@@ -125,8 +135,9 @@ class Inbox:
         """
         items, refused = list(chunk), dict[int, str]()
         while True:
+            attempt = await self._attempt(items, feed if len(items) == len(chunk) else None)
+            del items[len(attempt.news) :]
             whole = len(items) == len(chunk)
-            attempt = await self._attempt(items, feed if whole else None)
             if attempt.refusal is None:
                 self._most = min(MAX_ROWS, 2 * (self._most if whole and not refused else len(items)))
                 return Applied(attempt.stale, refused, attempt.kept, whole)
@@ -141,10 +152,13 @@ class Inbox:
     async def _attempt(self, items: Sequence[Update | Quarantined], feed: FeedCursor | None) -> _Attempt:
         # No lock is needed to find out which of them are news: nothing else writes these tables.
         attempt = await self.till.database.run(lambda connection: _find_news(connection, items))
+        if attempt.refusal is None and attempt.cut(max(self.room(), len(items))) < len(items):
+            feed = None
         news = [item for item in attempt.news if item is not None]
         if attempt.refusal is None and (news or feed is not None):
+            rows = sum(_rows(item) for item in news)
             work = _Work(news, iso_ms(self._clock.now()), feed, self._schema)
-            attempt.refusal = (await self.till.write(work.write, rows=max(1, len(news)), cost=self._cost, urgent=True)).result
+            attempt.refusal = (await self.till.write(work.write, rows=max(1, rows), cost=self._cost, urgent=True)).result
             attempt.kept = work.kept
         return attempt
 
@@ -180,6 +194,11 @@ def _find_news(connection: sqlite3.Connection, items: Sequence[Update | Quaranti
         if is_of_the_database(error) or primary_code(error) == sqlite3.SQLITE_ERROR:
             raise
         return _Attempt([News(item) if isinstance(item, Update) else item for item in items], str(error))
+
+
+def _rows(item: News | Quarantined) -> int:
+    """How many rows it writes: a delete of all dates has one for each of them."""
+    return 1 + len(item.tombstones) if isinstance(item, News) else 1
 
 
 def _write(connection: sqlite3.Connection, news: list[News], stamp: str) -> None:

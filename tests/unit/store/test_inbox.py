@@ -325,6 +325,21 @@ async def test_what_cannot_be_applied_is_kept_once_however_often_it_comes(tmp_pa
         assert (await inbox.apply(bad)).kept == 7
 
 
+async def test_a_delete_of_all_dates_counts_as_many_rows_as_it_writes(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    async with opened(tmp_path) as files:
+        inbox = an_inbox(files)
+        days = [f"2026-12-{day:02}T00:00:00Z" for day in range(1, 31)]
+        await apply_all(inbox, [price(productId=n, effectiveFrom=day, version=1) for n in range(3) for day in days])
+        deletes = [read_update(PRICE, {"productId": n, "version": 2}, delete=True) for n in range(3)]
+        applied = await Inbox(files.store, FakeClock()).apply(deletes, feed_at("cursor-1"))
+        assert (applied.stale, applied.whole) == ([False], False), "20 rows as long as the cost is not known, and never none"
+        assert await cursor_of(inbox) is None
+        assert await apply_all(inbox, deletes, feed_at("cursor-1")) == ["stale", "applied", "applied"]
+        assert execute(path, "SELECT count(*) FROM prices WHERE is_deleted = 1") == [(93,)]
+        assert await cursor_of(inbox) == "cursor-1"
+
+
 NOT_OURS = {
     "renamed": ("ALTER TABLE products RENAME TO products_old",),
     "without a column": ("ALTER TABLE products DROP COLUMN barcode",),
