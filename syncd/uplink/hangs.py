@@ -3,7 +3,7 @@
 ASP.NET Core runs a connection's invocations one after the other, so of several unanswered messages only the *oldest* is suspected: those
 behind it are merely stuck. Once may be chance: its rows simply go again. The second time they are split, and wait until others have gone:
 a message that hangs costs seconds and one that passes milliseconds, so they go in messages of an eighth, with nothing else in flight, down
-to the row that is alone. Once HQ has answered something in between, a row that hangs alone is deferred. What was learned of HQ's usual
+to the row that is alone. A row that hangs alone twice is deferred, if HQ has answered something in between. What was learned of HQ's usual
 answers makes the time-outs short meanwhile; they double with every hang.
 
 Where nothing at all is answered no row is deferred: HQ is asked with one row after the other, ever more slowly.
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from syncd.uplink.deferrals import Deferrals
 
 SPLIT = 8
+HANGS_ALONE = 2  # before a row is deferred: once may be chance
 SILENT_AFTER = 3  # time-outs in a row with nothing answered in between
 
 
@@ -39,6 +40,7 @@ SILENT_AFTER = 3  # time-outs in a row with nothing answered in between
 class _Suspect:
     most: int = 1  # rows in its next message
     hangs: int = 0
+    hangs_alone: int = 0
     answered_then: int = 0  # the hub's answers when it hung first
 
 
@@ -125,13 +127,15 @@ class Hangs:
         """
         deferred = [row for row in rows if row.id in self._deferrals and row.id in self._suspects]
         again = any(row.id in self._suspects for row in rows)
+        was_split = any(self.rows_together(row.id) is not None for row in rows)
         for row in rows:
             suspect = self._suspects.setdefault(row.id, _Suspect(answered_then=self._answers))
             suspect.most = max(1, len(rows) // SPLIT) if again else len(rows)
             suspect.hangs += 1
-            if len(rows) == 1 and self._answers > suspect.answered_then and not deferred:
+            suspect.hangs_alone += len(rows) == 1
+            if suspect.hangs_alone >= HANGS_ALONE and self._answers > suspect.answered_then and not deferred:
                 deferred = [row]
-        if again and len(rows) > 1:
+        if again and not was_split and len(rows) > 1:
             self._max_rows = len(rows) // 2  # HQ may merely need more time for so many
         if len(rows) > 1 or not deferred:
             self._silence += 1

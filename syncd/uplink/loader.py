@@ -168,6 +168,7 @@ class Loader:
 
     async def keep_loaded(self) -> None:
         """Keep the queue's lanes filled."""
+        entity_pages = 0  # in a row
         while True:
             load = self._queue.next_load(self._clock.monotonic(), fresh_first=self._breaker.open)
             if load is None:
@@ -195,7 +196,10 @@ class Loader:
                     self.waiting[row.id] = row.created
                 else:
                     self.waiting.pop(row.id, None)
-            self._wake.set()
+            # Entities whose wait ended together are read one by one: their rows go out in one message all the same.
+            entity_pages = entity_pages + 1 if isinstance(load, LoadEntity) else 0
+            if not (self._queue.reads_entities and entity_pages % self._sync.batch_size):
+                self._wake.set()
 
     async def _read(self, load: Load) -> Page:
         match load:

@@ -175,6 +175,11 @@ class SendQueue:
         return any(lane.due is not None for lane in self._lanes.values())
 
     @property
+    def reads_entities(self) -> bool:
+        """Some entities can give rows, and have them on disk only."""
+        return bool(self._entities.to_read)
+
+    @property
     def in_flight(self) -> int:
         """Rows that are with the hub, or whose outcome is not durable yet."""
         return len(self._entities.in_flight)
