@@ -203,3 +203,23 @@ def test_a_time_out_is_short_only_once_the_usual_answers_are_known_and_doubles_w
     assert found == [8, 8, 16, 32, 60]
     hangs.forget(1)
     assert hangs.timeout_seconds([row]) == TIMEOUT_SECONDS
+
+
+def test_a_row_that_hangs_alone_once_may_be_chance_and_is_deferred_the_second_time() -> None:
+    hangs = Hangs(TIMEOUT_SECONDS, Deferrals(SyncSettings(), FakeClock(), random.Random(1)), FakeClock())
+    row, other = make_row(1), make_row(2)
+    for _ in range(2):
+        hangs.timed_out([row, other], TIMEOUT_SECONDS)
+    hangs.answered([other], ANSWER_SECONDS)
+    assert hangs.timed_out([row], TIMEOUT_SECONDS) == []
+    assert [deferred.id for deferred, _ in hangs.timed_out([row], TIMEOUT_SECONDS)] == [1]
+
+
+def test_suspected_rows_that_hang_in_a_message_of_their_own_make_no_other_message_smaller() -> None:
+    hangs = Hangs(TIMEOUT_SECONDS, Deferrals(SyncSettings(), FakeClock(), random.Random(1)), FakeClock())
+    rows = [make_row(n) for n in range(50)]
+    for _ in range(2):
+        hangs.timed_out(rows, TIMEOUT_SECONDS)
+    hangs.answered([make_row(99)], ANSWER_SECONDS)
+    hangs.timed_out(rows[:6], TIMEOUT_SECONDS)
+    assert hangs.max_rows == 25
