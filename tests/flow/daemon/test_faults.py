@@ -107,7 +107,7 @@ async def test_a_fault_is_survived_and_said_in_plain_words(
 async def test_a_hub_that_misbehaves_batch_by_batch_gets_everything(stage: Stage, faults: dict[str, int]) -> None:
     await stage.faults(**faults)
     # A call without an answer costs its whole time-out, and every fifth is one.
-    stage.store.write_config(hub__invocation_timeout_seconds=1, sync__retry_base_seconds=2)
+    stage.store.write_config(hub__invocation_timeout_seconds=2, sync__retry_base_seconds=2)
     await stage.daemon.start()
     await all_arrived_once_and_in_order(stage)
 
