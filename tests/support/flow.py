@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from tests.support.hubs import counted
-from tests.support.store import Store, until
+from tests.support.store import PATIENCE_SECONDS, Store, until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,14 +39,14 @@ def close_shop(store: Store) -> None:
         os.utime(path, (stamp, stamp))
 
 
-async def arrived(hub: FlowHub, count: int) -> dict[str, Any]:
+async def arrived(hub: FlowHub, count: int, *, seconds: float = PATIENCE_SECONDS) -> dict[str, Any]:
     """Wait until so many different rows are at HQ; the hub's counters then."""
 
     async def enough() -> dict[str, Any] | None:
         state = await counted(hub)
         return state if state["unique"] >= count else None
 
-    state = await until(enough, f"{count} rows are at HQ")
+    state = await until(enough, f"{count} rows are at HQ", seconds)
     assert state["unique"] == count
     return dict(state)
 

@@ -29,6 +29,7 @@ def deferred_ids(store: Store) -> set[Any]:
     return {row["entityId"] for row in store.status()["outbox"]["deferred"]["rows"]}
 
 
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("hanging", [[213], [3, 4, 120, 255, 399]], ids=["one", "five"])
 async def test_rows_that_hang_hq_are_deferred_while_all_others_arrive_and_go_by_themselves_once_it_is_well(
     tmp_path: Path, hanging: list[int]
@@ -38,8 +39,8 @@ async def test_rows_that_hang_hq_are_deferred_while_all_others_arrive_and_go_by_
         await faults(hub, hangForEntityIds=[str(n) for n in hanging])
         store.sell(receipts(*range(400), hanging[0]))
         async with store.running():
-            await arrived(hub, 400 - len(hanging))
-            await until(lambda: deferred_ids(store) == set(hanging), "the status names the rows")
+            await arrived(hub, 400 - len(hanging), seconds=240)  # each hanging row costs several time-outs and reconnects
+            await until(lambda: deferred_ids(store) == set(hanging), "the status names the rows", 240)
             status = store.status()
             assert status["health"] == "warning"
             first = status["outbox"]["deferred"]["rows"][0]
@@ -50,7 +51,7 @@ async def test_rows_that_hang_hq_are_deferred_while_all_others_arrive_and_go_by_
             store.sell([("Receipt", 1000 + n, "Create", "{}", 1) for n in range(20)])
             await arrived(hub, 420 - len(hanging))
             await faults(hub)
-            state = await arrived(hub, 421)
+            state = await arrived(hub, 421, seconds=240)
             assert (state["orderViolationCount"], state["digest"]) == (0, store.digest())
             assert {item["attempt"] for item in await items(hub)} == {1}
             status = await drained(store)
