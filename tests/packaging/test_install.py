@@ -55,7 +55,7 @@ SCRIPT = f"""
 umask 077
 cd /root/syncd
 useradd --create-home pos
-await() {{ timeout 60 sh -c "until $1; do sleep 0.2; done" || exit 1; }}
+await() {{ timeout 60 sh -c "until $1; do sleep 0.2; done" || {{ systemctl status --no-pager --lines 30 hq syncd; exit 1; }}; }}
 show() {{ for name in ActiveState NRestarts ExecMainStatus StatusText; do systemctl show syncd --property=$name; done; }}
 failed() {{ await 'systemctl is-failed --quiet syncd'; }}
 till() {{ sudo -u pos python3 /exam/till.py "$@"; }}

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 import time
 from dataclasses import dataclass
@@ -60,10 +61,11 @@ class MeasuredDaemon:
 
     async def start(self) -> None:
         """Start it; what it measures begins when the file with its figures is there."""
+        environ = {name: value for name, value in os.environ.items() if not name.startswith("SYNCD_")}
         with self._store.log_path.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "tests.support.measured_daemon", str(self._store.config_path), str(self._figures),
-                stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
+                stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, env=environ,
             )  # fmt: skip
 
     def begin(self) -> None:
