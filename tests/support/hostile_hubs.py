@@ -135,6 +135,11 @@ HOSTILE = [
         "a payload of 7 MB of numbers",
         lambda: call(b'{"entityType":"Price","entityId":1,"payload":"' + numbers(3_500_000) + b'"}', "ReceiveSyncItem"),
     ),
+    HostileHub(
+        "one good update of 19,000 values", lambda: call(price(1)[:-1] + b"".join(b',"f%d":%d.25' % (n, n) for n in range(19_000)) + b"}")
+    ),
+    HostileHub("8 MB of control characters", lambda: call(b'"' + b"\x01" * (8 * MB) + b'"')),
+    HostileHub("8 MB of escaped control characters", lambda: call(b'"' + b"\\u0001" * (8 * MB // 6) + b'"')),
     HostileHub("an integer of 10,000 digits", lambda: call(b'{"productId":' + b"9" * 10_000 + b"}")),
     HostileHub("an integer of 20 million digits", lambda: call(b'{"productId":' + b"9" * (20 * MB) + b"}")),
     HostileHub("invalid UTF-8", lambda: call(b'{"productId":"\xff\xfe"}')),
