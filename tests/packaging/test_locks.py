@@ -13,10 +13,11 @@ DOCUMENT = tomllib.loads((PROJECT / "pyproject.toml").read_text())
 RUN_TIME: list[str] = DOCUMENT["project"]["dependencies"]
 BUILD: list[str] = DOCUMENT["build-system"]["requires"]
 DEVELOPMENT: list[str] = DOCUMENT["dependency-groups"]["dev"]
+EXTRAS: list[str] = [name for extra in DOCUMENT["project"]["optional-dependencies"].values() for name in extra]
 LOCKS = {
     "requirements.lock": RUN_TIME,
     "requirements-build.lock": BUILD,
-    "requirements-dev.lock": [*RUN_TIME, *BUILD, *DEVELOPMENT],
+    "requirements-dev.lock": [*RUN_TIME, *BUILD, *DEVELOPMENT, *EXTRAS],
 }
 
 
