@@ -28,7 +28,8 @@ def exit_code_of_run() -> int:
     """Run the command line and say how it ended (contract, section 5)."""
     try:
         result = cli.main(prog_name="syncd", standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # who closes it before the start wants nothing printed
+            sys.stdout.flush()
     except BrokenPipeError:  # `syncd status | head`: nobody reads any more
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # so that the interpreter's own last flush does not fail
         return ExitCode.OK

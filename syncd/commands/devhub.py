@@ -45,7 +45,7 @@ def command(port: int, push_file: Path | None, faults: tuple[str, ...], *, json_
         raise click.UsageError(str(error)) from error
 
 
-async def run_devhub(*, port: int, push_file: Path | None, faults: list[str], json_output: bool) -> int:
+async def run_devhub(*, port: int, push_file: Path | None, faults: list[str], json_output: bool, fd: int | None = None) -> int:
     """Runs a development hub until SIGINT or SIGTERM; the exit code.
 
     Args:
@@ -54,6 +54,7 @@ async def run_devhub(*, port: int, push_file: Path | None, faults: list[str], js
             or a JSON list of these.
         faults: each `name=value`, as `refuse-every=10`.
         json_output: one JSON object a line instead of columns.
+        fd: where the lines go; None for standard output.
 
     Raises:
         ValueError: an unknown fault, or a value that it cannot have, or a push file that cannot be used.
@@ -64,20 +65,26 @@ async def run_devhub(*, port: int, push_file: Path | None, faults: list[str], js
         wanted.set(fault)
     if push_file is not None:
         read_pushes(push_file)
-    printer = Printer(json_output=json_output)
+    printer = Printer(json_output=json_output, fd=fd)
     hub = DevHub(port=port, faults=wanted, watcher=printer)
+    try:
+        await _start(hub, port)
+        printer.ready(hub.url)
+        await _serve(hub, printer, push_file)
+        await hub.stop()
+        printer.tally(hub.state())
+    finally:
+        await hub.stop()
+        printer.close()
+    return 0
+
+
+async def _start(hub: DevHub, port: int) -> None:
     try:
         await hub.start()
     except OSError as error:
         taken = error.errno == errno.EADDRINUSE
         raise HubError(f"port {port} of {HOST} {'is taken by another program' if taken else f'cannot be used: {error}'}") from error
-    try:
-        printer.ready(hub.url)
-        await _serve(hub, printer, push_file)
-    finally:
-        await hub.stop()
-    printer.tally(hub.state())
-    return 0
 
 
 async def _serve(hub: DevHub, printer: Printer, push_file: Path | None) -> None:

@@ -6,8 +6,7 @@ import asyncio
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import click
-
+from syncd.commands.output_lines import OutputLines
 from syncd.devhub import exact
 from syncd.devhub.hub import Watcher
 
@@ -17,23 +16,27 @@ if TYPE_CHECKING:
 
 
 class Printer(Watcher):
-    """A line for everything that happens.
+    """A line for everything that happens. Whether and when somebody reads it is nothing to the hub.
+
+    Args:
+        fd: where the lines go; None for standard output.
 
     Attributes:
         connected: the clients that have come and were not pushed to yet.
     """
 
-    def __init__(self, *, json_output: bool) -> None:
+    def __init__(self, *, json_output: bool, fd: int | None = None) -> None:
         self.connected: asyncio.Queue[Connection] = asyncio.Queue()
         self._json_output = json_output
+        self._output = OutputLines(lambda lines: self._line("left out", f"{lines} lines", {"lines": lines}), fd)
 
     def ready(self, url: str) -> None:
         """The first line, which programs wait for."""
         if self._json_output:
             self.say("ready", "", {"url": url})
         else:
-            click.echo(f"Development hub ready: {url}")
-            click.echo(f'Point a store at it with [hub] url = "{url}", or SYNCD_HUB__URL={url}. Ctrl-C stops it.')
+            self._output.write(f"Development hub ready: {url}")
+            self._output.write(f'Point a store at it with [hub] url = "{url}", or SYNCD_HUB__URL={url}. Ctrl-C stops it.')
 
     def tally(self, state: dict[str, object]) -> None:
         """The last line."""
@@ -42,19 +45,24 @@ class Printer(Watcher):
         if self._json_output:
             self.say("stopped", "", counts)
         else:
-            click.echo(
+            self._output.write(
                 "Stopped: {unique} items, {duplicates} sent twice, {refused} refused; {heartbeats} heartbeats; "
                 "{acksOk} updates acknowledged, {acksFailed} not; {connects} connections.".format_map(counts)
             )
 
     def say(self, event: str, columns: str, details: dict[str, Any]) -> None:
         """One line: the columns for a person, or the details for a program."""
+        self._output.write(self._line(event, columns, details))
+
+    def close(self) -> None:
+        """Nothing more is printed."""
+        self._output.close()
+
+    def _line(self, event: str, columns: str, details: dict[str, Any]) -> str:
         now = datetime.now(UTC)
         if self._json_output:
-            line = exact.dumps({"time": now.isoformat(timespec="milliseconds"), "event": event, **details}).decode()
-        else:
-            line = f"{now.astimezone():%H:%M:%S}  {event:<10}  {columns}".rstrip()
-        click.echo(line)
+            return exact.dumps({"time": now.isoformat(timespec="milliseconds"), "event": event, **details}).decode()
+        return f"{now.astimezone():%H:%M:%S}  {event:<10}  {columns}".rstrip()
 
     def on_connect(self, connection: Connection) -> None:
         """See Watcher."""

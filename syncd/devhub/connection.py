@@ -227,7 +227,7 @@ class Connection:
             return {"result": await self._hub.call(self, method, message["arguments"])}
         except InvocationError as error:
             return {"error": error.text(method)}
-        except Exception:
+        except Exception:  # as ASP.NET Core: a bug in a method is logged, told to its caller, and costs nobody else anything
             logger.exception("hub method %s", method)
             return {"error": InvocationError().text(method)}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING, Any
 
 from syncd.devhub import binding, exact
@@ -17,8 +18,14 @@ if TYPE_CHECKING:
     Method = Callable[[Connection, Any], Coroutine[Any, Any, object]]
 
 
+logger = logging.getLogger(__name__)
+
+
 class Watcher:
-    """Sees what happens at the hub; does nothing. Override what you want to see."""
+    """Sees what happens at the hub; does nothing. Override what you want to see.
+
+    What it raises is logged and changes nothing: the stores hear of HQ's troubles only, not of those of who looks on.
+    """
 
     def on_connect(self, connection: Connection) -> None:
         """A client has connected."""
@@ -62,13 +69,13 @@ class SyncHub:
         """See `connection.Hub`."""
         self.connections.append(connection)
         self._headquarters.connected()
-        self._watcher.on_connect(connection)
+        self._show(self._watcher.on_connect, connection)
 
     def disconnected(self, connection: Connection) -> None:
         """See `connection.Hub`."""
         self.connections.remove(connection)
         self._headquarters.disconnected()
-        self._watcher.on_disconnect(connection)
+        self._show(self._watcher.on_disconnect, connection)
 
     def method_name(self, target: str) -> str | None:
         """See `connection.Hub`."""
@@ -117,7 +124,7 @@ class SyncHub:
 
     async def _acknowledge(self, _: Connection, ack: Any) -> None:
         self._headquarters.acknowledged(ack)
-        self._watcher.on_ack(ack)
+        self._show(self._watcher.on_ack, ack)
 
     async def _acknowledge_batch(self, connection: Connection, acks: list[Any]) -> None:
         for ack in acks:
@@ -129,7 +136,7 @@ class SyncHub:
         self._headquarters.beat(heartbeat, store)
         if store:
             connection.add_store(store)
-        self._watcher.on_heartbeat(heartbeat)
+        self._show(self._watcher.on_heartbeat, heartbeat)
         await connection.send({"type": Type.INVOCATION.value, "target": "HeartbeatResponse", "arguments": []})
 
     async def _process(self, connection: Connection, items: list[Item]) -> list[dict[str, object] | None]:
@@ -155,12 +162,18 @@ class SyncHub:
                 continue
             ack = self._headquarters.receive(item, refused)
             acks.append(ack)
-            self._watcher.on_item(item, ack)
+            self._show(self._watcher.on_item, item, ack)
         if _due(number, faults.cut_after_every):
             raise self._abort(connection)
         if _due(number, faults.silent_every):
             await connection.gone.wait()
         return acks
+
+    def _show(self, look: Callable[..., None], *seen: object) -> None:
+        try:
+            look(*seen)
+        except Exception:
+            logger.exception("%s", look.__qualname__)
 
     def _abort(self, connection: Connection) -> InvocationError:
         connection.abort()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -16,9 +17,10 @@ from syncd.commands.devhub import run_devhub
 from syncd.devhub.faults import Faults
 from syncd.errors import ExitCode, HubError
 from tests.support.raw_client import raw_client
+from tests.support.store import until
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Iterator, Sequence
     from pathlib import Path
 
 ITEM = {
@@ -29,28 +31,34 @@ PRICE = '{"method": "ReceivePriceUpdate", "args": [{"productId": 1, "price": %s}
 
 
 class Terminal:
-    """What has been printed so far."""
+    """A pipe in place of standard output, and what has been read from it so far."""
 
-    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
-        self._capsys = capsys
+    def __init__(self) -> None:
+        self._reader, self.fd = os.pipe()
+        os.set_blocking(self._reader, False)
         self.text = ""
 
+    def close(self) -> None:
+        os.close(self._reader)
+        os.close(self.fd)
+
     def lines(self) -> list[str]:
-        self.text += self._capsys.readouterr().out
+        with contextlib.suppress(BlockingIOError):
+            while data := os.read(self._reader, 65_536):
+                self.text += data.decode()
         return self.text.splitlines()
 
     async def line_with(self, text: str) -> str:
-        async with asyncio.timeout(10):
-            while not (found := [line for line in self.lines() if text in line]):  # nothing tells of a print
-                await asyncio.sleep(0.01)
-        return found[0]
+        found: str = await until(lambda: next((line for line in self.lines() if text in line), None), f"a line with {text}")
+        return found
 
 
 @asynccontextmanager
 async def devhub(
     terminal: Terminal, *, faults: Sequence[str] = (), push_file: Path | None = None, json_output: bool = False
 ) -> AsyncIterator[str]:
-    running = asyncio.create_task(run_devhub(port=0, push_file=push_file, faults=list(faults), json_output=json_output))
+    work = run_devhub(port=0, push_file=push_file, faults=list(faults), json_output=json_output, fd=terminal.fd)
+    running = asyncio.create_task(work)
     try:
         line = await terminal.line_with("/hubs/sync")
         yield json.loads(line)["url"] if json_output else line.removeprefix("Development hub ready: ")
@@ -60,8 +68,10 @@ async def devhub(
 
 
 @pytest.fixture
-def terminal(capsys: pytest.CaptureFixture[str]) -> Terminal:
-    return Terminal(capsys)
+def terminal() -> Iterator[Terminal]:
+    terminal = Terminal()
+    yield terminal
+    terminal.close()
 
 
 async def test_it_says_where_it_listens_and_shows_what_arrives(terminal: Terminal) -> None:
@@ -111,7 +121,7 @@ async def test_a_file_is_pushed_to_who_connects_and_again_when_it_changes(termin
 
 
 async def test_the_control_door_ends_it_as_well(terminal: Terminal) -> None:
-    running = asyncio.create_task(run_devhub(port=0, push_file=None, faults=[], json_output=False))
+    running = asyncio.create_task(run_devhub(port=0, push_file=None, faults=[], json_output=False, fd=terminal.fd))
     url = (await terminal.line_with("ready:")).removeprefix("Development hub ready: http://").removesuffix("/hubs/sync")
     reader, writer = await asyncio.open_connection(*url.split(":"))
     writer.write(b"POST /control/stop HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
