@@ -20,6 +20,8 @@ COMMANDS = {
     "status": "Show how the daemon is.",
     "healthcheck": "Exit 1 where a restart may help.",
     "outbox": "Look into the outbox; bring failed rows back.",
+    "pause": "Send nothing for a while.",
+    "resume": "End a pause.",
     "resync": "Fetch everything from HQ once more.",
     "demo": "Show it all on this machine.",
     "devhub": "Run a small HQ for development.",

@@ -21,6 +21,7 @@ from syncd.store.outbox_reader import OutboxReader
 from syncd.store.retention import Retention
 from syncd.store.status_marks import StatusMarks
 from syncd.store.troubles import Troubles
+from syncd.uplink.pausing import Pausing
 from syncd.uplink.uplink import Uplink
 from syncd.watchdog import Pulse, Watchdog
 
@@ -75,6 +76,8 @@ class Parts:
         self._journal = Journal(files.journal, clock, self._troubles.part("journal"))
         self.uplink = self._make_uplink()
         self._downlink = self._make_downlink()
+        self._pausing = Pausing(settings.database.state_path, report, self.uplink.pause, clock, log)
+        self._pausing.look()  # before the first row is sent
         self._heartbeat = HeartbeatLoop(
             hub=self._hub, report=report, interval_seconds=settings.heartbeat.interval_seconds, clock=clock, log=log
         )
@@ -93,6 +96,7 @@ class Parts:
             "retention": Retention(files, self._settings.sync.retention_days, clock, part("retention")).run(),
             "commit_signal": CommitSignal(files.reader, clock, self.uplink.changed, part("commit signal")).run(),
             "uplink": self.uplink.run(),
+            "pausing": self._pausing.run(),
             "downlink": self._downlink.run(),
             "heartbeat": self._heartbeat.run(),
             "hub": self._hub.run(),

@@ -71,6 +71,10 @@ def _connection(report: Report) -> Iterator[tuple[Health, str]]:
 def _outbox(outbox: OutboxStatus) -> Iterator[tuple[Health, str]]:
     if outbox.pending_total:
         yield from _nothing_moves(outbox)
+    if outbox.paused:
+        until = f"until {iso_ms(outbox.paused.until)}, asked for by {outbox.paused.by} at {iso_ms(outbox.paused.since)}"
+        waiting = f"; {_count(outbox.pending_total, 'row waits', 'rows wait')}" if outbox.pending_total else ""
+        yield "warning", f"sending is paused {until}{waiting}: `syncd resume` ends that"
     if outbox.failed:
         rows = _count(outbox.failed, "row has", "rows have")
         yield "warning", f"{rows} failed for good: see `syncd outbox list --status failed`, then `syncd outbox retry` or `cancel`"

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from syncd.status.progress import Progress
+    from syncd.store.pause import Pause
 
 PRIORITIES = {1: "critical", 2: "high", 3: "normal", 4: "low"}
 RECENT_ERRORS = 10
@@ -80,6 +81,7 @@ class OutboxStatus:
         failed: rows that are `failed`.
         sent_total: since this store began to sync, over restarts.
         deferred: rows that HQ has not decided on; they wait for their next try.
+        paused: since when and until when nothing is sent, because somebody asked for it.
         recent_errors: what was refused or failed last.
         current_item: what was last sent, such as `Receipt 1042`.
         ids_used_up: in words, where there is no id left for the till's next row.
@@ -95,6 +97,7 @@ class OutboxStatus:
     sent_total: int = 0
     last_sent_at: datetime | None = None
     deferred: DeferredRows = field(default_factory=DeferredRows)
+    paused: Pause | None = None
     recent_errors: deque[OutboxError] = field(default_factory=lambda: deque(maxlen=RECENT_ERRORS))
     current_item: str = field(default="", metadata=INTERNAL)
     ids_used_up: str | None = field(default=None, metadata=INTERNAL)

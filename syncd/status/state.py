@@ -52,7 +52,8 @@ def state_of(report: Report) -> State:
     """What a daemon does whose connection, outbox and catch-up are like this."""
     match report.connection.state:
         case "connected":
-            return "syncing" if report.outbox.pending_total or report.inbound.catching_up else "online"
+            sends = bool(report.outbox.pending_total) and report.outbox.paused is None
+            return "syncing" if sends or report.inbound.catching_up else "online"
         case "disconnected":
             return "starting"
         case "connecting" | "reconnecting" | "offline" as state:

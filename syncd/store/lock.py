@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from syncd.errors import AnotherInstanceError, PermissionDeniedError, StorageError
 from syncd.own_files import replace_own, require_own
 from syncd.store.permissions import require_writable
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 class StoreLock:
@@ -86,6 +83,15 @@ class StoreLock:
             return f"pid {int(self._pid_file.read_text(encoding='ascii'))}"
         except (PermissionDeniedError, OSError, ValueError):
             return "its pid is not known"
+
+    def running_pid(self) -> int | None:
+        """The daemon of this store, as far as it can be told without taking its lock; None where there is none."""
+        try:
+            require_own(self._pid_file)
+            pid = int(self._pid_file.read_text(encoding="ascii"))
+            return pid if Path(f"/proc/{pid}").exists() else None
+        except (PermissionDeniedError, OSError, ValueError):
+            return None
 
     def release(self) -> None:
         """Give the lock back."""

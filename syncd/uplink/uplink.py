@@ -80,6 +80,7 @@ class Uplink:
         self._window = 0
         self._undurable = 0
         self._leaving = False
+        self._paused = False
 
     # ── the loops ─────────────────────────────────────────────────────────────────────────────────────────────────
     async def run(self) -> None:
@@ -130,6 +131,7 @@ class Uplink:
         now = self._clock.monotonic()
         if (
             self._leaving
+            or self._paused
             or self._window >= window
             or self._undurable >= window + UNDURABLE_BATCHES
             or now < max(self._sender.judge.not_before, breaker.not_before)
@@ -228,6 +230,11 @@ class Uplink:
         if not self._status.pending_total:
             self._breaker.nothing_waits()
         self._on_change()
+
+    def pause(self, paused: bool) -> None:
+        """Send nothing more, or go on; what is in flight comes back, and counts."""
+        self._paused = paused
+        self._wake.set()
 
     async def drain(self, seconds: float) -> None:
         """Take nothing more, and wait so long at most until what is in flight is back and durable."""
