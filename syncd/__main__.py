@@ -5,12 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import sys
-import traceback
 
-import click
-
-from syncd.cli import cli
 from syncd.errors import ExitCode, SyncdError
+from syncd.status.healthcheck import quick_verdict
 
 INTERRUPTED = 130
 """128 + SIGINT, as shells have it."""
@@ -21,11 +18,16 @@ DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS})
 
 def main() -> None:
     """Run syncd; never returns."""
-    sys.exit(exit_code_of_run())
+    quick = quick_verdict(sys.argv[1:])
+    sys.exit(exit_code_of_run() if quick is None else _say(*quick))
 
 
 def exit_code_of_run() -> int:
     """Run the command line and say how it ended (contract, section 5)."""
+    import click  # noqa: PLC0415  (costs start time)
+
+    from syncd.cli import cli  # noqa: PLC0415
+
     try:
         result = cli.main(prog_name="syncd", standalone_mode=False)
         if sys.stdout is not None:  # who closes it before the start wants nothing printed
@@ -45,6 +47,16 @@ def exit_code_of_run() -> int:
     return result if isinstance(result, int) else ExitCode.OK
 
 
+def _say(code: int, text: str) -> int:
+    """Print it, where anybody reads it."""
+    try:
+        print(text)  # noqa: T201 - it is what was asked for
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return code
+
+
 def _explain(error: BaseException) -> int:
     """Say on stderr what went wrong: a paragraph for what was foreseen, a traceback for a bug."""
     cause = _cause(error)
@@ -59,9 +71,11 @@ def _explain(error: BaseException) -> int:
     elif _logged(error):
         return ExitCode.BUG
     else:
+        import traceback  # noqa: PLC0415  (costs start time)
+
         code, text = ExitCode.BUG, "".join(traceback.format_exception(error)) + "this is a bug in syncd"
     text = _without_secrets(text)
-    click.echo(f"syncd: {text}", err=True)
+    print(f"syncd: {text}", file=sys.stderr)  # noqa: T201 - it is what was asked for
     _notify_service_manager(text)
     return code
 

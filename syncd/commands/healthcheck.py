@@ -1,4 +1,4 @@
-"""`syncd healthcheck`: for supervisors, which ask every few seconds; it imports nothing that is slow to load."""
+"""`syncd healthcheck`: for supervisors. `__main__` answers its plain forms without coming here (`status/healthcheck.py`)."""
 
 from __future__ import annotations
 
@@ -8,13 +8,11 @@ import click
 
 from syncd.commands.options import config_option, status_file_option
 from syncd.errors import ConfigurationError
-from syncd.status.reader import find_status_file, read_health
+from syncd.status.healthcheck import verdict
+from syncd.status.reader import find_status_file
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-FAILS = frozenset({"critical", "stale", "missing"})
-"""What a restart may mend. A rejected token or a hub that lacks its methods is `degraded`: a restart changes nothing about that."""
 
 
 @click.command("healthcheck")
@@ -28,9 +26,9 @@ def command(config_file: Path | None, status_file: Path | None) -> int:
     \b
     Example:  HEALTHCHECK CMD ["syncd", "healthcheck"]
     """
-    daemon = read_health(locate(status_file, config_file))
-    click.echo("; ".join([daemon.health, *daemon.reasons]))
-    return int(daemon.health in FAILS)
+    code, text = verdict(locate(status_file, config_file))
+    click.echo(text)
+    return code
 
 
 def locate(status_file: Path | None, config_file: Path | None) -> Path:

@@ -183,6 +183,8 @@ class CatchUp:
     def _reached_end(self, feed: FeedCursor) -> None:
         """A pass may outlive its connection: what was missed since, or is being left out now, is only fetched by the next one."""
         self._status.caught_up = feed.complete and not self._pull.is_set() and not self._hub.status.is_shedding
+        if self._status.caught_up:
+            self._status.caught_up_at = self._clock.now()
 
     def _full_pull_is_due(self, feed: FeedCursor) -> bool:
         """Where HQ does not name its feed, it may be another: everything is fetched again once in the interval."""

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import tomllib
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,18 +18,19 @@ NOBODY_WRITES = 2
 EXIT_CODES = {"healthy": 0, "warning": 0, "degraded": 1, "critical": 1, "stale": NOBODY_WRITES, "missing": NOBODY_WRITES}
 
 
-@dataclass(frozen=True)
-class DaemonHealth:
+class DaemonHealth(NamedTuple):
     """How the daemon is, as far as its status file tells.
 
     Attributes:
         health: healthy, warning, degraded or critical as the daemon says; stale where it has stopped saying so; missing.
         document: the file's content, where it could be read.
+        code: which of our own reasons it is, where the daemon itself says nothing; see `next_steps.py`.
     """
 
     health: str
     reasons: tuple[str, ...]
     document: dict[str, Any] | None = None
+    code: str | None = None
 
     @property
     def exit_code(self) -> int:
@@ -44,25 +43,28 @@ def read_health(path: Path, now: datetime | None = None) -> DaemonHealth:
     try:
         document = json.loads(path.read_bytes())
     except FileNotFoundError:
-        return DaemonHealth("missing", (f"{path} is not there: syncd is not running, or writes its status elsewhere (status.path)",))
+        why = f"{path} is not there: syncd is not running, or writes its status elsewhere (status.path)"
+        return DaemonHealth("missing", (why,), code="status_missing")
     except OSError as error:
-        return DaemonHealth("missing", (f"{path} cannot be read: {error.strerror}",))
+        return DaemonHealth("missing", (f"{path} cannot be read: {error.strerror}",), code="status_unreadable")
     except ValueError as error:
-        return DaemonHealth("missing", (f"{path} is no status file: {error}",))
+        return DaemonHealth("missing", (f"{path} is no status file: {error}",), code="status_unreadable")
     try:
         return _health_of(document, now or datetime.now(UTC))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        return DaemonHealth("missing", (f"{path} is no status file: {type(error).__name__}: {error}",))
+        return DaemonHealth("missing", (f"{path} is no status file: {type(error).__name__}: {error}",), code="status_unreadable")
 
 
 def _health_of(document: dict[str, Any], now: datetime) -> DaemonHealth:
     written, expires = (datetime.fromisoformat(document[name]) for name in ("writtenAt", "expiresAt"))
     if document["state"] == "stopped":
-        return DaemonHealth("stale", (f"syncd was stopped at {document['writtenAt']}",), document)
+        return DaemonHealth("stale", (f"syncd was stopped at {document['writtenAt']}",), document, "stopped")
     if now > expires:
-        return DaemonHealth("stale", (f"syncd has not written its status since {document['writtenAt']}: it hangs or is dead",), document)
+        why = f"syncd has not written its status since {document['writtenAt']}: it hangs or is dead"
+        return DaemonHealth("stale", (why,), document, "status_expired")
     if now < written - CLOCK_SLACK:
-        return DaemonHealth("stale", (f"the status is of {document['writtenAt']}, which is yet to come: the clock was set back",), document)
+        why = f"the status is of {document['writtenAt']}, which is yet to come: the clock was set back"
+        return DaemonHealth("stale", (why,), document, "clock_set_back")
     health = document["health"]
     if health not in EXIT_CODES:
         raise ValueError(f"unknown health {health!r}")
@@ -82,6 +84,8 @@ def find_status_file(file: Path | None, config: Path | None, environ: Mapping[st
         return file
     if path := environ.get("SYNCD_STATUS__PATH"):
         return Path(path)
+    import tomllib  # noqa: PLC0415  (costs start time)
+
     named = config or (Path(environ["SYNCD_CONFIG"]) if environ.get("SYNCD_CONFIG") else None)
     try:
         document = tomllib.loads((named or DEFAULT_CONFIG_FILE).read_text(encoding="utf-8-sig"))

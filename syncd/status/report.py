@@ -14,6 +14,7 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from syncd.clock import iso_ms
 from syncd.config.hub_url import shown
 from syncd.document import IDENTIFIER, INTERNAL, TEXT, shown_as
 from syncd.hub.status import ConnectionStatus
@@ -80,6 +81,7 @@ class OutboxStatus:
         pending: rows that HQ does not have yet, by priority (1 to 4).
         failed: rows that are `failed`.
         sent_total: since this store began to sync, over restarts.
+        sent_today: since midnight, over restarts.
         deferred: rows that HQ has not decided on; they wait for their next try.
         paused: since when and until when nothing is sent, because somebody asked for it.
         recent_errors: what was refused or failed last.
@@ -95,6 +97,7 @@ class OutboxStatus:
     oldest_pending_at: datetime | None = None
     failed: int = 0
     sent_total: int = 0
+    sent_today: int = 0
     last_sent_at: datetime | None = None
     deferred: DeferredRows = field(default_factory=DeferredRows)
     paused: Pause | None = None
@@ -116,18 +119,26 @@ def _by_type(counts: Counter[str]) -> dict[str, int]:
     return {kind.name.lower(): counts[kind.name] for kind in ENTITY_TYPES}
 
 
+def _moments_by_type(moments: dict[str, datetime]) -> dict[str, str | None]:
+    found = {kind.name.lower(): moments.get(kind.name) for kind in ENTITY_TYPES}
+    return {name: None if moment is None else iso_ms(moment) for name, moment in found.items()}
+
+
 @dataclass(slots=True)
 class InboundStatus:
     """What comes from HQ; the downlink's.
 
     Attributes:
         applied_total: since the start of this process, by entity type (`Product`, …).
+        applied_today: since midnight, over restarts.
+        last_applied: when an update last changed something, by entity type, over restarts.
         stale: updates that were older than what we had, or the same, since the start of this process.
         quarantined: updates that could not be applied and are kept in `sync_quarantine`.
         unreadable: messages that could not be read, and calls of unknown methods, since the start of this process.
         unreadable_reason: that of the last one, for ten minutes.
         cursor: how far the catch-up is, in HQ's own words.
         caught_up: HQ had no more, on this connection, and nothing before that is missing.
+        caught_up_at: when that was last so, in this process.
         full_pull_types: what is being fetched from the beginning; empty is everything, None is nothing.
         fully_pulled_at: when everything that HQ has was last fetched from the beginning to the end.
         acks_waiting: acks of applied updates that HQ does not have yet.
@@ -139,12 +150,15 @@ class InboundStatus:
     """
 
     applied_total: Counter[str] = field(default_factory=Counter, metadata=shown_as(_by_type))
+    applied_today: int = 0
+    last_applied: dict[str, datetime] = field(default_factory=dict, metadata=shown_as(_moments_by_type))
     stale: int = 0
     quarantined: int = 0
     unreadable: int = 0
     cursor: str | None = None
     last_applied_at: datetime | None = None
     caught_up: bool = False
+    caught_up_at: datetime | None = None
     acks_waiting: int = 0
     acks_dropped: int = 0
     full_pull_types: frozenset[str] | None = None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from syncd import __version__
 from syncd.clock import iso_ms
 from syncd.document import document, text
-from syncd.status.health import assess
+from syncd.status.health import findings, worst
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -26,7 +26,7 @@ MISSED_HEARTBEATS = 3
 def snapshot(report: Report, settings: Settings, now: datetime) -> dict[str, Any]:
     """The document: no payload, no secret, and every text of others cut."""
     life = max(SHORTEST_LIFE, MISSED_HEARTBEATS * timedelta(seconds=settings.heartbeat.interval_seconds))
-    health, reasons = assess(report)
+    found = findings(report)
     sections = document(report)
     head = {
         "schema": SCHEMA,
@@ -37,8 +37,9 @@ def snapshot(report: Report, settings: Settings, now: datetime) -> dict[str, Any
         "writtenAt": iso_ms(now),
         "expiresAt": iso_ms(now + life),
         "state": sections.pop("state"),
-        "health": health,
-        "reasons": [text(reason) for reason in reasons],
+        "health": worst(found),
+        "reasons": [text(finding.reason) for finding in found],
+        "findings": [document(finding) for finding in found],
     }
     sections["inbound"]["shed"] = report.connection.shed_total  # counted where they are left out, shown with what comes in
     return head | sections

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from syncd.clock import iso_ms
 from syncd.errors import StorageError
+from syncd.store.day_count import DayCount
 from syncd.store.retry_delays import JOURNAL_RETRY_SECONDS
 from syncd.store.text import any_text, as_bytes, is_text, storable
 
@@ -78,6 +79,7 @@ class Journal:
     Attributes:
         recorded: set whenever there is something to mark in the till's file.
         still: a lock; nothing is recorded while somebody holds it.
+        sent_total: rows that HQ has, since this file was made.
     """
 
     def __init__(self, database: Database, clock: Clock, on_trouble: Callable[[StorageError | None], None]) -> None:
@@ -89,6 +91,7 @@ class Journal:
         self.recorded = asyncio.Event()
         self.still = asyncio.Lock()
         self.sent_total = 0
+        self.sent_today = DayCount("sent", clock)
 
     async def record(self, outcomes: Sequence[Outcome]) -> None:
         """Return once these are durable; while the disk is full or read-only, that is not before it can be written."""
@@ -100,6 +103,7 @@ class Journal:
     async def run(self) -> None:
         """Write what is recorded; for ever."""
         self.sent_total = await self.database.run(lambda c: int(c.execute("SELECT value FROM total WHERE name = 'sent'").fetchone()[0]))
+        await self.database.run(self.sent_today.read)
         if await self.unmarked():
             self.recorded.set()
         troubled = False
@@ -120,14 +124,13 @@ class Journal:
             if troubled:
                 troubled = False
                 self._on_trouble(None)
-            self.sent_total += sum(outcome.status == "sent" for outcome in outcomes)
             for _, done in group:
                 if not done.done():
                     done.set_result(None)
             self.recorded.set()
 
     async def _write(self, outcomes: Sequence[Outcome]) -> None:
-        sent = sum(outcome.status == "sent" for outcome in outcomes)
+        sent, day = sum(outcome.status == "sent" for outcome in outcomes), self.sent_today.today()
         rows = [
             (o.id, o.correlation_id, o.status, o.attempts, o.next_attempt_at, o.last_error and storable(o.last_error), o.decided_at)
             for o in outcomes
@@ -143,8 +146,11 @@ class Journal:
             _execute(connection, _RECORD, rows)
             connection.executemany(_WAIT, waits)
             connection.execute("UPDATE total SET value = value + ? WHERE name = 'sent'", (sent,))
+            self.sent_today.write(connection, day, sent)
 
         await self.database.write(work)
+        self.sent_total += sent
+        self.sent_today.counted(day, sent)
 
     async def entries(self, after_id: int, limit: int) -> list[Outcome]:
         """Outcomes that the till's file does not know yet, by id."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ _DISK = {
     sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM,
     sqlite3.SQLITE_NOMEM,
 }  # fmt: skip
+
+_NOT_WRITABLE = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, errno.EACCES, errno.EROFS}
 
 
 def primary_code(error: sqlite3.Error) -> int | None:
@@ -53,3 +56,14 @@ def translate(error: sqlite3.Error, path: Path | str) -> StorageError:
         return StorageBusy(f"{path}: the database is locked by another process ({error})", path=path)
     kind = StorageDamaged if primary_code(error) in _DAMAGE else StorageError
     return kind(f"{path}: {error}", path=path)
+
+
+def kind_of(error: StorageError) -> str:
+    """What kind of trouble it is, for whoever is to mend it: `database_full`, `…_not_writable`, `…_damaged` or `…_unusable`."""
+    if isinstance(error, StorageDamaged):
+        return "database_damaged"
+    cause = error.__cause__
+    code = primary_code(cause) if isinstance(cause, sqlite3.Error) else cause.errno if isinstance(cause, OSError) else None
+    if code in (sqlite3.SQLITE_FULL, errno.ENOSPC, errno.EDQUOT):
+        return "database_full"
+    return "database_not_writable" if code in _NOT_WRITABLE else "database_unusable"

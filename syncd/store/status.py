@@ -24,6 +24,7 @@ class DatabaseStatus:
         wal_large_since: since when more of it has been in use than is good.
         wal_readers: the processes that keep it so, where they can be told.
         error: why a database cannot be used at the moment.
+        error_code: which kind of trouble that is; see `sqlite_errors.kind_of`.
     """
 
     write_lock_held_since: datetime | None = None
@@ -35,3 +36,4 @@ class DatabaseStatus:
     wal_file: str | None = field(default=None, metadata=INTERNAL)
     wal_readers: list[str] = field(default_factory=list, metadata=INTERNAL)
     error: str | None = field(default=None, metadata=INTERNAL)
+    error_code: str = field(default="database_unusable", metadata=INTERNAL)

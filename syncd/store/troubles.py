@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from syncd.errors import StorageBusy, StorageError
 from syncd.store.lock_holders import WRITE_LOCK
+from syncd.store.sqlite_errors import kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -77,6 +78,8 @@ class Troubles:
         """Bring our section up to date: any write that went in ends a trouble, and checkpoints measure the logs."""
         error, status = self.error, self.status
         status.error = None if error is None else str(error)
+        if error is not None:
+            status.error_code = kind_of(error)
         files = [database.file for database in self._databases.values()]
         largest = max(files, key=lambda file: (file.wal_large_since is not None, file.wal_bytes))
         status.wal_file, status.wal_bytes = str(largest.path), largest.wal_bytes

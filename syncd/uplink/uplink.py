@@ -247,7 +247,7 @@ class Uplink:
     def refresh_status(self) -> None:
         """Bring up to date what would cost too much to follow row by row, and what changes with the time alone."""
         status = self._status
-        status.sent_total = self._journal.sent_total
+        status.sent_total, status.sent_today = self._journal.sent_total, self._journal.sent_today.count
         status.oldest_pending_at = self._oldest_pending() if status.pending_total else None
         status.accepts_nothing = self._breaker.finding() if status.pending_total else None
         status.deferred = self._sender.deferrals.report()

@@ -58,7 +58,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "devhub": set(),
     "commands": {"hub", "store", "status", "config", "log", "devhub", "daemon"},
     "cli": set(),  # commands are loaded by their names
-    "__main__": {"cli", "systemd"},
+    "__main__": {"cli", "status", "systemd"},
 }
 """Every folder and every other module at the top, and which of them it may know besides the foundation."""
 

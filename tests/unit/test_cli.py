@@ -16,6 +16,7 @@ from syncd import __version__
 from syncd.cli import COMMANDS, cli
 from syncd.errors import AnotherInstanceError, ConfigurationError, StorageError
 from syncd.status.file import write_status
+from syncd.status.healthcheck import quick_verdict
 from syncd.status.report import Report
 from syncd.status.snapshot import snapshot
 from tests.support.settings import clean_environment, make_settings  # noqa: F401  (a fixture)
@@ -96,9 +97,10 @@ def test_a_bad_configuration_is_78_in_one_paragraph(tmp_path: Path) -> None:
 def test_status_shows_a_person_how_it_is(tmp_path: Path) -> None:
     done = syncd_command("status", "--file", write_report(tmp_path, "offline"))
     assert done.returncode == 0
-    assert "syncd is warning" in done.stdout
+    assert done.stdout.startswith("Store 17. It works, and somebody should look at this (warning):")
     assert "1,234 rows wait (1,234 high)" in done.stdout
     assert "no connection to HQ" in done.stdout
+    assert "\x1b" not in done.stdout
 
 
 def test_status_gives_a_program_the_verdict_and_the_file(tmp_path: Path) -> None:
@@ -148,15 +150,17 @@ def test_healthcheck_loads_nothing_heavy(tmp_path: Path) -> None:
     assert not loaded & {"pydantic", "pydantic_settings", "structlog", "aiohttp", "asyncio", "rich", "orjson", "sqlite3", "uvloop"}
     modules = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     ours = {name for name in modules if name.startswith("syncd.")}
-    assert ours <= {
-        "syncd.cli",
-        "syncd.commands",
-        "syncd.commands.healthcheck",
-        "syncd.commands.options",
-        "syncd.errors",
-        "syncd.status",
-        "syncd.status.reader",
-    }
+    assert ours <= {"syncd.errors", "syncd.status", "syncd.status.healthcheck", "syncd.status.reader"}
+
+
+@pytest.mark.parametrize("odd", [["--help"], ["--file"], ["--file", "a", "--file", "b"], ["--nonsense", "x"], ["-c", "gone.toml"]])
+def test_what_is_no_plain_health_check_is_left_to_the_command_line_which_explains_it(odd: list[str], tmp_path: Path) -> None:
+    file = str(write_report(tmp_path))
+    assert quick_verdict(["healthcheck", *odd]) is None
+    assert quick_verdict(["status"]) is None
+    assert quick_verdict(["healthcheck", "--file", file]) == (0, "healthy")
+    (tmp_path / "syncd.toml").write_text(f'[status]\npath = "{file}"\n')
+    assert quick_verdict(["healthcheck", "-c", str(tmp_path / "syncd.toml")]) == (0, "healthy")
 
 
 @pytest.mark.parametrize("form", [[], ["--json"]])

@@ -1,9 +1,16 @@
 from __future__ import annotations
 
+import ast
+from pathlib import Path
+
 import pytest
 
-from syncd.status.health import assess
-from syncd.status.report import Report
+import syncd.status.health
+import syncd.status.reader
+from syncd.status.health import assess, findings
+from syncd.status.next_steps import NEXT_STEPS
+from syncd.status.report import DeferredRow, DeferredRows, Report
+from syncd.store.pause import Pause
 from tests.support.clock import BEGINNING
 
 
@@ -127,3 +134,42 @@ def test_the_worst_decides_and_comes_first(report: Report) -> None:
     health, reasons = assess(report)
     assert health == "critical"
     assert [reason.split()[0] for reason in reasons] == ["the", "HQ", "no", "3"]
+
+
+def reports_of_every_trouble() -> list[Report]:
+    """Of daemons that have everything to complain of, between them."""
+    reports = []
+    for number, kind in enumerate(["database_full", "database_not_writable", "database_damaged", "database_unusable"]):
+        report = Report(store_id=17, hub_url="https://hq.example.com/hubs/sync", started_at=BEGINNING)
+        report.state, report.stalled_loops, report.configuration_error = "offline", ["uplink"], "hub.url: required"
+        report.connection.auth_rejected = report.connection.is_shedding = True
+        database, outbox, inbound = report.database, report.outbox, report.inbound
+        database.error, database.error_code = "it broke", kind
+        database.write_lock_file, database.write_lock_held_seconds, database.wal_large_since = "/data/store.db", 5.0, BEGINNING
+        outbox.pending[3], outbox.failed, outbox.ids_used_up = 1, 1, "no id is left"
+        outbox.deferred = DeferredRows(1, [DeferredRow("Receipt", 8, "c-2", BEGINNING, BEGINNING, "HQ did not answer")])
+        outbox.paused = Pause(BEGINNING, BEGINNING, "anna")
+        outbox.accepts_nothing = "closed" if number == 0 else None
+        outbox.throws_for_everything = number == 1
+        outbox.undecided = ("it answers 7", BEGINNING) if number == 2 else None
+        outbox.missing_methods = {"SendSyncBatch", "SendSyncItem"} if number == 3 else set()
+        inbound.catch_up_error, inbound.missing_methods, inbound.quarantined = "the catch-up failed: no", {"RequestBatchSync"}, 2
+        inbound.acks_dropped_reason, inbound.unreadable_reason = "refused", "1 message could not be read"
+        reports.append(report)
+    return reports
+
+
+def test_every_reason_has_its_next_step_and_no_step_is_without_a_reason() -> None:
+    ours = {finding.code for report in reports_of_every_trouble() for finding in findings(report)}
+    source = ast.parse(Path(syncd.status.reader.__file__).read_text())
+    readers = {node.value for node in ast.walk(source) if isinstance(node, ast.Constant)} & NEXT_STEPS.keys()
+    assert ours | readers == NEXT_STEPS.keys()
+    health = ast.parse(Path(syncd.status.health.__file__).read_text())
+    given = [node.value for node in ast.walk(health) if isinstance(node, ast.Yield) and isinstance(node.value, ast.Tuple)]
+    codes = {part.value for value in given for part in value.elts[1:2] if isinstance(part, ast.Constant)}
+    assert codes <= ours  # a new reason belongs into reports_of_every_trouble
+    assert len(codes) > 15
+
+
+def test_a_next_step_is_short_enough_to_be_read_on_the_telephone() -> None:
+    assert {code for code, step in NEXT_STEPS.items() if len(step) > 140} == set()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from syncd.errors import StatementError, StorageBusy, StorageDamaged, StorageError
-from syncd.store.sqlite_errors import is_of_the_database, translate
+from syncd.store.sqlite_errors import is_of_the_database, kind_of, translate
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -89,3 +89,18 @@ def test_full_and_read_only_and_missing_are_the_databases(path: Path) -> None:
         pass
     assert caught.value.sqlite_errorcode == sqlite3.SQLITE_CANTOPEN
     assert is_of_the_database(caught.value)
+
+
+def test_a_trouble_says_what_kind_it_is_for_whoever_is_to_mend_it(path: Path) -> None:
+    def kind(error: BaseException) -> str:
+        try:
+            raise translate(error, path) if isinstance(error, sqlite3.Error) else StorageError("it") from error
+        except StorageError as found:
+            return kind_of(found)
+
+    assert kind(error_of(path, "PRAGMA max_page_count = 2", "INSERT INTO prices SELECT zeroblob(100000)")) == "database_full"
+    assert kind(error_of(f"file:{path}?mode=ro", "INSERT INTO prices VALUES (1)")) == "database_not_writable"
+    assert kind(OSError(28, "No space left on device")) == "database_full"
+    assert kind(error_of(path, "INSERT INTO prices VALUES (0)")) == "database_unusable"
+    path.write_bytes(b"no database" * 1000)
+    assert kind(error_of(path, "SELECT * FROM prices")) == "database_damaged"
