@@ -232,11 +232,11 @@ class Hub:
                 async with self._clock.timeout(self._settings.invocation_timeout_seconds):
                     await callback(session)
             except TimeoutError:  # rows go to a hub that answers no heartbeat, too
-                self._log.warning("hub_greeting_failed", reason="no answer in time")
+                self._log.warning("first_heartbeat_failed", reason="no answer in time")
             except ConnectionLost:
                 return
             except HubError as error:
-                self._log.warning("hub_greeting_failed", reason=str(error))
+                self._log.warning("first_heartbeat_failed", reason=str(error))
         if session.loss is None:
             self._session = session
             self._handed_out.set()

@@ -10,8 +10,7 @@ if TYPE_CHECKING:
 
 Entity = tuple[str, str]  # type, and id as text: the number 5 and the text "5" keep one order
 
-PRIORITIES = (1, 2, 3, 4)  # Critical, High, Normal, Low
-LEAST_URGENT = PRIORITIES[-1]
+PRIORITIES = CRITICAL, HIGH, NORMAL, LOW = 1, 2, 3, 4
 MIN_ID, MAX_ID = -(2**63), 2**63 - 1
 
 

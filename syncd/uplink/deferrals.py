@@ -1,4 +1,4 @@
-"""Rows on which HQ says nothing: they wait at a pace of their own, which costs them no attempt, and the status names them."""
+"""Rows that HQ does not decide on: they wait for retries of their own, which cost no attempt, and the status names them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class _Deferral:
 
 
 class Deferrals:
-    """How often a row went out without a word of HQ on it, and when it may go again."""
+    """How often a row was sent and not decided on, and when it may be sent again."""
 
     def __init__(self, sync: SyncSettings, clock: Clock, random: random.Random) -> None:
         self._sync = sync
@@ -50,7 +50,7 @@ class Deferrals:
         return len(self._rows) >= MAX_ROWS
 
     def defer(self, row: OutboxRow, reason: str, *, free: int = 0, at_least: float = 0.0) -> float:
-        """Once more there was no word on this row.
+        """Once more HQ did not decide on this row.
 
         Args:
             free: so many times it may go again at once.
@@ -82,7 +82,7 @@ class Deferrals:
         return self._rows[row_id].reason if row_id in self._rows else ""
 
     def discard(self, row_id: int) -> bool:
-        """HQ has said something on it; whether it was deferred."""
+        """HQ has decided on it; returns whether it was deferred."""
         return self._rows.pop(row_id, None) is not None
 
     def release(self, row_ids: Iterable[int]) -> list[Entity]:

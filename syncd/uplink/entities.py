@@ -14,7 +14,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from syncd.store.outbox import LEAST_URGENT, PRIORITIES
+from syncd.store.outbox import LOW, PRIORITIES
 from syncd.uplink.lanes import Lane
 
 if TYPE_CHECKING:
@@ -46,13 +46,13 @@ class EntityState:
     queued: list[int] = field(default_factory=list)
     parked: list[OutboxRow] = field(default_factory=list)
     in_flight: int = 0
-    urgency: int = LEAST_URGENT
+    urgency: int = LOW
     batch: object = None
     held_until: float | None = None
     failed_from: int | None = None
     waits_from: int | None = None
     unread_after: int | None = None
-    promoted_to: int = LEAST_URGENT
+    promoted_to: int = LOW
 
     @property
     def blocked(self) -> bool:
@@ -122,7 +122,7 @@ class Entities:
             kept = state.queued[: PARKED_ROWS_AN_ENTITY // 2]
             self.leave_on_disk(row.entity, kept[-1], row.priority)
 
-    def leave_on_disk(self, entity: Entity, after_id: int, priority: int = LEAST_URGENT) -> None:
+    def leave_on_disk(self, entity: Entity, after_id: int, priority: int = LOW) -> None:
         """Drop an entity's rows behind an id from memory; they are read again when it can give them.
 
         Args:
@@ -162,13 +162,13 @@ class Entities:
         state.batch = batch
         batch.append(row)
 
-    def landed(self, row: OutboxRow) -> EntityState:
+    def no_longer_in_flight(self, row: OutboxRow) -> EntityState:
         """A row is no longer in flight; its entity's state."""
         del self.in_flight[row.id]
         state = self.states[row.entity]
         state.in_flight -= 1
         if not state.in_flight:
-            state.urgency = LEAST_URGENT
+            state.urgency = LOW
         return state
 
     # ── entities are held, and released ───────────────────────────────────────────────────────────────────────────
@@ -227,7 +227,7 @@ class Entities:
             state.queued.clear()
             state.parked.clear()
             state.held_until, state.failed_from, state.waits_from = None, None, None
-            state.unread_after, state.promoted_to = None, LEAST_URGENT
+            state.unread_after, state.promoted_to = None, LOW
             if not state.in_flight:
                 del self.states[entity]
         self.queued.clear()

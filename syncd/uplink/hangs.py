@@ -1,12 +1,12 @@
-"""Rows that HQ never answers: found without knowing which one it is, and kept from stopping the others.
+"""Rows whose message HQ never answers (it hangs): they are found, and do not stop the others.
 
 ASP.NET Core runs a connection's invocations one after the other, so of several unanswered messages only the *oldest* is suspected: those
-behind it are merely stuck. Once may be chance: its rows simply go again. The second time they are split, and wait until others have gone:
-a message that hangs costs seconds and one that passes milliseconds, so they go in messages of an eighth, with nothing else in flight, down
-to the row that is alone. A row that hangs alone twice is deferred, if HQ has answered something in between. What was learned of HQ's usual
-answers makes the time-outs short meanwhile; they double with every hang.
+behind it have not begun. The first time-out may be chance, so its rows are sent again as before. After the second they are suspected:
+they wait until the others are sent, and go in messages of an eighth as many rows, with nothing else in flight, down to a single row (a
+message that hangs costs seconds, one that is answered milliseconds). A row that hangs alone twice is deferred, if HQ has answered
+something in between. Meanwhile time-outs are short, as HQ's usual answers allow; they double each time.
 
-Where nothing at all is answered no row is deferred: HQ is asked with one row after the other, ever more slowly.
+Where HQ answers nothing at all, no row is deferred: single rows are sent, ever more slowly.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class _Suspect:
 
 
 class Hangs:
-    """Which rows may hang, how they may go out, and how long to wait for the answer."""
+    """Which rows are suspected, how they may be sent, and how long to wait for an answer."""
 
     def __init__(self, timeout_seconds: float, deferrals: Deferrals, clock: Clock) -> None:
         self._longest = timeout_seconds
@@ -88,14 +88,14 @@ class Hangs:
         return doubled(max(SHORTEST_TIMEOUT_SECONDS, TIMEOUT_FACTOR * self._usual), max(0, hangs - 2), self._longest)
 
     def others_first_seconds(self, row_id: int) -> float:
-        """How long a suspected row that is not deferred leaves the others the line after it hung; 0 for any other row."""
+        """How long a suspected row that is not deferred lets the others go first after it hung; 0 for any other row."""
         suspect = self._suspects.get(row_id)
         if suspect is None or suspect.hangs < 2:
             return 0.0
         return doubled(OTHERS_FIRST_SECONDS, suspect.hangs - 2, OTHERS_FIRST_MAX_SECONDS)
 
     def connected(self) -> None:
-        """Sending begins on another connection: first all that is not suspected, which shows whether it is those rows or the hub."""
+        """Sending begins on another connection, with what is not suspected: that shows whether the hub hangs or those rows do."""
         self._others_first_until = self._clock.monotonic() + OTHERS_FIRST_SECONDS
 
     def seconds_left(self, row: OutboxRow) -> float:
@@ -115,7 +115,7 @@ class Hangs:
         if not self._suspects:
             return
         tried = [row.id for row in rows if self._suspects.pop(row.id, None)]
-        if any(row_id in self._deferrals for row_id in tried):  # HQ may be well again: the others need not wait to the end
+        if any(row_id in self._deferrals for row_id in tried):  # HQ may be well again: the others are tried at once
             self._no_trial_before = 0.0
             self._released += self._deferrals.release(self._suspects)
 
@@ -145,7 +145,7 @@ class Hangs:
         return [(row, self._deferrals.defer(row, reason, at_least=seconds / TRIAL_SHARE)) for row in deferred]
 
     def take_released(self) -> list[Entity]:
-        """Entities whose deferred rows may go now, since one that had hung was answered; told once."""
+        """Entities whose deferred rows may go now, since one that had hung was answered; each is returned once."""
         released, self._released = self._released, []
         return released
 

@@ -1,4 +1,4 @@
-"""What becomes of rows: HQ's verdicts, its throws and its silence, made into outcomes by the contract's laws of sending."""
+"""What becomes of rows: HQ's acks and errors, made into outcomes by the contract's laws of sending."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from syncd.clock import iso_ms
 from syncd.status.report import OutboxError
 from syncd.store.journal import Outcome
-from syncd.uplink.retry import PAUSE_SECONDS, retry_delay
+from syncd.uplink.retry import retry_delay
 from syncd.uplink.throws import Throws
 from syncd.wire.messages import UnreadableAnswerError, acks_by_row, read_acks, unreadable_ack
 
@@ -24,22 +24,24 @@ if TYPE_CHECKING:
     from syncd.status.report import OutboxStatus
     from syncd.store.outbox import Entity, OutboxRow
     from syncd.uplink.deferrals import Deferrals
+    from syncd.uplink.pause import Pause
     from syncd.wire.messages import SyncAck
 
 UNDECIDED_ANSWERS = 2  # in a row, each to rows of its own, before it is the hub and not those rows
-FREE_TRIES = 1  # a row without a verdict goes again at once: an item without one was merely not processed
+FREE_TRIES = 1  # a row without an ack goes again at once: it was merely not processed
 MAX_ERROR_CHARACTERS = 500
 
 
-class Delivery:
-    """What becomes of one batch.
+class Batch:
+    """One batch, and what becomes of its rows.
 
     Attributes:
+        outcomes: of its rows, as they come.
         stopped: entities of which nothing more may be sent in this batch.
-        landed: rows whose outcome is durable; the others go back to the queue.
-        delays: seconds until the retry of a refused row.
-        waits: seconds until a row that has no verdict may go again.
-        thrown: rows that stood alone when the hub threw, and its words.
+        durable: ids of rows whose outcome is durable; the others are requeued.
+        delays: seconds until the retry of a refused row, by id.
+        waits: seconds until a row without an ack may go again, by id.
+        errors: rows that were alone in their message when the hub answered with an error, and its text.
         undecided: what the hub answered that decides nothing at all.
         lost: how the connection went while the hub had not answered.
     """
@@ -48,35 +50,35 @@ class Delivery:
         self.rows = rows
         self.outcomes: list[tuple[OutboxRow, Outcome]] = []
         self.stopped: set[Entity] = set()
-        self.landed: set[int] = set()
+        self.durable: set[int] = set()
         self.delays: dict[int, float] = {}
         self.waits: dict[int, float] = {}
-        self.thrown: list[tuple[OutboxRow, str]] = []
+        self.errors: list[tuple[OutboxRow, str]] = []
         self.undecided: str | None = None
         self.lost: str | None = None
 
-    def throws(self, row: OutboxRow, error: str) -> None:
-        """The hub threw for this row alone."""
+    def add_error(self, row: OutboxRow, error: str) -> None:
+        """The hub answered with an error for this row alone."""
         self.stopped.add(row.entity)
-        self.thrown.append((row, error))
+        self.errors.append((row, error))
 
     def add(self, row: OutboxRow, outcome: Outcome) -> None:
         """This is what became of a row."""
         self.outcomes.append((row, outcome))
 
 
-class Judge:
+class OutcomePolicy:
     """Makes outcomes of answers.
 
     Attributes:
-        not_before: monotonic; nothing is sent until then, since the hub decides nothing at the moment.
-        status: our part of the report: `undecided`, `throws_for_everything`, `recent_errors`.
+        status: our part of the report: `throws_for_everything`, `recent_errors`.
     """
 
     def __init__(
         self,
         sync: SyncSettings,
         deferrals: Deferrals,
+        pause: Pause,
         clock: Clock,
         random: random.Random,
         log: FilteringBoundLogger,
@@ -84,135 +86,124 @@ class Judge:
     ) -> None:
         self._sync = sync
         self._deferrals = deferrals
+        self._pause = pause
         self._clock = clock
         self._random = random
         self._log = log
-        self._pauses = 0  # in a row
         self._undecided_answers = 0  # in a row
         self._throws = Throws()
-        self.not_before = 0.0
         self.status = status
 
-    def pause(self, reason: str) -> None:
-        """The hub answers and decides nothing: ask again later, ever more slowly, at no row's cost."""
-        now = self._clock.monotonic()
-        self.status.undecided = (reason, self.status.undecided[1] if self.status.undecided else self._clock.now())
-        if now < self.not_before:  # several batches were in flight: that is one step
-            return
-        seconds = PAUSE_SECONDS[min(self._pauses, len(PAUSE_SECONDS) - 1)]
-        self._pauses += 1
-        self.not_before = now + seconds
-        self._log.warning("hub_decides_nothing", reason=reason, retry_in_seconds=seconds)
+    def _hub_has_decided(self) -> None:
+        self._undecided_answers = 0
+        self._pause.hub_has_decided()
 
-    def _has_decided(self) -> None:
-        self._pauses = self._undecided_answers = 0
-        self.status.undecided = None
-
-    def judge(self, rows: Sequence[OutboxRow], answer: object, delivery: Delivery) -> None:
-        """What HQ said of rows that were sent."""
+    def take_answer(self, rows: Sequence[OutboxRow], answer: object, batch: Batch) -> None:
+        """HQ's answer to these rows."""
         try:
-            verdicts = read_acks(answer)
+            acks = read_acks(answer)
         except UnreadableAnswerError as error:
-            delivery.undecided = str(error)
-            delivery.stopped.update(row.entity for row in rows)  # HQ may have them or not: their entities' later rows go after them
+            batch.undecided = str(error)
+            batch.stopped.update(row.entity for row in rows)  # HQ may have them or not: their entities' later rows go after them
             return
         stamp = iso_ms(self._clock.now())  # once for all of them
-        if verdicts is None:
-            self._has_decided()
+        if acks is None:
+            self._hub_has_decided()
             for row in rows:
-                self._accept(row, delivery, stamp)
+                self._accept(row, batch, stamp)
             return
-        before = len(delivery.outcomes)
-        without = self._take_verdicts(rows, verdicts, delivery, stamp)
-        decided = len(delivery.outcomes) > before
+        before = len(batch.outcomes)
+        without = self._take_acks(rows, acks, batch, stamp)
+        decided = len(batch.outcomes) > before
         if decided:
-            self._has_decided()
+            self._hub_has_decided()
         if without:
-            self._defer(without, unreadable_ack(answer) or "it is not named", delivery, decided=decided)
+            self._defer(without, unreadable_ack(answer) or "it is not named", batch, decided=decided)
 
-    def _take_verdicts(self, rows: Sequence[OutboxRow], verdicts: list[SyncAck], delivery: Delivery, stamp: str) -> list[OutboxRow]:
-        """Each verdict on its row; the first row of each entity that has none."""
-        verdict_on = acks_by_row(verdicts)
+    def _take_acks(self, rows: Sequence[OutboxRow], acks: list[SyncAck], batch: Batch, stamp: str) -> list[OutboxRow]:
+        """Each ack for its row; returns the first row of each entity that has none."""
+        ack_of = acks_by_row(acks)
         without = []
         for row in rows:
-            verdict = verdict_on(row.correlation_id)
-            if verdict is not None and verdict.success:
-                self._accept(row, delivery, stamp)
-            elif row.entity in delivery.stopped:
-                continue  # refused for the sake of an earlier row: it goes again after that one, and that was no attempt
-            elif verdict is None:
-                delivery.stopped.add(row.entity)  # not processed
+            ack = ack_of(row.correlation_id)
+            if ack is not None and ack.success:
+                self._accept(row, batch, stamp)
+            elif row.entity in batch.stopped:
+                continue  # refused because an earlier row was: it goes again after that one, and this was no attempt
+            elif ack is None:
+                batch.stopped.add(row.entity)  # not processed
                 without.append(row)
-            elif verdict.retryable:
-                self._refuse(row, verdict.error or "refused without a reason", delivery)
+            elif ack.retryable:
+                self._refuse(row, ack.error or "refused without a reason", batch)
             else:
-                self.fail(row, verdict.error or "refused for good, without a reason", delivery, row.attempts + 1)
+                self.fail(row, ack.error or "refused for good, without a reason", batch, row.attempts + 1)
         return without
 
-    def _accept(self, row: OutboxRow, delivery: Delivery, stamp: str) -> None:
-        delivery.add(row, Outcome(row.id, row.correlation_id, "sent", row.attempts, None, None, stamp))
+    def _accept(self, row: OutboxRow, batch: Batch, stamp: str) -> None:
+        batch.add(row, Outcome(row.id, row.correlation_id, "sent", row.attempts, None, None, stamp))
 
-    def _defer(self, rows: list[OutboxRow], found: str, delivery: Delivery, *, decided: bool) -> None:
-        """The answer has no verdict on these; where it has one on others, they may go again at once, the first time."""
-        if not decided and not self._deferrals.full and any(row.id not in self._deferrals for row in rows):  # of others it is known already
+    def _defer(self, rows: list[OutboxRow], found: str, batch: Batch, *, decided: bool) -> None:
+        """The answer has no ack for these. Where it has one for others, they may go again at once, the first time."""
+        known = self._deferrals.full or all(row.id in self._deferrals for row in rows)  # to be about these rows, not about the hub
+        if not decided and not known:
             self._undecided_answers += 1
             if self._undecided_answers > UNDECIDED_ANSWERS:
-                delivery.undecided = f"HQ answers, and gives no verdict on any row: {found}"
+                batch.undecided = f"HQ answers, and gives no verdict on any row: {found}"
         reason = f"HQ answers, and gives no verdict on it: {found}"
         for row in rows:
-            seconds = delivery.waits[row.id] = self._deferrals.defer(row, reason, free=FREE_TRIES * decided)
+            seconds = batch.waits[row.id] = self._deferrals.defer(row, reason, free=FREE_TRIES * decided)
             self.note_deferred(row, reason, seconds)
 
     def note_deferred(self, row: OutboxRow, reason: str, seconds: float) -> None:
-        """There was no word on this row: it waits, at no attempt."""
+        """HQ has not decided on this row: it waits, which is no attempt."""
         if seconds:
             self._note(row, reason, "row_deferred", retry_in_seconds=round(seconds, 1))
 
-    def blame(self, delivery: Delivery) -> None:
-        """Charge a throw to the row where it is the row's own; where it may be the hub's the row waits, at no cost."""
-        accepted = any(outcome.status == "sent" for _, outcome in delivery.outcomes)
-        decided = accepted or any(outcome.attempts > row.attempts for row, outcome in delivery.outcomes)
-        own = self._throws.take([row.id for row, _ in delivery.thrown], accepted=accepted)
+    def take_errors(self, batch: Batch) -> None:
+        """Charge an error to the row where it is about that row; where it may be about the hub the row waits, at no cost."""
+        accepted = any(outcome.status == "sent" for _, outcome in batch.outcomes)
+        decided = accepted or any(outcome.attempts > row.attempts for row, outcome in batch.outcomes)
+        own = self._throws.take([row.id for row, _ in batch.errors], accepted=accepted)
         if decided:
-            self._has_decided()
+            self._hub_has_decided()
             self._throws.decided()
         self.status.throws_for_everything = self._throws.for_everything
-        for row, error in delivery.thrown:
+        for row, error in batch.errors:
             if row.id in own:
-                self._refuse(row, error, delivery)
+                self._refuse(row, error, batch)
             else:
-                self._postpone(row, error, delivery)
-        if delivery.thrown and self.status.throws_for_everything:
-            delivery.undecided = "the hub throws for every row"
-        if delivery.undecided:  # one batch is one step, however many answers it had
-            self.pause(delivery.undecided)
+                self._postpone(row, error, batch)
+        if batch.errors and self.status.throws_for_everything:
+            batch.undecided = "the hub throws for every row"
+        if batch.undecided:  # one batch is one step, however many answers it had
+            self._pause.begin(batch.undecided)
 
     def forget(self, row: OutboxRow) -> None:
         """The row is sent or failed."""
         self._throws.forget(row.id)
 
-    def _postpone(self, row: OutboxRow, error: str, delivery: Delivery) -> None:
+    def _postpone(self, row: OutboxRow, error: str, batch: Batch) -> None:
         delay = retry_delay(self._sync, self._throws.times(row.id), self._random)
-        delivery.delays[row.id] = delay
-        delivery.add(row, self._outcome(row, "pending", row.attempts, error, self._clock.now() + timedelta(seconds=delay)))
+        batch.delays[row.id] = delay
+        batch.add(row, self._outcome(row, "pending", row.attempts, error, self._clock.now() + timedelta(seconds=delay)))
         self._note(row, error, "row_postponed", retry_in_seconds=round(delay, 1))
 
-    def _refuse(self, row: OutboxRow, error: str, delivery: Delivery) -> None:
+    def _refuse(self, row: OutboxRow, error: str, batch: Batch) -> None:
         """The row waits for its retry; after `max_attempts` it is failed (contract, sending law 6)."""
         attempts = row.attempts + 1
         if attempts >= self._sync.max_attempts:
-            self.fail(row, error, delivery, attempts)
+            self.fail(row, error, batch, attempts)
             return
         delay = retry_delay(self._sync, attempts, self._random)
-        delivery.stopped.add(row.entity)
-        delivery.delays[row.id] = delay
-        delivery.add(row, self._outcome(row, "pending", attempts, error, self._clock.now() + timedelta(seconds=delay)))
+        batch.stopped.add(row.entity)
+        batch.delays[row.id] = delay
+        batch.add(row, self._outcome(row, "pending", attempts, error, self._clock.now() + timedelta(seconds=delay)))
         self._note(row, error, "row_refused", attempts=attempts, retry_in_seconds=round(delay, 1))
 
-    def fail(self, row: OutboxRow, error: str, delivery: Delivery, attempts: int | None = None) -> None:
+    def fail(self, row: OutboxRow, error: str, batch: Batch, attempts: int | None = None) -> None:
         """The row is `failed`, kept with its error, until somebody brings it back."""
-        delivery.stopped.add(row.entity)  # for this batch: the verdicts on its later rows may owe to this one
-        delivery.add(row, self._outcome(row, "failed", row.attempts if attempts is None else attempts, error))
+        batch.stopped.add(row.entity)  # for this batch: its later rows may be refused because of this one
+        batch.add(row, self._outcome(row, "failed", row.attempts if attempts is None else attempts, error))
         self._note(row, error, "row_failed", hint="syncd outbox retry brings it back")
 
     def _note(self, row: OutboxRow, error: str, event: str, **more: object) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from syncd.store.outbox import LEAST_URGENT, DuePage
+from syncd.store.outbox import LOW, DuePage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -128,7 +128,7 @@ class Pages:
             for row in page.rows:
                 adder.add(row, min(row.priority, promoted_to))
             if page.complete:
-                state.promoted_to = LEAST_URGENT
+                state.promoted_to = LOW
         self._entities.settle(load.entity)
 
     def _add_due(self, priority: int, page: DuePage, next_due: float | None, adder: _Adder) -> None:
@@ -142,7 +142,7 @@ class Pages:
         for row in page.rows:
             adder.add(row, min(row.priority, priority) if row.entity in promoted else row.priority)
         for entity in page.cut_entities:
-            self._entities.leave_on_disk(entity, last[entity], priority if entity in promoted else LEAST_URGENT)
+            self._entities.leave_on_disk(entity, last[entity], priority if entity in promoted else LOW)
         for entity in page.entities:
             self._entities.settle(entity)
 

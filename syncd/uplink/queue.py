@@ -111,7 +111,7 @@ class SendQueue:
     # ── taking back ───────────────────────────────────────────────────────────────────────────────────────────────
     def done(self, row: OutboxRow) -> None:
         """Its outcome is final, and durable."""
-        self._entities.landed(row)
+        self._entities.no_longer_in_flight(row)
         self._pages.finished(row)
         self._positions[row.entity] = max(row.id, self._positions.get(row.entity, MIN_ID))
         self._positions.move_to_end(row.entity)
@@ -121,7 +121,7 @@ class SendQueue:
 
     def retry_at(self, row: OutboxRow, moment: float) -> None:
         """It has no outcome: it and its entity's later rows wait until then (monotonic), and then go again."""
-        self._entities.landed(row)
+        self._entities.no_longer_in_flight(row)
         self._pages.finished(row)
         self._entities.hold(row.entity, row.id, moment)
 
@@ -133,7 +133,7 @@ class SendQueue:
 
     def refused(self, row: OutboxRow, due: float, urgency: int) -> None:
         """HQ has refused it, durably: from this row on its entity waits on disk until the retry is due (monotonic)."""
-        state = self._entities.landed(row)
+        state = self._entities.no_longer_in_flight(row)
         state.waits_from = row.id if state.waits_from is None else min(row.id, state.waits_from)
         self._entities.drop_after(state, row.id)
         if state.unread_after is not None and state.unread_after >= row.id - 1:
@@ -144,7 +144,7 @@ class SendQueue:
 
     def requeue(self, row: OutboxRow) -> None:
         """It was not processed: it goes again."""
-        state = self._entities.landed(row)
+        state = self._entities.no_longer_in_flight(row)
         held = state.failed_from is not None and row.id > state.failed_from
         if not held and (state.waits_from is None or row.id <= state.waits_from):
             if state.held_until is not None or (state.unread_after is not None and row.id > state.unread_after):

@@ -1,4 +1,4 @@
-"""Store to HQ: takes rows from the send queue, sends them in batches, and makes HQ's word durable before it counts.
+"""Store to HQ: takes rows from the send queue, sends them in batches, and makes the outcomes durable before they count.
 
 Several batches are in flight at once; each is a task of its own, and all that they share is the queue, on the event loop's one thread.
 """
@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from syncd.uplink.batch import SEND_BATCH, BatchSender
 from syncd.uplink.breaker import PROBE_ROWS, Breaker
 from syncd.uplink.loader import Loader
-from syncd.uplink.outcomes import Delivery
+from syncd.uplink.outcomes import Batch
 from syncd.uplink.queue import SendQueue
+from syncd.uplink.window import MessageRoom, Window
 
 if TYPE_CHECKING:
     import random
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
 LONGEST_ITEM = 100  # characters of `current_item`
 STATUS_SECONDS = 5.0  # how often `accepts_nothing` is looked at, which changes with the time alone
-UNDURABLE_BATCHES = 8  # beyond the window: answered, and not yet on our disk
 
 
 class Uplink:
@@ -64,7 +64,6 @@ class Uplink:
         self._journal = journal
         self._sync = settings.sync
         self._clock = clock
-        self._log = log
         self._status = status
         self._on_change = on_change
         self._sender = BatchSender(hub=hub, journal=journal, settings=settings, clock=clock, random=random, log=log, status=status)
@@ -73,19 +72,16 @@ class Uplink:
         self._breaker = Breaker(clock, log)
         self._loader = Loader(
             queue=self._queue, breaker=self._breaker, reader=reader, journal=journal, sync=self._sync, clock=clock, log=log, status=status,
-            busy=lambda: self._undurable > 0, wake=self._wake, on_trouble=on_trouble, on_change=on_change,
-            on_generation=self._sender.clear,
+            busy=lambda: self._window.undurable > 0, wake=self._wake, on_trouble=on_trouble, on_change=on_change,
+            on_generation=self._sender.suspects.clear,
         )  # fmt: skip
         self._session: HubSession | None = None  # the last on which something was sent
-        self._window = 0
-        self._undurable = 0
-        self._leaving = False
-        self._paused = False
+        self._window = Window()
 
     # ── the loops ─────────────────────────────────────────────────────────────────────────────────────────────────
     async def run(self) -> None:
         """Send for ever; cancelled, it leaves what is unanswered to the next start."""
-        await self._sender.start()
+        await self._sender.invoker.recall_limit()
         await self.changed()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._loader.keep_loaded(), name="uplink.load")
@@ -105,8 +101,7 @@ class Uplink:
             if not batch:
                 await self._sleep()
                 continue
-            self._window += 1
-            self._undurable += 1
+            self._window.take()
             group.create_task(self._deliver(session, batch), name=f"uplink.batch.{batch[0].id}")
 
     async def _sleep(self) -> None:
@@ -114,7 +109,7 @@ class Uplink:
         now = self._clock.monotonic()
         self._queue.release_due(now)
         expiry = self._queue.seconds_to_next_retry(now)
-        not_before = max(self._sender.judge.not_before, self._breaker.not_before)
+        not_before = max(self._sender.pause.not_before, self._breaker.not_before)
         if not_before > now:
             expiry = min(expiry, not_before - now) if expiry is not None else not_before - now
         self._loader.may_load.set()
@@ -126,100 +121,81 @@ class Uplink:
         self._wake.clear()
 
     def _next_batch(self, session: HubSession) -> list[OutboxRow]:
-        losses, hangs, breaker = self._sender.losses, self._sender.hangs, self._breaker
-        window = 1 if losses.serial or hangs.serial or breaker.open else self._sync.batches_in_flight
+        suspects, breaker = self._sender.suspects, self._breaker
+        batches = 1 if suspects.serial or breaker.open else self._sync.batches_in_flight
         now = self._clock.monotonic()
-        if (
-            self._leaving
-            or self._paused
-            or self._window >= window
-            or self._undurable >= window + UNDURABLE_BATCHES
-            or now < max(self._sender.judge.not_before, breaker.not_before)
-            or session.loss is not None
-        ):
+        not_before = max(self._sender.pause.not_before, breaker.not_before)
+        if not self._window.has_room(batches) or now < not_before or session.loss is not None:
             return []
         if session is not self._session:
             self._session = session
-            hangs.connected()
-        most = self._sender.max_rows
+            suspects.hangs.connected()
+        most = suspects.max_rows
         limit = self._sync.batch_size if most is None else min(self._sync.batch_size, most)
         limit = min(limit, PROBE_ROWS) if breaker.open else limit
-        budget = losses.size.ceiling - session.encoded_size(SEND_BATCH, 2)
-        size = count = 0
-        together: int | None = None  # suspected rows, which go without others
-
-        def fits(row: OutboxRow) -> bool:
-            nonlocal size, count, together
-            size += len(row.encoded) + 1
-            count += 1
-            suspected = self._sender.rows_together(row)
-            if count == 1:
-                together = suspected
-                return True
-            return size <= budget and (suspected is None) == (together is None) and count <= min(together or count, suspected or count)
-
+        room = MessageRoom(suspects, suspects.losses.size.ceiling - session.encoded_size(SEND_BATCH, 2))
         wall = self._clock.now()
-        batch = self._queue.take(limit, fits, now, lambda row: (wall - row.created).total_seconds(), spread=breaker.open)
-        if together is not None and not hangs.seconds_left(batch[0]):
-            losses.send_serially()
+        batch = self._queue.take(limit, room.fits, now, lambda row: (wall - row.created).total_seconds(), spread=breaker.open)
+        if room.together is not None and not suspects.hangs.seconds_left(batch[0]):
+            suspects.losses.send_serially()
         if batch:
             self._loader.may_load.set()
         return batch
 
     # ── one batch ─────────────────────────────────────────────────────────────────────────────────────────────────
     async def _deliver(self, session: HubSession, rows: list[OutboxRow]) -> None:
-        delivery = Delivery(rows)
+        batch = Batch(rows)
         try:
             try:
-                await self._sender.send(session, rows, delivery)
+                await self._sender.send(session, rows, batch)
             finally:
-                self._window -= 1
+                self._window.in_flight -= 1
                 self._wake.set()
-            self._sender.judge.blame(delivery)
-            self._count_answer(delivery)
-            await self._decide(delivery)
+            self._sender.policy.take_errors(batch)
+            self._count_answer(batch)
+            await self._decide(batch)
         finally:
-            self._undurable -= 1
+            self._window.undurable -= 1
             for row in rows:
-                if row.id not in delivery.landed:
-                    self._requeue(row, delivery.waits.get(row.id, 0.0))
-            for entity in self._sender.hangs.take_released():
+                if row.id not in batch.durable:
+                    self._requeue(row, batch.waits.get(row.id, 0.0))
+            for entity in self._sender.suspects.hangs.take_released():
                 self._queue.release(entity)
             self._wake.set()
 
     def _requeue(self, row: OutboxRow, at_least: float) -> None:
-        seconds = max(self._sender.seconds_until_retry(row), at_least)
+        seconds = max(self._sender.suspects.seconds_until_retry(row), at_least)
         if not seconds:
             self._queue.requeue(row)
             return
         self._loader.waiting[row.id] = row.created
         self._queue.retry_at(row, self._clock.monotonic() + seconds)
 
-    def _count_answer(self, delivery: Delivery) -> None:
+    def _count_answer(self, batch: Batch) -> None:
         """How many of these rows HQ accepted and refused; a row that was never sent, for its size, is neither."""
-        accepted = sum(outcome.status == "sent" for _, outcome in delivery.outcomes)
-        refused = [o for row, o in delivery.outcomes if o.status == "pending" or (o.status == "failed" and o.attempts > row.attempts)]
+        accepted = sum(outcome.status == "sent" for _, outcome in batch.outcomes)
+        refused = [o for row, o in batch.outcomes if o.status == "pending" or (o.status == "failed" and o.attempts > row.attempts)]
         words = self._status.undecided[0] if self._status.undecided else None
-        if self._sender.lost_sessions > 1:  # once may be the line; whoever cuts it for every batch may leave the heartbeats alone
-            words = words or delivery.lost
+        if self._sender.invoker.lost_sessions > 1:  # once may be the line; whoever cuts it for every batch may leave the heartbeats alone
+            words = words or batch.lost
         self._breaker.answered(accepted, len(refused), refused[0].last_error if refused else words)
 
-    async def _decide(self, delivery: Delivery) -> None:
+    async def _decide(self, batch: Batch) -> None:
         """Make the outcomes durable; only then do they count."""
-        if not delivery.outcomes:
+        if not batch.outcomes:
             return
         outcomes = [
-            outcome if outcome.row is None else replace(outcome, urgency=self._queue.urgency(row)) for row, outcome in delivery.outcomes
+            outcome if outcome.row is None else replace(outcome, urgency=self._queue.urgency(row)) for row, outcome in batch.outcomes
         ]
         await self._journal.record(outcomes)
         now = self._clock.now()
-        for (row, _), outcome in zip(delivery.outcomes, outcomes, strict=True):
-            delivery.landed.add(row.id)
-            self._sender.forget(row)
+        for (row, _), outcome in zip(batch.outcomes, outcomes, strict=True):
+            batch.durable.add(row.id)
+            self._sender.suspects.forget(row)
             if outcome.status == "pending":
-                self._loader.refused(row, self._clock.monotonic() + delivery.delays[row.id], outcome.urgency or row.priority)
+                self._loader.refused(row, self._clock.monotonic() + batch.delays[row.id], outcome.urgency or row.priority)
                 continue
-            self._sender.judge.forget(row)
+            self._sender.policy.forget(row)
             self._loader.decided(row, failed=outcome.status == "failed")
             if outcome.status == "sent":
                 self._status.last_sent_at = now
@@ -233,12 +209,12 @@ class Uplink:
 
     def pause(self, paused: bool) -> None:
         """Send nothing more, or go on; what is in flight comes back, and counts."""
-        self._paused = paused
+        self._window.paused = paused
         self._wake.set()
 
     async def drain(self, seconds: float) -> None:
-        """Take nothing more, and wait so long at most until what is in flight is back and durable."""
-        self._leaving = True
+        """Take nothing more, and wait so long at most until what is in flight is answered and durable."""
+        self._window.closing = True
         began = self._clock.monotonic()
         while not self.idle and self._clock.monotonic() - began < seconds:
             await self._clock.sleep(0.01)
@@ -270,14 +246,14 @@ class Uplink:
     @property
     def should_move(self) -> bool:
         """There is something to send, a hub to send it to, and no reason to wait."""
-        return self._undurable > 0 or (bool(self._queue.in_flight) and not self._leaving)
+        return self._window.undurable > 0 or (bool(self._queue.in_flight) and not self._window.closing)
 
     @property
     def idle(self) -> bool:
         """Nothing is in flight, and nothing waits to be made durable."""
-        return self._undurable == 0
+        return self._window.undurable == 0
 
     @property
     def answers(self) -> int:
         """Of the hub, whatever they were: a sign of life."""
-        return self._sender.answers
+        return self._sender.invoker.answers

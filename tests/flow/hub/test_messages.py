@@ -168,7 +168,7 @@ async def test_the_greeting_comes_first_on_every_connection_and_its_failure_is_n
             assert greeted[-1] is session
             assert (await refhub.state())["heartbeats"] == connections
             session.drop("again")
-        assert "does not exist" in rig.logged("hub_greeting_failed")[0]["reason"]
+        assert "does not exist" in rig.logged("first_heartbeat_failed")[0]["reason"]
 
 
 async def test_a_connection_lost_during_the_greeting_is_never_handed_out() -> None:

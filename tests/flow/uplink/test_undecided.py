@@ -99,7 +99,7 @@ async def test_a_null_among_the_verdicts_is_no_verdict_for_its_own_row_and_keeps
             status = store.status()
             assert status["health"] == "warning"
             assert any("no verdict" in reason and "null" in reason for reason in status["reasons"])
-            assert not store.events("hub_decides_nothing")
+            assert not store.events("send_backoff_started")
             before = (await counted(hub))["batches"]
             store.sell([("Receipt", 1000, "Create", "{}", 1)])
             await arrived(hub, 398)

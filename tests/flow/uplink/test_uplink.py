@@ -424,7 +424,7 @@ async def test_a_hub_that_throws_for_everything_costs_no_row_an_attempt_and_all_
         async with store.running():
             await until(lambda: store.status()["health"] == "degraded", "the status says that the hub has trouble")
             assert any("every row with an error" in reason for reason in store.status()["reasons"])
-            await until(lambda: len(store.events("hub_decides_nothing")) >= 2, "it has tried again")
+            await until(lambda: len(store.events("send_backoff_started")) >= 2, "it has tried again")
             await hub.control("PUT", "/control/faults", {})
             await until(lambda: store.status()["outbox"]["sentTotal"] == 60, "all arrive")
             assert store.status()["outbox"]["failed"] == 0

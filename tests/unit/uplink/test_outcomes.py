@@ -9,7 +9,8 @@ from syncd.config.settings import SyncSettings
 from syncd.status.report import OutboxStatus
 from syncd.store.outbox import OutboxRow
 from syncd.uplink.deferrals import MAX_ROWS, Deferrals
-from syncd.uplink.outcomes import Delivery, Judge
+from syncd.uplink.outcomes import Batch, OutcomePolicy
+from syncd.uplink.pause import Pause
 from tests.support.clock import BEGINNING, FakeClock
 
 
@@ -17,17 +18,19 @@ def test_one_batch_and_all_that_were_in_flight_with_it_are_one_step_of_the_pause
     capture, clock = LogCapture(), FakeClock()
     log = structlog.wrap_logger(None, processors=[capture], wrapper_class=structlog.make_filtering_bound_logger(0))
     chance = random.Random(1)
-    judge = Judge(SyncSettings(), Deferrals(SyncSettings(), clock, chance), clock, chance, log, OutboxStatus())
+    status = OutboxStatus()
+    pause = Pause(clock, log, status)
+    policy = OutcomePolicy(SyncSettings(), Deferrals(SyncSettings(), clock, chance), pause, clock, chance, log, status)
     for _ in range(3):
         for _ in range(4):
-            delivery = Delivery([])
+            batch = Batch([])
             for _ in range(50):  # a hub for single items: as many answers
-                judge.judge([], "OK", delivery)
-            judge.blame(delivery)
-        clock.seconds = judge.not_before
+                policy.take_answer([], "OK", batch)
+            policy.take_errors(batch)
+        clock.seconds = pause.not_before
     assert [entry["retry_in_seconds"] for entry in capture.entries] == [5.0, 10.0, 20.0]
-    assert judge.status.undecided is not None
-    assert "text" in judge.status.undecided[0]
+    assert status.undecided is not None
+    assert "text" in status.undecided[0]
 
 
 def a_row(number: int) -> OutboxRow:
@@ -40,12 +43,14 @@ def test_of_more_rows_without_a_verdict_than_are_remembered_each_waits_and_the_o
     deferrals = Deferrals(SyncSettings(), clock, chance)
     for number in range(MAX_ROWS):
         deferrals.defer(a_row(number), "null")
-    judge = Judge(SyncSettings(), deferrals, clock, chance, log, OutboxStatus())
+    status = OutboxStatus()
+    pause = Pause(clock, log, status)
+    policy = OutcomePolicy(SyncSettings(), deferrals, pause, clock, chance, log, status)
     for number in range(MAX_ROWS, MAX_ROWS + 10):
         row = a_row(number)
-        delivery = Delivery([row])
-        judge.judge([row], [], delivery)
-        judge.blame(delivery)
-        assert delivery.waits[row.id] >= SyncSettings().retry_base_seconds
-    assert judge.not_before == 0.0
-    assert judge.status.undecided is None
+        batch = Batch([row])
+        policy.take_answer([row], [], batch)
+        policy.take_errors(batch)
+        assert batch.waits[row.id] >= SyncSettings().retry_base_seconds
+    assert pause.not_before == 0.0
+    assert status.undecided is None
