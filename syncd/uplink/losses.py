@@ -93,7 +93,7 @@ class Losses:
         if len(unanswered) == 1:
             self._lost_one(largest, by_hub=by_hub, was_serial=was_serial, now=now)
         if not self.size.lower_ceiling(largest.size):
-            self.poison.halve(max(len(message.row_ids) for message in unanswered))
+            self.poison.bisect(max(len(message.row_ids) for message in unanswered))
             if by_hub:
                 self.size.distrust(largest.size)
         return True

@@ -35,7 +35,7 @@ class PoisonSearch:
         if self.max_rows is not None and rows >= self.max_rows:
             self.max_rows = None if self.max_rows > UNLIMITED_ABOVE_ROWS else self.max_rows * 2
 
-    def halve(self, rows: int) -> None:
+    def bisect(self, rows: int) -> None:
         """The connection went with a message of so many rows, and its size is not the reason."""
         self.max_rows = max(1, rows // 2)
 
