@@ -9,7 +9,7 @@ from syncd.errors import HubError, InvocationError, InvocationFailure, invocatio
 from syncd.uplink.deferrals import Deferrals
 from syncd.uplink.invoker import Invoker
 from syncd.uplink.outcomes import OutcomePolicy
-from syncd.uplink.pause import Pause
+from syncd.uplink.send_backoff import SendBackoff
 from syncd.uplink.sent_log import SentLog
 from syncd.uplink.suspects import Suspects
 
@@ -37,7 +37,7 @@ class BatchSender:
     Attributes:
         suspects: what may go into the next message.
         policy: makes outcomes of answers.
-        pause: until when nothing is sent.
+        backoff: until when nothing is sent.
         invoker: sends a message and waits for its answer.
     """
 
@@ -57,11 +57,11 @@ class BatchSender:
         self.sent_log = SentLog(clock, log)
         self.deferrals = Deferrals(settings.sync, clock, random)
         self.suspects = Suspects(settings, self.deferrals, clock)
-        self.pause = Pause(clock, log, status)
-        self.policy = OutcomePolicy(settings.sync, self.deferrals, self.pause, clock, random, log, status)
+        self.backoff = SendBackoff(clock, log, status)
+        self.policy = OutcomePolicy(settings.sync, self.deferrals, self.backoff, clock, random, log, status)
         self.invoker = Invoker(
             hub=hub, hub_url=settings.hub.url, journal=journal, clock=clock, log=log, status=status, suspects=self.suspects,
-            deferrals=self.deferrals, policy=self.policy, pause=self.pause,
+            deferrals=self.deferrals, policy=self.policy, backoff=self.backoff,
         )  # fmt: skip
 
     async def send(self, session: HubSession, rows: list[OutboxRow], batch: Batch) -> None:

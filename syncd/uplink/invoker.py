@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from syncd.store.outbox import OutboxRow
     from syncd.uplink.deferrals import Deferrals
     from syncd.uplink.outcomes import OutcomePolicy
-    from syncd.uplink.pause import Pause
+    from syncd.uplink.send_backoff import SendBackoff
     from syncd.uplink.suspects import Suspects
 
 
@@ -47,7 +47,7 @@ class Invoker:
         suspects: Suspects,
         deferrals: Deferrals,
         policy: OutcomePolicy,
-        pause: Pause,
+        backoff: SendBackoff,
     ) -> None:
         self._hub = hub
         self._hub_url = hub_url
@@ -58,7 +58,7 @@ class Invoker:
         self._suspects = suspects
         self._deferrals = deferrals
         self._policy = policy
-        self._pause = pause
+        self._backoff = backoff
         self._unanswered: dict[int, tuple[Unanswered, Sequence[OutboxRow]]] = {}  # in the order in which they were sent
         self._lost_session: HubSession | None = None  # the last whose loss has been learned from
         self.answers = 0
@@ -134,7 +134,7 @@ class Invoker:
             self._policy.note_deferred(row, self._deferrals.reason(row.id), delay)
         self._log.warning("batch_unanswered", rows=len(oldest), first_id=oldest[0].id, last_id=oldest[-1].id, reason=reason)
         if hangs.silent:
-            self._pause.begin("it takes rows and answers none")
+            self._backoff.begin("it takes rows and answers none")
         else:
             self._hub.retry_soon("one message has no answer, and others may have one")
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from syncd.status.report import OutboxStatus
     from syncd.store.outbox import Entity, OutboxRow
     from syncd.uplink.deferrals import Deferrals
-    from syncd.uplink.pause import Pause
+    from syncd.uplink.send_backoff import SendBackoff
     from syncd.wire.messages import SyncAck
 
 UNDECIDED_ANSWERS = 2  # in a row, each to rows of its own, before it is the hub and not those rows
@@ -78,7 +78,7 @@ class OutcomePolicy:
         self,
         sync: SyncSettings,
         deferrals: Deferrals,
-        pause: Pause,
+        backoff: SendBackoff,
         clock: Clock,
         random: random.Random,
         log: FilteringBoundLogger,
@@ -86,7 +86,7 @@ class OutcomePolicy:
     ) -> None:
         self._sync = sync
         self._deferrals = deferrals
-        self._pause = pause
+        self._backoff = backoff
         self._clock = clock
         self._random = random
         self._log = log
@@ -96,7 +96,7 @@ class OutcomePolicy:
 
     def _hub_has_decided(self) -> None:
         self._undecided_answers = 0
-        self._pause.hub_has_decided()
+        self._backoff.hub_has_decided()
 
     def take_answer(self, rows: Sequence[OutboxRow], answer: object, batch: Batch) -> None:
         """HQ's answer to these rows."""
@@ -176,7 +176,7 @@ class OutcomePolicy:
         if batch.errors and self.status.throws_for_everything:
             batch.undecided = "the hub throws for every row"
         if batch.undecided:  # one batch is one step, however many answers it had
-            self._pause.begin(batch.undecided)
+            self._backoff.begin(batch.undecided)
 
     def forget(self, row: OutboxRow) -> None:
         """The row is sent or failed."""

@@ -1,4 +1,4 @@
-"""When something is tried again: every delay, pause and time-out of the uplink, with its unit, and the contract's law for a refused row."""
+"""When something is tried again: every delay and time-out of the uplink, with its unit, and the law for a refused row (contract)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 RETRY_JITTER = 0.1  # of the delay, at most
 
 # The hub answers and decides nothing
-PAUSE_SECONDS = (5.0, 10.0, 20.0, 40.0, 60.0)
+SEND_BACKOFF_SECONDS = (5.0, 10.0, 20.0, 40.0, 60.0)
 
 # HQ accepts nothing: a few rows are tried
 PROBE_SECONDS = (5.0, 10.0, 20.0, 30.0)

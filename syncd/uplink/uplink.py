@@ -109,7 +109,7 @@ class Uplink:
         now = self._clock.monotonic()
         self._queue.release_due(now)
         expiry = self._queue.seconds_to_next_retry(now)
-        not_before = max(self._sender.pause.not_before, self._breaker.not_before)
+        not_before = max(self._sender.backoff.not_before, self._breaker.not_before)
         if not_before > now:
             expiry = min(expiry, not_before - now) if expiry is not None else not_before - now
         self._loader.may_load.set()
@@ -124,7 +124,7 @@ class Uplink:
         suspects, breaker = self._sender.suspects, self._breaker
         batches = 1 if suspects.serial or breaker.open else self._sync.batches_in_flight
         now = self._clock.monotonic()
-        not_before = max(self._sender.pause.not_before, breaker.not_before)
+        not_before = max(self._sender.backoff.not_before, breaker.not_before)
         if not self._window.has_room(batches) or now < not_before or session.loss is not None:
             return []
         if session is not self._session:
