@@ -1,65 +1,167 @@
-"""`syncd outbox`: rows of the outbox, to be looked at, brought back or cancelled."""
+"""`syncd outbox`: rows of the outbox, to be looked at, brought back, cancelled, or deleted where HQ has them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sys
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from syncd.commands.options import config_option
-from syncd.commands.outbox_table import show_rows
+from syncd.commands.confirm import confirm, rows_of, yes_option
+from syncd.commands.moments import MOMENT
+from syncd.commands.options import config_option, json_option
+from syncd.commands.outbox_table import show_row, show_rows
 from syncd.config.settings import load_settings
-from syncd.store.admin import OutboxAdmin
+from syncd.store.admin import STATUSES, OutboxAdmin
+from syncd.store.row_filter import RowFilter
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+Function = TypeVar("Function", bound="Callable[..., object]")
+UNDECIDED = ("pending", "failed")
+
+
+def filters(function: Function) -> Function:
+    """Options that say which rows are meant."""
+    for option in (
+        click.option("--before", type=MOMENT, metavar="WHEN", help="Written earlier: 7d (ago), or 2026-11-24."),
+        click.option("--since", type=MOMENT, metavar="WHEN", help="Written since then: 2h (ago), 7d, 2026-11-24T09:30."),
+        click.option("--entity", metavar="TYPE[/ID]", help="Of this type, or of this one entity: Receipt, Receipt/1042."),
+    ):
+        function = option(function)
+    return function
 
 
 @click.group("outbox")
 def command() -> None:
-    """Look into the outbox, bring failed rows back, cancel rows. Works beside the running daemon, which takes notice at once.
+    """Look into the outbox; bring failed rows back, cancel rows, delete those that HQ has. Works beside the running daemon.
 
     \b
-    Examples: syncd outbox list --status failed
-              syncd outbox retry --all
+    Examples: syncd outbox list --status failed --since 2d
+              syncd outbox show 4711
+              syncd outbox retry --all --entity Receipt
+              syncd outbox cancel 4713
+              syncd outbox purge --before 7d
     """
 
 
 @command.command("list", short_help="Show rows.")
 @config_option
-@click.option("--status", "wanted", type=click.Choice(["pending", "failed", "sent", "cancelled"]), default="pending", show_default=True)
+@click.option("--status", "wanted", type=click.Choice(STATUSES), default="pending", show_default=True)
+@filters
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Rows at most.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-def list_rows(config_file: Path | None, wanted: str, limit: int, *, as_json: bool) -> int:
-    """Show rows without their payload: what goes out next, what failed first, what was sent last."""
+@json_option
+def list_rows(config_file: Path | None, wanted: str, limit: int, *, as_json: bool, **which: str | None) -> int:
+    """Show rows without their payload: what goes out next, what failed first, what was sent last.
+
+    \b
+    Example:  syncd outbox list --status failed --entity Receipt --json
+    """
     with OutboxAdmin(load_settings(config_file).database) as admin:
-        show_rows(admin.rows(wanted, limit), as_json=as_json)
+        show_rows(admin.rows(wanted, limit, RowFilter.of(**which)), as_json=as_json)
     return 0
+
+
+@command.command("show", short_help="Show one row whole, with its payload.")
+@config_option
+@json_option
+@click.argument("ids", nargs=-1, type=int, required=True, metavar="ID...")
+def show(config_file: Path | None, ids: tuple[int, ...], *, as_json: bool) -> int:
+    """Show rows whole, with their payload; IDs are those of `syncd outbox list`. Exit code 1 where one is not there.
+
+    \b
+    Example:  syncd outbox show 4711
+    """
+    with OutboxAdmin(load_settings(config_file).database) as admin:
+        rows = {row_id: admin.row(row_id) for row_id in ids}
+    for row_id, row in rows.items():
+        if row is None:
+            click.echo(f"There is no row with the id {row_id}; HQ's rows leave after sync.retention_days", err=True)
+        else:
+            show_row(row, as_json=as_json)
+    return int(None in rows.values())
 
 
 @command.command("retry", short_help="Bring failed rows back.")
 @config_option
-@click.option("--all", "every", is_flag=True, help="All that failed.")
+@click.option("--all", "every", is_flag=True, help="All that failed, or those of them that the filters name.")
+@filters
 @click.argument("ids", nargs=-1, type=int, metavar="[ID]...")
-def retry(config_file: Path | None, ids: tuple[int, ...], *, every: bool) -> int:
-    """Bring failed rows back, with all their attempts; rows that wait for a retry go at once. IDs are those of `syncd outbox list`."""
-    if every == bool(ids):
-        raise click.UsageError("name the rows by their ids, or say --all")
+def retry(config_file: Path | None, ids: tuple[int, ...], *, every: bool, **which: str | None) -> int:
+    """Bring failed rows back, with all their attempts; rows that wait for a retry go at once. IDs are those of `syncd outbox list`.
+
+    \b
+    Examples: syncd outbox retry 4711 4712
+              syncd outbox retry --all --since 1d
+    """
+    wanted = _wanted(ids, which, every=every)
     with OutboxAdmin(load_settings(config_file).database) as admin:
-        return _changed(admin.retry(None if every else ids), None if every else len(ids), "will be sent again")
+        return _changed(admin.retry(admin.ids(["failed"], wanted) if every else ids), None if every else len(ids), "will be sent again")
 
 
 @command.command("cancel", short_help="Take rows out of the queue for good.")
 @config_option
-@click.argument("ids", nargs=-1, type=int, required=True, metavar="ID...")
-def cancel(config_file: Path | None, ids: tuple[int, ...]) -> int:
-    """Take pending or failed rows out of the queue for good; HQ never hears of them. Rows that HQ has stay as they are."""
+@click.option("--all", "every", is_flag=True, help="All with this status that the filters name.")
+@click.option("--status", "status", type=click.Choice(UNDECIDED), default="failed", show_default=True, help="With --all: which rows.")
+@filters
+@yes_option
+@click.argument("ids", nargs=-1, type=int, metavar="[ID]...")
+def cancel(config_file: Path | None, ids: tuple[int, ...], status: str, *, every: bool, yes: bool, **which: str | None) -> int:
+    """Take pending or failed rows out of the queue for good; HQ never hears of them. Rows that HQ has stay as they are.
+
+    Asks on a terminal. A script that names each row by its id need not say --yes; with --all it must.
+
+    \b
+    Examples: syncd outbox cancel 4713
+              syncd outbox cancel --all --entity Cart/17 --status pending
+    """
+    wanted = _wanted(ids, which, every=every)
     with OutboxAdmin(load_settings(config_file).database) as admin:
-        return _changed(admin.cancel(ids), len(ids), "cancelled")
+        chosen = admin.ids([status], wanted) if every else list(ids)
+        if every and not chosen:
+            click.echo("No such rows.")
+            return 0
+        if every or sys.stdin.isatty():
+            confirm(f"Cancel {rows_of(len(chosen))} for good, so that HQ never gets {'it' if len(chosen) == 1 else 'them'}", yes=yes)
+        return _changed(admin.cancel(chosen), None if every else len(ids), "cancelled")
+
+
+@command.command("purge", short_help="Delete rows that HQ has.")
+@config_option
+@filters
+@yes_option
+def purge(config_file: Path | None, *, yes: bool, **which: str | None) -> int:
+    """Delete rows that HQ has before sync.retention_days does. A row that HQ has not got is never touched, whatever is asked for.
+
+    In small pieces, so that no sale waits; a million rows may take minutes. The file keeps its size, and fills the room again.
+
+    \b
+    Examples: syncd outbox purge --before 7d
+              syncd outbox purge --entity Telemetry --yes
+    """
+    with OutboxAdmin(load_settings(config_file).database) as admin:
+        chosen = admin.marked_sent(RowFilter.of(**which))
+        if not chosen:
+            click.echo("No such rows.")
+            return 0
+        confirm(f"Delete {rows_of(len(chosen))} that HQ has", yes=yes)
+        return _changed(admin.purge(chosen), None, "deleted")
+
+
+def _wanted(ids: tuple[int, ...], which: dict[str, str | None], *, every: bool) -> RowFilter:
+    """Either ids or --all, and filters only with --all."""
+    wanted = RowFilter.of(**which)
+    if every == bool(ids):
+        raise click.UsageError("name the rows by their ids, or say --all")
+    if ids and wanted:
+        raise click.UsageError("filters go with --all, not with ids")
+    return wanted
 
 
 def _changed(rows: int, asked: int | None, what: str) -> int:
-    click.echo(f"{rows:,} {'row' if rows == 1 else 'rows'} {what}")
+    click.echo(f"{rows_of(rows)} {what}")
     if asked is not None and rows < asked:
         click.echo(f"{asked - rows:,} of the ids named no row that is pending or failed", err=True)
         return 1

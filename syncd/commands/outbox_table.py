@@ -14,7 +14,7 @@ from syncd.console import people_console
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from syncd.store.admin import EffectiveRow
+    from syncd.store.admin import EffectiveRow, WholeRow
 
 
 def show_rows(rows: Sequence[EffectiveRow], *, as_json: bool) -> None:
@@ -31,6 +31,24 @@ def show_rows(rows: Sequence[EffectiveRow], *, as_json: bool) -> None:
         )  # fmt: skip
         table.add_row(*(Text(_text(cell), overflow="fold") for cell in cells))
     people_console().print(table if rows else "No such rows.")
+
+
+def show_row(row: WholeRow, *, as_json: bool) -> None:
+    """Print one whole: a line for each of its columns, and last its payload as it stands."""
+    columns = asdict(row)
+    if as_json:
+        print(json.dumps(columns, default=_text))  # noqa: T201 - it is what was asked for
+        return
+    payload = _text(columns.pop("payload"))
+    for name, value in columns.items():
+        if value is not None:
+            print(f"{name.replace('_', ' '):16}{_printable(_text(value))}")  # noqa: T201
+    print(f"payload         {_printable(payload)}\n")  # noqa: T201
+
+
+def _printable(text: str) -> str:
+    """What a till has written may hold anything; a terminal must not act on it."""
+    return "".join(char if char.isprintable() or char in "\n\t" else ascii(char)[1:-1] for char in text)
 
 
 def _text(value: object) -> str:

@@ -1,4 +1,4 @@
-"""What a person may do to the outbox: list its rows, retry them, cancel them. Works beside a running daemon.
+"""What a person may do to the outbox: list its rows, retry, cancel or purge them. Works beside a running daemon.
 
 A change is made in two transactions, and a crash between them does no harm, since the row is simply pending then: first
 the row's entry in our journal is deleted, then the till's file gets the new status and a new generation, which makes
@@ -11,39 +11,51 @@ import sqlite3
 import time
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from syncd.errors import StorageError, SyncdError
 from syncd.store.database import BUSY_TIMEOUT_SECONDS
 from syncd.store.migrate import require_current
 from syncd.store.outbox import as_sent
 from syncd.store.permissions import require_own_database, require_writable
+from syncd.store.row_filter import RowFilter
 from syncd.store.snapshot import snapshot
 from syncd.store.sqlite_errors import translate
+from syncd.store.till_turns import TillTurns, seconds_since_written
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from syncd.config.settings import DatabaseSettings
 
-CHUNK_ROWS = 100  # one transaction
-PAUSE_SECONDS = 0.05  # between two of them, for the till
-
-_EFFECTIVE = """
+_JOINED = """
+FROM sync_outbox AS o LEFT JOIN journal.outcome AS j ON j.id = o.id AND j.correlation_id = o.correlation_id AND o.status = 'pending'
+"""
+# Only for a row that is pending in the till's file does the journal's entry count.
+_EFFECTIVE = f"""
 SELECT o.id, o.entity_type, o.entity_id, o.operation, o.priority, o.correlation_id, o.created_at,
        coalesce(j.status, o.status), coalesce(j.attempts, o.attempts),
        CASE WHEN j.id IS NULL THEN o.next_attempt_at ELSE j.next_attempt_at END,
        CASE WHEN j.id IS NULL THEN o.last_error ELSE j.last_error END,
        CASE WHEN j.status = 'sent' THEN j.decided_at ELSE o.sent_at END
-FROM sync_outbox AS o LEFT JOIN journal.outcome AS j ON j.id = o.id AND j.correlation_id = o.correlation_id AND o.status = 'pending'
+{_JOINED}
 """
-# Only for a row that is pending in the till's file does the journal's entry count.
-_BY_STATUS = {
-    "pending": f"{_EFFECTIVE} WHERE o.status = 'pending' AND (j.id IS NULL OR j.status = 'pending') ORDER BY o.priority, o.id LIMIT ?",
-    "failed": f"{_EFFECTIVE} WHERE o.status = 'failed' OR (o.status = 'pending' AND j.status = 'failed') ORDER BY o.id LIMIT ?",
-    "sent": f"{_EFFECTIVE} WHERE o.status = 'sent' OR (o.status = 'pending' AND j.status = 'sent') ORDER BY o.id DESC LIMIT ?",
-    "cancelled": f"{_EFFECTIVE} WHERE o.status = 'cancelled' ORDER BY o.id DESC LIMIT ?",
+_WITH_STATUS = {
+    "pending": "o.status = 'pending' AND (j.id IS NULL OR j.status = 'pending')",
+    "failed": "(o.status = 'failed' OR (o.status = 'pending' AND j.status = 'failed'))",
+    "sent": "(o.status = 'sent' OR (o.status = 'pending' AND j.status = 'sent'))",
+    "cancelled": "o.status = 'cancelled'",
 }
+STATUSES = tuple(_WITH_STATUS)
+_ORDER = {"pending": "o.priority, o.id", "failed": "o.id", "sent": "o.id DESC", "cancelled": "o.id DESC"}
+EVERYTHING = RowFilter()
+
+
+class Changed(NamedTuple):
+    """How many rows one transaction has changed, and for how many seconds it held the till's lock."""
+
+    rows: int
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +76,13 @@ class EffectiveRow:
     sent_at: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class WholeRow(EffectiveRow):
+    """The same, with what goes to HQ."""
+
+    payload: str
+
+
 class OutboxAdmin:
     """The outbox, open for a short time; a context manager.
 
@@ -80,6 +99,7 @@ class OutboxAdmin:
         for path in (paths.outbox_path, paths.state_path):
             if not path.exists():
                 raise StorageError(f"{path}: there is no such database; `syncd run` makes it")
+        self._idle_seconds = seconds_since_written(paths.outbox_path)
         try:
             self._connection = sqlite3.connect(paths.outbox_path, isolation_level=None, timeout=BUSY_TIMEOUT_SECONDS)
         except sqlite3.Error as error:
@@ -107,12 +127,33 @@ class OutboxAdmin:
     def __exit__(self, *_: object) -> None:
         self._connection.close()
 
-    def rows(self, status: str, limit: int) -> list[EffectiveRow]:
+    def rows(self, status: str, limit: int, wanted: RowFilter = EVERYTHING) -> list[EffectiveRow]:
         """The first rows with this status: what goes out next, what failed first, what was sent last."""
+        sql = f"{_EFFECTIVE} WHERE {_WITH_STATUS[status]} AND {wanted.sql} ORDER BY {_ORDER[status]} LIMIT :limit"
+        found = self._read(sql, wanted.parameters | {"limit": limit})
+        return [EffectiveRow(row[0], row[1], as_sent(row[2]), *row[3:]) for row in found]
+
+    def row(self, row_id: int) -> WholeRow | None:
+        """One row with its payload; None where there is none."""
+        sql = _EFFECTIVE.replace("FROM sync_outbox", ", o.payload FROM sync_outbox") + " WHERE o.id = :id"
+        for row in self._read(sql, {"id": row_id}):
+            return WholeRow(row[0], row[1], as_sent(row[2]), *row[3:])
+        return None
+
+    def ids(self, statuses: Sequence[str], wanted: RowFilter = EVERYTHING) -> list[int]:
+        """All rows with one of these statuses, in the order of writing."""
+        either = " OR ".join(f"({_WITH_STATUS[status]})" for status in statuses)
+        return [row[0] for row in self._read(f"SELECT o.id {_JOINED} WHERE ({either}) AND {wanted.sql} ORDER BY o.id", wanted.parameters)]
+
+    def marked_sent(self, wanted: RowFilter = EVERYTHING) -> list[int]:
+        """All rows that the till's file itself knows as sent, in the order of writing."""
+        sql = f"SELECT o.id FROM sync_outbox AS o WHERE o.status = 'sent' AND {wanted.sql} ORDER BY o.id"  # noqa: S608 - constants
+        return [row[0] for row in self._read(sql, wanted.parameters)]
+
+    def _read(self, sql: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
         try:
             with snapshot(self._connection):
-                found = self._connection.execute(_BY_STATUS[status], (limit,)).fetchall()
-            return [EffectiveRow(row[0], row[1], as_sent(row[2]), *row[3:]) for row in found]
+                return self._connection.execute(sql, parameters).fetchall()
         except sqlite3.Error as error:
             raise translate(error, self._paths.outbox_path) from error
 
@@ -125,10 +166,9 @@ class OutboxAdmin:
         Returns:
             How many rows that were.
         """
-        if ids is None:
-            ids = [row.id for row in self.rows("failed", -1)]
-        return sum(
-            self._change(chunk, "status = 'pending', attempts = 0, next_attempt_at = NULL, last_error = NULL") for chunk in _chunks(ids)
+        return self._in_turns(
+            self.ids(["failed"]) if ids is None else ids,
+            lambda chunk: self._change(chunk, "status = 'pending', attempts = 0, next_attempt_at = NULL, last_error = NULL"),
         )
 
     def cancel(self, ids: Sequence[int]) -> int:
@@ -137,36 +177,58 @@ class OutboxAdmin:
         Returns:
             How many rows that were. A row that is just in flight may reach HQ all the same.
         """
-        return sum(self._change(chunk, "status = 'cancelled', next_attempt_at = NULL") for chunk in _chunks(ids))
+        return self._in_turns(ids, lambda chunk: self._change(chunk, "status = 'cancelled', next_attempt_at = NULL"))
 
-    def _change(self, ids: Sequence[int], assignments: str) -> int:
-        marks = ", ".join("?" * len(ids))
+    def purge(self, ids: Sequence[int]) -> int:
+        """Delete rows that HQ has, and that the till's file knows as sent; all others stay, whatever the ids say.
+
+        Returns:
+            How many rows that were.
+        """
+        return self._in_turns(ids, self._delete)
+
+    def _in_turns(self, ids: Sequence[int], change: Callable[[Sequence[int]], Changed]) -> int:
+        """Within the till's budget, so that no sale waits for it."""
+        total = 0
         try:
-            self._connection.execute(
-                f"DELETE FROM journal.outcome WHERE id IN ({marks}) AND status IN ('failed', 'pending')",  # noqa: S608 - question marks
-                ids,
-            )
-            if self._connection.execute("SELECT 1 FROM journal.sqlite_schema WHERE name = 'retry'").fetchone():
-                # A daemon of an older release that is still running has none.
-                self._connection.execute(f"DELETE FROM journal.retry WHERE id IN ({marks})", ids)  # noqa: S608 - question marks
-            # Not IMMEDIATE, which locks the journal as well, and would make the till wait for it: the UPDATE locks what it writes.
-            self._connection.execute("BEGIN")
-            changed = self._connection.execute(
-                f"UPDATE main.sync_outbox AS o SET {assignments} WHERE id IN ({marks}) AND status IN ('failed', 'pending') "  # noqa: S608
-                "AND NOT EXISTS (SELECT 1 FROM journal.outcome AS j WHERE j.id = o.id AND j.correlation_id = o.correlation_id)",
-                ids,
-            ).rowcount
-            self._connection.execute("UPDATE main.sync_outbox_generation SET generation = generation + 1")
-            self._connection.execute("COMMIT")
+            for chunk in (turns := TillTurns(self._connection, self._idle_seconds)).chunks(ids):
+                changed = change(chunk)
+                total += changed.rows
+                turns.held(len(chunk), changed.seconds, more=chunk[-1] != ids[-1])
         except sqlite3.Error as error:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             raise translate(error, self._paths.outbox_path) from error
-        return changed
+        return total
 
+    def _delete(self, ids: Sequence[int]) -> Changed:
+        self._connection.execute("BEGIN")  # see `_change`
+        began = time.perf_counter()
+        marks = ", ".join("?" * len(ids))
+        rows = self._connection.execute(
+            f"DELETE FROM main.sync_outbox WHERE id IN ({marks}) AND status = 'sent'",  # noqa: S608 - question marks
+            ids,
+        ).rowcount
+        self._connection.execute("COMMIT")
+        return Changed(rows, time.perf_counter() - began)
 
-def _chunks(ids: Sequence[int]) -> Iterator[Sequence[int]]:
-    for start in range(0, len(ids), CHUNK_ROWS):
-        if start:
-            time.sleep(PAUSE_SECONDS)  # a command of its own process: there is no loop and no clock here
-        yield ids[start : start + CHUNK_ROWS]
+    def _change(self, ids: Sequence[int], assignments: str) -> Changed:
+        marks = ", ".join("?" * len(ids))
+        self._connection.execute(
+            f"DELETE FROM journal.outcome WHERE id IN ({marks}) AND status IN ('failed', 'pending')",  # noqa: S608 - question marks
+            ids,
+        )
+        if self._connection.execute("SELECT 1 FROM journal.sqlite_schema WHERE name = 'retry'").fetchone():
+            # A daemon of an older release that is still running has none.
+            self._connection.execute(f"DELETE FROM journal.retry WHERE id IN ({marks})", ids)  # noqa: S608 - question marks
+        # Not IMMEDIATE, which locks the journal as well, and would make the till wait for it: the UPDATE locks what it writes.
+        self._connection.execute("BEGIN")
+        began = time.perf_counter()
+        rows = self._connection.execute(
+            f"UPDATE main.sync_outbox AS o SET {assignments} WHERE id IN ({marks}) AND status IN ('failed', 'pending') "  # noqa: S608
+            "AND NOT EXISTS (SELECT 1 FROM journal.outcome AS j WHERE j.id = o.id AND j.correlation_id = o.correlation_id)",
+            ids,
+        ).rowcount
+        self._connection.execute("UPDATE main.sync_outbox_generation SET generation = generation + 1")
+        self._connection.execute("COMMIT")
+        return Changed(rows, time.perf_counter() - began)
