@@ -1,4 +1,4 @@
-"""Where HQ accepts nothing, only a few rows are tried, ever more slowly, so that not the whole backlog loses its attempts.
+"""Where HQ accepts nothing, only a few rows are tried every ten seconds, so that not the whole backlog loses its attempts.
 
 It opens after `OPEN_AFTER_ROWS` refused rows without an accepted one among them: a long run of bad rows at the front of a backlog must not
 keep the good ones behind it. The rows that are tried then are of all priorities, for the same reason; the first that is accepted ends it.
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from syncd.clock import Clock
 
 OPEN_AFTER_ROWS = 5000
-PROBE_ROWS = 20
+PROBE_ROWS = 7  # every `PROBE_SECONDS`: 2,520 an hour lose an attempt
 
 
 class Breaker:

@@ -16,7 +16,7 @@ RETRY_JITTER = 0.1  # of the delay, at most
 SEND_BACKOFF_SECONDS = (5.0, 10.0, 20.0, 40.0, 60.0)
 
 # HQ accepts nothing: a few rows are tried
-PROBE_SECONDS = (5.0, 10.0, 20.0, 30.0)
+PROBE_SECONDS = (5.0, 10.0)  # HQ well again is noticed that soon
 NOTHING_ACCEPTED_SECONDS = 60.0  # before the status says so
 
 # A message without an answer

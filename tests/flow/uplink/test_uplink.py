@@ -329,6 +329,23 @@ async def test_a_row_that_makes_the_hub_throw_is_found_by_halving_and_the_others
         assert "an item that HQ cannot process" in error["error"]
 
 
+async def test_after_bisecting_a_batch_the_logs_figures_are_those_of_each_message(tmp_path: Path, hub: FlowHub) -> None:
+    store = await make_store(tmp_path, hub.url(), sync__max_attempts=1, log__level="debug")
+    await faults(hub, throwForEntityIds=["13"])
+    store.sell(receipts(*range(50)))
+    async with store.running():
+        await arrived(hub, 49)
+        await drained(store)
+    messages = [line for line in store.events("batch_sent") if line["accepted"]]
+    ids = sorted(n for line in messages for n in range(line["first_id"], line["last_id"] + 1))
+    assert ids == [n for n in range(1, 51) if n != 14]  # each row in one line, and no line beyond its own rows
+    assert all(line["rows"] == line["accepted"] == line["last_id"] - line["first_id"] + 1 for line in messages)
+    assert not any(line["refused"] for line in messages)
+    sums = store.events("batches_sent")
+    for figure in ("rows", "bytes", "accepted", "refused"):
+        assert sum(line[figure] for line in sums) == sum(line[figure] for line in store.events("batch_sent"))
+
+
 @pytest.mark.parametrize("fault", [{"cutAfterEvery": 4}, {"cutBeforeEvery": 3}, {"silentEvery": 4}], ids=lambda f: next(iter(f)))
 async def test_a_line_that_breaks_again_and_again_loses_doubles_and_disorders_nothing(
     tmp_path: Path, hub: FlowHub, fault: dict[str, int]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import structlog
 
-from syncd.uplink.breaker import OPEN_AFTER_ROWS, Breaker
+from syncd.uplink.breaker import OPEN_AFTER_ROWS, PROBE_ROWS, Breaker
 from syncd.uplink.retry import PROBE_SECONDS
 from tests.support.clock import FakeClock
 
@@ -38,7 +38,7 @@ def test_it_opens_after_many_refusals_without_an_acceptance_among_them(breaker: 
     )
 
 
-def test_rows_are_tried_ever_more_slowly_and_batches_that_were_in_flight_together_are_one_step(breaker: Breaker, clock: FakeClock) -> None:
+def test_rows_are_tried_every_ten_seconds_at_last_and_what_was_in_flight_together_is_one_step(breaker: Breaker, clock: FakeClock) -> None:
     open_it(breaker)
     waits = []
     for _ in range(6):
@@ -47,7 +47,9 @@ def test_rows_are_tried_ever_more_slowly_and_batches_that_were_in_flight_togethe
         assert breaker.not_before - clock.monotonic() == waits[-1]
         clock.seconds = breaker.not_before
         breaker.answered(0, 20, "no")
-    assert waits == [*PROBE_SECONDS, PROBE_SECONDS[-1], PROBE_SECONDS[-1]]
+    assert waits == [*PROBE_SECONDS, *[PROBE_SECONDS[-1]] * 4]
+    assert max(waits) == 10
+    assert 3600 / waits[-1] * PROBE_ROWS <= 2600, "no more rows an hour lose an attempt"
 
 
 def test_the_first_acceptance_ends_it_at_once(breaker: Breaker, clock: FakeClock) -> None:
