@@ -51,8 +51,8 @@ async def run(settings: Settings, config_file: Path | None) -> int:
     stop.install()
     notifier = Notifier()
     clock = SystemClock()
-    gc.collect()
     gc.freeze()  # what is loaded stays; looking through it again and again would hold the loop for 11 ms each time
+    gc.enable()
     while True:
         daemon = Daemon(settings, clock, random.Random(), notifier)  # noqa: S311 - jitter
         await daemon.run(stop, config_file)

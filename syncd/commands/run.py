@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -28,8 +30,12 @@ def command(config_file: Path | None) -> int:
     """
     settings = load_settings(config_file)
 
+    gc.disable()  # nothing of what is loaded now is garbage; the daemon turns it on again
+    sys.modules["rich"] = None  # type: ignore[assignment]  # structlog would load it: 5 MiB for a kind of traceback that we never write
     from syncd import daemon  # noqa: PLC0415  (a bad configuration is refused before the rest is loaded)
     from syncd.log import set_up_logging  # noqa: PLC0415
+
+    del sys.modules["rich"]
 
     set_up_logging(settings.log, SystemClock())
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

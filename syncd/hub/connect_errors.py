@@ -7,7 +7,6 @@ import socket
 import ssl
 from http import HTTPStatus
 
-import aiohttp
 from websockets.exceptions import InvalidMessage, InvalidProxyStatus, ProxyError
 
 from syncd.errors import AuthenticationRejected, ConnectionFailed
@@ -23,7 +22,7 @@ EXPLANATIONS = {
 
 
 def explain(error: BaseException, place: str) -> str:
-    """What an error of aiohttp, websockets, ssl or the system means for `place` (host and port)."""
+    """What an error of websockets, ssl or the system means for `place` (host and port)."""
     match _root(error):
         case ssl.SSLCertVerificationError(verify_message=why):
             text = f"the certificate of {place} is not trusted: {why} (hub.ca_file names another authority)"
@@ -33,10 +32,8 @@ def explain(error: BaseException, place: str) -> str:
             text = f"the name of {place} cannot be resolved: {fault.strerror}"
         case OSError(errno=number) if number in EXPLANATIONS:
             text = f"{place} {EXPLANATIONS[number]}"
-        case aiohttp.ServerDisconnectedError() | EOFError() | ConnectionError():
+        case EOFError() | ConnectionError():
             text = f"{place} {EXPLANATIONS[errno.ECONNRESET]}"
-        case aiohttp.ClientHttpProxyError(status=status):
-            text = f"the proxy did not let us through to {place}: HTTP {status}"
         case InvalidProxyStatus(response=response):
             text = f"the proxy did not let us through to {place}: HTTP {response.status_code}"
         case ProxyError() as fault:
@@ -48,12 +45,6 @@ def explain(error: BaseException, place: str) -> str:
 
 def _root(error: BaseException) -> BaseException:
     match error:
-        case aiohttp.ClientProxyConnectionError():
-            return ProxyError(f"it cannot be reached ({error.os_error.strerror or error.os_error})")
-        case aiohttp.ClientConnectorCertificateError():
-            return error.certificate_error
-        case aiohttp.ClientConnectorError():
-            return error.os_error
         case InvalidMessage(__cause__=BaseException() as cause):
             return cause
         case _:

@@ -1,8 +1,7 @@
 """One SignalR connection on one WebSocket, opened once: handshake, keepalive, silence, reading, closing.
 
-Of pysignalr's `WebsocketTransport` its callbacks are used; its loop, which reconnects with a used-up id and never gives
-up waiting, its reading, which takes a frame's messages in one go, and its keepalive, which sleeps without our clock,
-are not.
+It is a `Transport` of pysignalr's, but not its `WebsocketTransport`: that one's loop reconnects with a used-up id and never
+gives up waiting, its reading takes a frame's messages in one go, and its keepalive sleeps without our clock.
 """
 
 from __future__ import annotations
@@ -11,8 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING, NoReturn
 
 from pysignalr.messages import CloseMessage, Message, PingMessage
-from pysignalr.transport.abstract import ConnectionState
-from pysignalr.transport.websocket import WebsocketTransport
+from pysignalr.transport.abstract import ConnectionState, Transport
 from websockets.exceptions import ConnectionClosed
 
 from syncd.errors import ConnectionFailed, ConnectionLost, HubError
@@ -38,7 +36,7 @@ SILENCE_TICKS = 8
 """Silence is counted in ticks of an eighth of the time-out."""
 
 
-class HubConnection(WebsocketTransport):
+class HubConnection(Transport):
     """`run` opens the connection, serves it until it ends, and always ends with an error that says why."""
 
     def __init__(
@@ -51,9 +49,12 @@ class HubConnection(WebsocketTransport):
         tls: ssl.SSLContext,
         clock: Clock,
     ) -> None:
-        super().__init__(endpoint.url, protocol, callback, skip_negotiation=True)
+        self.protocol: HubProtocol = protocol
+        self.state = ConnectionState.disconnected
+        self._callback = callback
+        self._opened: Callable[[], Awaitable[None]] | None = None
+        self._websocket: WebSocket | None = None
         self._endpoint = endpoint
-        self._hub_protocol = protocol
         self._settings = settings
         self._clock = clock
         self._tls = tls
@@ -61,6 +62,10 @@ class HubConnection(WebsocketTransport):
         self._reading = False
         self._heard = 0
         self._read_bytes = 0
+
+    def on_open(self, callback: Callable[[], Awaitable[None]]) -> None:
+        """Call this once, when invocations may be sent."""
+        self._opened = callback
 
     async def run(self) -> NoReturn:
         """Serve one connection.
@@ -74,18 +79,15 @@ class HubConnection(WebsocketTransport):
         fragments = fragments_of(websocket)
         try:
             early = await self._signalr_handshake(websocket, fragments)
-            self._ws, self._state = websocket, ConnectionState.connected
-            self._connected.set()
-            if self._open_callback is not None:
-                await self._open_callback()
+            self._websocket, self.state = websocket, ConnectionState.connected
+            if self._opened is not None:
+                await self._opened()
             await self._serve(websocket, early, fragments)
         except asyncio.CancelledError:
             on_purpose = True
             raise
         finally:
-            self._state = ConnectionState.disconnected
-            self._connected.clear()
-            self._ws = None
+            self._websocket, self.state = None, ConnectionState.disconnected
             await fragments.aclose()
             await self._close_websocket(websocket, on_purpose=on_purpose)
 
@@ -96,11 +98,11 @@ class HubConnection(WebsocketTransport):
             ConnectionLost: there is no connection, or no more.
             MessageTooLarge, ValueError, TypeError: see `HubProtocol.dump`; nothing was sent.
         """
-        data = self._hub_protocol.dump(message)
-        if self._ws is None:
+        data = self.protocol.dump(message)
+        if self._websocket is None:
             raise ConnectionLost("there is no connection to the hub")
         try:
-            await self._ws.send(data, text=True)
+            await self._websocket.send(data, text=True)
         except ConnectionClosed as closed:
             raise lost(closed) from None
 
@@ -109,7 +111,7 @@ class HubConnection(WebsocketTransport):
         seconds = self._settings.connect_timeout_seconds
         try:
             async with self._clock.timeout(seconds):
-                await websocket.send(self._hub_protocol.dump(self._hub_protocol.handshake_message()), text=True)
+                await websocket.send(self.protocol.dump(self.protocol.handshake_message()), text=True)
                 answer = b""
                 async for fragment in fragments:
                     end = fragment.find(SEPARATOR, 0, MAX_HANDSHAKE_BYTES - len(answer))
@@ -152,7 +154,7 @@ class HubConnection(WebsocketTransport):
         """
         if len(fragment) > TURN_BYTES:
             await asyncio.sleep(0)
-        for record in self._hub_protocol.records(fragment):
+        for record in self.protocol.records(fragment):
             message = None
             if isinstance(record, Oversized):
                 message = await oversized(record.beginning, MAX_INBOUND_BYTES).read()
@@ -162,7 +164,7 @@ class HubConnection(WebsocketTransport):
                 message = await read_message(record)
                 self._read_bytes += len(record)
             if message is not None:
-                await self._on_message(message)
+                await self._callback(message)
             self._read_bytes += MESSAGE_COST_BYTES
             if self._read_bytes >= TURN_BYTES:
                 self._read_bytes = 0
@@ -173,7 +175,7 @@ class HubConnection(WebsocketTransport):
         try:
             while True:
                 await self._clock.sleep(self._settings.keep_alive_interval_seconds)
-                await conn.send(self._hub_protocol.dump(PingMessage()), text=True)
+                await conn.send(self.protocol.dump(PingMessage()), text=True)
         except ConnectionClosed:
             return
 
@@ -198,7 +200,7 @@ class HubConnection(WebsocketTransport):
         try:
             async with self._clock.timeout(CLOSE_SECONDS):
                 if on_purpose:
-                    await websocket.send(self._hub_protocol.dump(CloseMessage()), text=True)
+                    await websocket.send(self.protocol.dump(CloseMessage()), text=True)
                 await websocket.close()
         except (TimeoutError, ConnectionClosed):
             pass

@@ -5,21 +5,21 @@ pysignalr's own speaks version 0, follows one redirect without negotiating there
 
 from __future__ import annotations
 
-import asyncio
 import math
 from dataclasses import dataclass, field, replace
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
-import aiohttp
-from yarl import URL
+from websockets.exceptions import SecurityError, WebSocketException
 
 from syncd import __version__
 from syncd.config.hub_url import check_url, is_secure, shown
 from syncd.errors import ConnectionFailed
 from syncd.hub.access_token import checked_token
 from syncd.hub.connect_errors import explain, status_error
+from syncd.hub.cookies import Cookies
+from syncd.hub.http_post import post
 from syncd.hub.url import has_parameter, negotiate_url, origin, place, with_parameter, with_scheme
 from syncd.redaction import LONGEST_SECRET, foreign, known_secrets
 from syncd.wire.json import parse_json
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 USER_AGENT = f"syncd/{__version__}"
 MAX_REDIRECTS = 100
 """As in Microsoft's clients."""
-MAX_ANSWER_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,31 +86,25 @@ async def negotiate(
     """Ask the hub where and how to connect; all redirects together take at most `timeout_seconds`.
 
     Args:
-        find_proxy: the proxy for a URL, or None; called in a thread, since it may read a file.
+        find_proxy: see `way_to`.
 
     Raises:
         AuthenticationRejected: 401 or 403.
         ConnectionFailed: anything else, in plain words.
     """
     at = with_scheme(with_parameter(url, "storeId", str(store_id)), "http")
-    jar = aiohttp.CookieJar(unsafe=True)  # "unsafe" means: for hosts that are IP addresses too
-    connector = aiohttp.TCPConnector(ssl=tls)
-    headers = {"User-Agent": USER_AGENT, "Accept": "application/json"}
+    cookies = Cookies()
     try:
-        async with (
-            clock.timeout(timeout_seconds),
-            aiohttp.ClientSession(cookie_jar=jar, connector=connector, headers=headers, trust_env=False) as http,
-        ):
+        async with clock.timeout(timeout_seconds):
             for redirects in range(MAX_REDIRECTS + 1):
-                proxy = await asyncio.to_thread(find_proxy, at)
-                answer = understand(await _ask(http, at, token, proxy, clock), shown(at))
+                answer = understand(await _ask(at, token, cookies, tls, find_proxy, clock), shown(at))
                 if isinstance(answer, Endpoint):
                     known_secrets.add(answer.url)
                     return replace(
                         answer,
                         url=with_scheme(with_parameter(at, "id", answer.url), "ws"),
                         token=token,
-                        cookies=_cookie_header(jar, at),
+                        cookies=cookies.header(with_scheme(at, "http")),
                         redirects=redirects,
                     )
                 goes_to = _redirected(answer.url, is_from=at, store_id=store_id, allow_insecure=allow_insecure)
@@ -121,36 +114,36 @@ async def negotiate(
                 at = goes_to
     except TimeoutError:
         raise ConnectionFailed(f"no answer to negotiate from {place(at)} within {timeout_seconds:g} s") from None
-    except (aiohttp.ClientError, OSError, ValueError) as error:
+    except (WebSocketException, OSError, EOFError, LookupError, ValueError, NotImplementedError) as error:
         raise ConnectionFailed(explain(error, place(at))) from error
     raise ConnectionFailed(f"negotiate was redirected more than {MAX_REDIRECTS} times, last to {shown(at)}")
 
 
-async def _ask(http: aiohttp.ClientSession, url: str, token: str | None, proxy: str | None, clock: Clock) -> bytes:
+async def _ask(
+    url: str, token: str | None, cookies: Cookies, tls: ssl.SSLContext, find_proxy: Callable[[str], str | None], clock: Clock
+) -> bytes:
     where = f"negotiate with {place(url)}"
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
-    ask = http.post(
-        URL(negotiate_url(url), encoded=True),
-        headers=headers,
-        allow_redirects=False,
-        proxy=proxy,
-        timeout=aiohttp.ClientTimeout(),
-    )
-    async with ask as response:
-        if response.status != 200:
-            raise status_error(
-                response.status,
-                where,
-                with_token=token is not None,
-                retry_after_seconds=retry_after_seconds(response.headers, clock.now()),
-                location=shown(response.headers.get("Location", "")),
-            )
-        answer = bytearray()
-        async for chunk in response.content.iter_chunked(65536):
-            answer += chunk
-            if len(answer) > MAX_ANSWER_BYTES:
-                raise ConnectionFailed(f"{where}: the answer is no negotiate answer, it does not end")
-        return bytes(answer)
+    at = negotiate_url(url)
+    headers = {"Accept": "application/json"}
+    if token is not None:
+        headers["Authorization"] = f"Bearer {token}"
+    if (cookie := cookies.header(at)) is not None:
+        headers["Cookie"] = cookie
+    try:
+        answer = await post(at, headers, user_agent=USER_AGENT, tls=tls, find_proxy=find_proxy)
+    except SecurityError as error:
+        raise ConnectionFailed(f"{where}: the answer is no negotiate answer, it does not end ({error})") from error
+    cookies.keep(answer.headers, at)
+    if answer.status_code != 200:
+        answered = {name.title(): value for name, value in answer.headers.raw_items()}
+        raise status_error(
+            answer.status_code,
+            where,
+            with_token=token is not None,
+            retry_after_seconds=retry_after_seconds(answered, clock.now()),
+            location=shown(answered.get("Location", "")),
+        )
+    return bytes(answer.body)
 
 
 def understand(answer: bytes, where: str) -> Endpoint | _Redirect:
@@ -212,11 +205,6 @@ def _redirected(url: str, *, is_from: str, store_id: int | str, allow_insecure: 
         raise ConnectionFailed(f"negotiate redirects to {foreign(shown(url))}, where we may not send the token")
     at = with_scheme(url, "http")
     return at if has_parameter(at, "storeId") else with_parameter(at, "storeId", str(store_id))
-
-
-def _cookie_header(jar: aiohttp.CookieJar, url: str) -> str | None:
-    cookies = jar.filter_cookies(URL(url, encoded=True))
-    return "; ".join(f"{cookie.key}={cookie.coded_value}" for cookie in cookies.values()) or None
 
 
 def retry_after_seconds(headers: Mapping[str, str], now: datetime) -> float | None:

@@ -1,7 +1,6 @@
 """Which proxy leads to the hub: one answer for negotiate and WebSocket alike.
 
-Left to themselves aiohttp ignores the environment and websockets prefers HTTPS_PROXY for ws:// too, so that one of the
-two would go direct and the other not.
+Left to itself websockets prefers HTTPS_PROXY for ws:// too.
 """
 
 from __future__ import annotations

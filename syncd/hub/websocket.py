@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import socket
 from contextlib import aclosing
 from typing import TYPE_CHECKING, cast
-from urllib.parse import urlsplit
 
-from aiohappyeyeballs import start_connection
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
-from syncd.config.hub_url import is_secure
 from syncd.errors import ConnectionFailed, ConnectionLost
 from syncd.hub.connect_errors import explain, status_error
 from syncd.hub.negotiate import USER_AGENT, retry_after_seconds
 from syncd.hub.protocol import MAX_INBOUND_BYTES
 from syncd.hub.proxy import proxy_for
-from syncd.hub.url import place, port_of
+from syncd.hub.url import place
+from syncd.hub.way import way_to
 
 if TYPE_CHECKING:
     import ssl
@@ -32,9 +28,6 @@ if TYPE_CHECKING:
 CLOSE_SECONDS = 0.7
 """Bound of the closing handshake, so that SIGTERM is answered within a second; the hub is told by the socket's end
 anyway."""
-HAPPY_EYEBALLS_SECONDS = 0.25
-"""The next address is tried after this long (RFC 8305): an IPv6 address that leads nowhere must not cost the whole
-time-out."""
 LARGEST_CONTROL_FRAME_BYTES = 131
 """A WebSocket ping or pong is no sign that the hub lives: its process may hang while its web server answers those."""
 FRAMES_AHEAD = 1
@@ -74,19 +67,15 @@ async def open_websocket(endpoint: Endpoint, settings: HubSettings, tls: ssl.SSL
         headers["Cookie"] = endpoint.cookies
     where = f"WebSocket to {at}"
     timeout_seconds = settings.connect_timeout_seconds
-    sock: socket.socket | None = None
     try:
-        async with clock.timeout(timeout_seconds):
-            proxy = await asyncio.to_thread(proxy_for, endpoint.url, settings.proxy_file)
-            if proxy is None:
-                sock = await _open_socket(endpoint.url)
+        async with (
+            clock.timeout(timeout_seconds),
+            way_to(endpoint.url, tls, lambda url: proxy_for(url, settings.proxy_file)) as way,
+        ):
             websocket = await connect(
                 endpoint.url,
                 additional_headers=headers,
                 user_agent_header=USER_AGENT,
-                proxy=proxy,
-                sock=sock,
-                ssl=tls if is_secure(endpoint.url) else None,
                 compression=None,
                 open_timeout=None,
                 ping_interval=None,
@@ -95,10 +84,9 @@ async def open_websocket(endpoint: Endpoint, settings: HubSettings, tls: ssl.SSL
                 max_queue=FRAMES_AHEAD,
                 create_connection=WebSocket,
                 logger=_websockets_log,
+                **way,
             )
     except BaseException as error:
-        if sock is not None:
-            sock.close()
         match error:
             case InvalidStatus(response=response):
                 answered = {name.title(): value for name, value in response.headers.raw_items()}
@@ -132,13 +120,6 @@ async def fragments_of(websocket: WebSocket) -> AsyncGenerator[bytes, None]:
                     yield fragment
     except ConnectionClosed as closed:
         raise lost(closed) from None
-
-
-async def _open_socket(url: str) -> socket.socket:
-    parts = urlsplit(url)
-    loop = asyncio.get_running_loop()
-    addresses = await loop.getaddrinfo(parts.hostname, port_of(parts), type=socket.SOCK_STREAM)
-    return await start_connection(addresses, happy_eyeballs_delay=HAPPY_EYEBALLS_SECONDS)
 
 
 def lost(closed: ConnectionClosed) -> ConnectionLost:

@@ -141,14 +141,26 @@ def test_healthcheck_fails_only_where_a_restart_may_help(tmp_path: Path) -> None
     assert syncd_command("healthcheck", "--file", tmp_path / "gone.json").returncode == 1
 
 
+def loaded_by(*arguments: str | Path, **environ: str) -> set[str]:
+    """The modules that a command has loaded by its end."""
+    done = syncd_command(*arguments, **environ, PYTHONPROFILEIMPORTTIME="1")
+    return {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+
+
+def test_the_daemon_loads_no_second_http_library_and_nothing_for_terminals(tmp_path: Path) -> None:
+    no_database = tmp_path / "store.db"
+    no_database.write_text("this is no database" * 1000)
+    hub = "https://hq.example.com/hubs/sync"
+    modules = loaded_by("run", SYNCD_STORE__ID="17", SYNCD_DATABASE__PATH=str(no_database), SYNCD_HUB__URL=hub)
+    assert "syncd.wiring" in modules
+    assert not modules & {"aiohttp", "rich.console"}
+
+
 def test_healthcheck_loads_nothing_heavy(tmp_path: Path) -> None:
     file = write_report(tmp_path)
-    done = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "syncd", "healthcheck", "--file", file], capture_output=True, text=True, check=True
-    )
-    loaded = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
+    modules = loaded_by("healthcheck", "--file", file)
+    loaded = {name.partition(".")[0] for name in modules}
     assert not loaded & {"pydantic", "pydantic_settings", "structlog", "aiohttp", "asyncio", "rich", "orjson", "sqlite3", "uvloop"}
-    modules = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     ours = {name for name in modules if name.startswith("syncd.")}
     assert ours <= {"syncd.errors", "syncd.status", "syncd.status.healthcheck", "syncd.status.reader"}
 

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from syncd.errors import AuthenticationRejected, ClosedByHub, ConfigurationError, ConnectionFailed, ConnectionLost, InvocationError
 from tests.support.certificates import Authority
-from tests.support.fault_proxy import HttpProxy
+from tests.support.fault_proxy import HttpProxy, Listener
 from tests.support.haproxy import Haproxy
 from tests.support.hub_rig import eventually, eventually_state, hub_settings, make_rig, running
 from tests.support.refhub import RefHub
@@ -122,6 +122,49 @@ async def test_an_answer_that_never_ends_is_given_up() -> None:
 
     async with ScriptedHub(negotiated=endless) as hub:
         assert "does not end" in str(await refused(hub_settings(hub.url)))
+
+
+class Speaker(Listener):
+    """Says the same to whatever it is asked, and nothing more."""
+
+    def __init__(self, says: bytes, *, hangs_up: bool) -> None:
+        super().__init__()
+        self._says = says
+        self._hangs_up = hangs_up
+
+    async def serve(self, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        del number
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(self._says)
+        if not self._hangs_up:
+            await reader.read()
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+async def test_an_error_page_that_never_ends_is_called_by_its_status(version: str) -> None:
+    page = f"HTTP/{version} 503 Too Busy\r\nRetry-After: 7\r\n\r\n<html>".encode()
+    async with Speaker(page, hangs_up=False) as server:
+        failure = await refused(hub_settings(f"http://127.0.0.1:{server.port}/hub"))
+        assert "HTTP 503" in str(failure)
+        assert failure.retry_after_seconds == 7
+
+
+@pytest.mark.parametrize(
+    "answer", [b"", b"SSH-2.0-OpenSSH_9\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{", b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000]
+)
+async def test_what_is_no_http_answer_is_a_failure_like_any_other(answer: bytes) -> None:
+    async with Speaker(answer, hangs_up=True) as server:
+        await refused(hub_settings(f"http://127.0.0.1:{server.port}/hub"))
+
+
+async def test_an_answer_in_chunks_is_read_whole() -> None:
+    def in_chunks(_: web.Request) -> web.Response:
+        answer = web.json_response({"connectionId": "chunked", "availableTransports": TEXT_TRANSPORTS})
+        answer.enable_chunked_encoding()
+        return answer
+
+    async with ScriptedHub(negotiated=in_chunks) as hub:
+        assert (await make_rig(hub_settings(hub.url)).hub.try_once()).connection_id == "chunked"
 
 
 async def test_a_redirect_is_negotiated_again_with_its_token_and_the_next_attempt_starts_from_the_beginning() -> None:
@@ -377,11 +420,12 @@ async def test_negotiate_and_socket_take_the_same_proxy(tmp_path: Path, monkeypa
         assert len(proxy.asked) == 2
 
 
-async def test_a_proxy_that_is_not_there_is_called_so(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("skip_negotiation", [False, True])
+async def test_a_proxy_that_is_not_there_is_called_so(monkeypatch: pytest.MonkeyPatch, skip_negotiation: bool) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
     monkeypatch.delenv("NO_PROXY", raising=False)
     assert "the proxy did not let us through to hub.test:443: it cannot be reached" in str(
-        await refused(hub_settings("https://hub.test/h"))
+        await refused(hub_settings("https://hub.test/h", skip_negotiation=skip_negotiation))
     )
 
 
