@@ -20,6 +20,7 @@ COMMANDS = {
     "status": "Show how the daemon is.",
     "healthcheck": "Exit 1 where a restart may help.",
     "outbox": "Look into the outbox; bring failed rows back.",
+    "quarantine": "Look at what could not be applied.",
     "pause": "Send nothing for a while.",
     "resume": "End a pause.",
     "resync": "Fetch everything from HQ once more.",

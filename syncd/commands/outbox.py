@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
 from syncd.commands.confirm import confirm, rows_of, yes_option
-from syncd.commands.moments import MOMENT
+from syncd.commands.filters import chosen, filters
 from syncd.commands.options import config_option, json_option
 from syncd.commands.outbox_table import show_row, show_rows
 from syncd.config.settings import load_settings
@@ -16,22 +16,9 @@ from syncd.store.admin import STATUSES, OutboxAdmin
 from syncd.store.row_filter import RowFilter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-Function = TypeVar("Function", bound="Callable[..., object]")
 UNDECIDED = ("pending", "failed")
-
-
-def filters(function: Function) -> Function:
-    """Options that say which rows are meant."""
-    for option in (
-        click.option("--before", type=MOMENT, metavar="WHEN", help="Written earlier: 7d (ago), or 2026-11-24."),
-        click.option("--since", type=MOMENT, metavar="WHEN", help="Written since then: 2h (ago), 7d, 2026-11-24T09:30."),
-        click.option("--entity", metavar="TYPE[/ID]", help="Of this type, or of this one entity: Receipt, Receipt/1042."),
-    ):
-        function = option(function)
-    return function
 
 
 @click.group("outbox")
@@ -96,7 +83,7 @@ def retry(config_file: Path | None, ids: tuple[int, ...], *, every: bool, **whic
     Examples: syncd outbox retry 4711 4712
               syncd outbox retry --all --since 1d
     """
-    wanted = _wanted(ids, which, every=every)
+    wanted = chosen(ids, which, every=every)
     with OutboxAdmin(load_settings(config_file).database) as admin:
         return _changed(admin.retry(admin.ids(["failed"], wanted) if every else ids), None if every else len(ids), "will be sent again")
 
@@ -117,15 +104,15 @@ def cancel(config_file: Path | None, ids: tuple[int, ...], status: str, *, every
     Examples: syncd outbox cancel 4713
               syncd outbox cancel --all --entity Cart/17 --status pending
     """
-    wanted = _wanted(ids, which, every=every)
+    wanted = chosen(ids, which, every=every)
     with OutboxAdmin(load_settings(config_file).database) as admin:
-        chosen = admin.ids([status], wanted) if every else list(ids)
-        if every and not chosen:
+        rows = admin.ids([status], wanted) if every else list(ids)
+        if every and not rows:
             click.echo("No such rows.")
             return 0
         if every or sys.stdin.isatty():
-            confirm(f"Cancel {rows_of(len(chosen))} for good, so that HQ never gets {'it' if len(chosen) == 1 else 'them'}", yes=yes)
-        return _changed(admin.cancel(chosen), None if every else len(ids), "cancelled")
+            confirm(f"Cancel {rows_of(len(rows))} for good, so that HQ never gets {'it' if len(rows) == 1 else 'them'}", yes=yes)
+        return _changed(admin.cancel(rows), None if every else len(ids), "cancelled")
 
 
 @command.command("purge", short_help="Delete rows that HQ has.")
@@ -142,22 +129,12 @@ def purge(config_file: Path | None, *, yes: bool, **which: str | None) -> int:
               syncd outbox purge --entity Telemetry --yes
     """
     with OutboxAdmin(load_settings(config_file).database) as admin:
-        chosen = admin.marked_sent(RowFilter.of(**which))
-        if not chosen:
+        rows = admin.marked_sent(RowFilter.of(**which))
+        if not rows:
             click.echo("No such rows.")
             return 0
-        confirm(f"Delete {rows_of(len(chosen))} that HQ has", yes=yes)
-        return _changed(admin.purge(chosen), None, "deleted")
-
-
-def _wanted(ids: tuple[int, ...], which: dict[str, str | None], *, every: bool) -> RowFilter:
-    """Either ids or --all, and filters only with --all."""
-    wanted = RowFilter.of(**which)
-    if every == bool(ids):
-        raise click.UsageError("name the rows by their ids, or say --all")
-    if ids and wanted:
-        raise click.UsageError("filters go with --all, not with ids")
-    return wanted
+        confirm(f"Delete {rows_of(len(rows))} that HQ has", yes=yes)
+        return _changed(admin.purge(rows), None, "deleted")
 
 
 def _changed(rows: int, asked: int | None, what: str) -> int:

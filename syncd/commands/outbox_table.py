@@ -42,11 +42,11 @@ def show_row(row: WholeRow, *, as_json: bool) -> None:
     payload = _text(columns.pop("payload"))
     for name, value in columns.items():
         if value is not None:
-            print(f"{name.replace('_', ' '):16}{_printable(_text(value))}")  # noqa: T201
-    print(f"payload         {_printable(payload)}\n")  # noqa: T201
+            print(f"{name.replace('_', ' '):16}{printable(_text(value))}")  # noqa: T201
+    print(f"payload         {printable(payload)}\n")  # noqa: T201
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """What a till has written may hold anything; a terminal must not act on it."""
     return "".join(char if char.isprintable() or char in "\n\t" else ascii(char)[1:-1] for char in text)
 

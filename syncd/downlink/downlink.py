@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from syncd.store.inbox_log import InboxLog
     from syncd.store.quarantine import Quarantined
 
-RECOUNT_SECONDS = 60.0  # a person, or the retention, may have emptied the quarantine
+RECOUNT_SECONDS = 5.0  # a person, or the retention, may have emptied the quarantine
 
 
 class Downlink:

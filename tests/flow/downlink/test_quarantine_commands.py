@@ -1,0 +1,76 @@
+"""`syncd quarantine` as a technician calls it, beside the running daemon and without it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from tests.support.commands import succeeded, syncd
+from tests.support.flow import make_store
+from tests.support.hubs import flow_hub
+from tests.support.store import Store, until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NOBODY = "http://127.0.0.1:9/hubs/sync"
+
+
+def keep(store: Store, method: str, raw: str, *, at: str = "2026-11-20T10:00:00.000Z") -> None:
+    store.query(
+        "INSERT INTO sync_quarantine (method, correlation_id, reason, raw, received_at) VALUES (?, 'c', 'no good', ?, ?)", method, raw, at
+    )
+
+
+async def test_entries_are_listed_shown_and_dropped_and_the_daemon_notices(tmp_path: Path) -> None:
+    async with flow_hub("development") as hub:
+        store = await make_store(tmp_path, hub.url())
+        async with store.running():
+            await until(lambda: store.status()["state"] == "online", "it is connected")
+            price = {"productId": 7, "price": "dear", "currency": "EUR", "updatedAt": "2026-11-24T09:00:00Z", "correlationId": "p"}
+            await hub.control("POST", "push", {"method": "ReceivePriceUpdate", "args": [price]})
+            await until(lambda: store.status()["inbound"]["quarantined"] == 1, "it is in quarantine")
+            (line,) = (await succeeded(store, "quarantine", "list", "--entity", "price/7", "--json")).splitlines()
+            entry = json.loads(line)
+            assert (entry["entity_type"], entry["entity_id"], entry["correlation_id"], "raw" in entry) == ("Price", "7", "p", False)
+            shown = await succeeded(store, "quarantine", "show", str(entry["id"]))
+            assert '"price":"dear"' in shown
+            assert entry["reason"] in shown
+            done = await syncd(store, "quarantine", "drop", str(entry["id"]))
+            assert (done.code, "say --yes" in done.err) == (64, True)
+            assert await succeeded(store, "quarantine", "drop", str(entry["id"]), "--yes") == "1 entry deleted\n"
+            await until(lambda: store.status()["inbound"]["quarantined"] == 0, "the status follows")
+
+
+async def test_whatever_hq_sent_is_listed_and_filters_name_what_can_be_read(tmp_path: Path) -> None:
+    store = await make_store(tmp_path, NOBODY)
+    for method, raw in (
+        ("ReceiveSyncItem", '{"EntityType":"Product","entityId":5,"payload":"x"}'),
+        ("RequestBatchSync", '{"entityType":"Tax","entityId":"a/b"}'),
+        ("ReceiveInventoryUpdate", "[1, 2"),
+        ("(unknown)", "\x1b[31m" + "[" * 5000),
+    ):
+        keep(store, method, raw)
+    keep(store, "ReceiveTransaction", '{"transactionId":9}', at="2026-11-23T10:00:00.000Z")
+
+    async def listed(*filters: str) -> list[int]:
+        return [json.loads(line)["id"] for line in (await succeeded(store, "quarantine", "list", "--json", *filters)).splitlines()]
+
+    assert await listed() == [1, 2, 3, 4, 5]
+    assert await listed("--entity", "Product/5") == [1]
+    assert await listed("--entity", "Tax/a/b") == [2]
+    assert await listed("--entity", "Inventory") == [3]
+    assert await listed("--since", "2026-11-22T00:00:00Z") == [5]
+    assert await listed("--limit", "2") == [1, 2]
+    assert "\x1b" not in await succeeded(store, "quarantine", "show", "4")
+    assert (await syncd(store, "quarantine", "show", "1", "99")).code == 1
+    assert (await syncd(store, "quarantine", "drop", "98", "99", "--yes")).code == 1
+    assert await succeeded(store, "quarantine", "drop", "--all", "--before", "2026-11-22T00:00:00Z", "--yes") == "4 entries deleted\n"
+    assert await listed() == [5]
+    assert await succeeded(store, "quarantine", "drop", "--all", "--before", "2026-11-22T00:00:00Z") == "No such entries.\n"
+
+
+async def test_where_there_is_no_database_yet_it_says_so(tmp_path: Path) -> None:
+    store = Store(tmp_path, NOBODY)
+    done = await syncd(store, "quarantine", "list")
+    assert (done.code, "there is no such database; `syncd run` makes it" in done.err) == (74, True)
