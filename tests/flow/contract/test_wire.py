@@ -106,7 +106,7 @@ async def test_a_hub_that_knows_single_items_only_is_sent_what_the_schemas_say(t
 
 
 async def test_what_the_schemas_take_is_applied_and_what_they_refuse_is_quarantined(tmp_path: Path) -> None:
-    broken = [
+    broken: list[tuple[str, str, dict[str, Any]]] = [
         ("ReceiveProductUpdate", "ProductSync", {"sku": None}), ("ReceiveProductUpdate", "ProductSync", {"isActive": 1}),
         ("ReceiveProductUpdate", "ProductSync", {"productId": ""}), ("ReceivePriceUpdate", "PriceSync", {"price": "12,50"}),
         ("ReceivePriceUpdate", "PriceSync", {"price": 1e30}), ("ReceivePriceUpdate", "PriceSync", {"updatedAt": "yesterday"}),

@@ -97,7 +97,8 @@ def test_a_broken_message_does_not_pass(name: str, changes: dict[str, Any]) -> N
 def test_an_invocation_with_other_arguments_is_broken(name: str) -> None:
     example = METHODS[name]["examples"][0]
     if name != "HeartbeatResponse":
-        for arguments in ([], [None], [*example["arguments"], 1], {}):
+        wrong: list[object] = [[], [None], [*example["arguments"], 1], {}]
+        for arguments in wrong:
             assert problems_of_exchange({**example, "arguments": arguments}), arguments
     assert problems_of_exchange({**example, "arguments": None})
     if "result" in METHODS[name]["properties"]:
