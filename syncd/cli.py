@@ -19,6 +19,7 @@ COMMANDS = {
     "check": "Say what is right and what is not.",
     "status": "Show how the daemon is.",
     "healthcheck": "Exit 1 where a restart may help.",
+    "why": "Tell the story of one sale, price or product.",
     "outbox": "Look into the outbox; bring failed rows back.",
     "quarantine": "Look at what could not be applied.",
     "pause": "Send nothing for a while.",

@@ -1,0 +1,161 @@
+"""What is known of one product, price or the like: what HQ sent last, what the table has, what is in the quarantine; read only."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from syncd.store.catalog import ENTITY_TYPES
+from syncd.store.outbox import spellings
+from syncd.store.row_history import read_file
+from syncd.wire.messages import any_case
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from syncd.config.settings import DatabaseSettings
+    from syncd.store.entity_type import EntityType
+
+MOST_UPDATES = 10
+MOST_ROWS = 20
+MOST_QUARANTINED = 10
+MOST_LOOKED_AT = 2_000  # entries of the quarantine, the newest: it has no index, and each may be 64 KiB
+_INBOX = """
+SELECT entity_type, entity_id, operation, version, updated_at, correlation_id, source, outcome, reason, at FROM inbox WHERE
+"""
+_QUARANTINE = """
+SELECT raw, id, method, correlation_id, reason, received_at FROM (SELECT * FROM sync_quarantine ORDER BY id DESC LIMIT ?) WHERE
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """An update that HQ sent, and what became of it: `applied`, `stale` (the store had something newer, or the same), `refused`."""
+
+    entity_type: str
+    entity_id: str
+    operation: str
+    version: int | str | None
+    updated_at: str | None
+    correlation_id: str | None
+    source: str
+    outcome: str
+    reason: str | None
+    at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An entry of the quarantine; without what HQ sent."""
+
+    id: int
+    method: str
+    correlation_id: str | None
+    reason: str
+    received_at: str
+
+
+@dataclass(slots=True)
+class UpdateHistory:
+    """Of one entity, or of one correlation id.
+
+    Attributes:
+        kind: the entity type; None where a correlation id is all that is known.
+        table_rows: the store's rows, each a column's value by its name; for a price those for later, too.
+        in_force: the `effective_from` of the prices in force now, by list.
+        updates: what HQ sent, newest first; only the last thousand updates are remembered.
+        quarantined: what could not be applied, newest first.
+    """
+
+    kind: str | None = None
+    table: str | None = None
+    table_rows: list[dict[str, Any]] = field(default_factory=list)
+    in_force: dict[str, str] = field(default_factory=dict)
+    updates: list[Received] = field(default_factory=list)
+    quarantined: list[Kept] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.table_rows or self.updates or self.quarantined)
+
+
+def kind_of(name: str, kinds: Iterable[EntityType] = ENTITY_TYPES) -> EntityType | None:
+    """`Price`, `price` or `prices`; None for what HQ sends no updates of."""
+    return next((kind for kind in kinds if name.lower() in {kind.name.lower(), kind.table.lower()}), None)
+
+
+class UpdateHistories:
+    """Looks into a store's tables of HQ's data.
+
+    Raises:
+        StorageError: there is no database here, or it cannot be used.
+        ConfigurationError: it is older or newer than this program.
+    """
+
+    def __init__(self, paths: DatabaseSettings) -> None:
+        self._paths = paths
+
+    def of_entity(self, kind: EntityType, key: Sequence[str]) -> UpdateHistory:
+        """All that is known of the rows whose key begins like that."""
+        history = UpdateHistory(kind.name, kind.table)
+        names = (kind.name, "/".join(key), "/".join((*key, "")))
+        history.updates = self._updates("entity_type = ?1 AND (entity_id = ?2 OR substr(entity_id, 1, length(?3)) = ?3)", names)
+
+        def read(connection: sqlite3.Connection) -> None:
+            history.table_rows = list(_rows(connection, kind, key))
+            if kind.table == "prices":
+                query = "SELECT price_list, effective_from FROM current_prices WHERE product_id IN (?, ?)"
+                history.in_force = dict(connection.execute(query, _both(key[0])))
+            found = connection.execute(f"{_QUARANTINE} instr(raw, ?)", (MOST_LOOKED_AT, key[0]))
+            entries = [Kept(*row[1:]) for row in found if _is_about(row[0], row[2], kind, key)]
+            history.quarantined = entries[:MOST_QUARANTINED]
+
+        read_file(self._paths.path, "store", read)
+        return history
+
+    def of_correlation_id(self, text: str) -> UpdateHistory:
+        """Updates and quarantine entries with this correlation id."""
+        history = UpdateHistory(updates=self._updates("correlation_id IN (?, ?, ?)", (text, text.lower(), text.upper())))
+
+        def read(connection: sqlite3.Connection) -> None:
+            found = connection.execute(f"{_QUARANTINE} correlation_id IN (?, ?, ?)", (MOST_LOOKED_AT, text, text.lower(), text.upper()))
+            history.quarantined = [Kept(*row[1:]) for row in found][:MOST_QUARANTINED]
+
+        read_file(self._paths.path, "store", read)
+        return history
+
+    def _updates(self, where: str, values: Sequence[object]) -> list[Received]:
+        sql = f"{_INBOX} {where} ORDER BY id DESC LIMIT {MOST_UPDATES}"
+        return read_file(self._paths.state_path, "journal", lambda c: [Received(*row) for row in c.execute(sql, values)])
+
+
+def _rows(connection: sqlite3.Connection, kind: EntityType, key: Sequence[str]) -> Iterator[dict[str, Any]]:
+    named = kind.keys[: len(key)]
+    where = " AND ".join(f'"{column}" IN (?, ?)' for column in named)
+    values = [value for part in key[: len(named)] for value in _both(part)]
+    found = connection.execute(f'SELECT * FROM "{kind.table}" WHERE {where} LIMIT {MOST_ROWS}', values)  # noqa: S608 - our own names
+    columns = [column[0] for column in found.description]
+    for row in found:
+        yield {name: value for name, value in zip(columns, row, strict=True) if value is not None}
+
+
+def _is_about(raw: str, method: str, kind: EntityType, key: Sequence[str]) -> bool:
+    """Whether a message of the quarantine names this entity, as far as it can be read."""
+    try:
+        message = json.loads(raw)
+    except ValueError:
+        return method == kind.method
+    if not isinstance(message, dict):
+        return method == kind.method
+    names = any_case(message)
+    if method == kind.method:
+        wire = next(field.wire.lower() for field in kind.fields if field.column == kind.keys[0])
+        return str(names.get(wire)) == key[0]
+    carried = kind_of(str(names.get("entitytype")))
+    return carried is kind and str(names.get("entityid")) == key[0]
+
+
+def _both(text: str) -> tuple[object, object]:
+    known = spellings(text)
+    return known[0], known[-1]
