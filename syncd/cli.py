@@ -24,6 +24,7 @@ COMMANDS = {
     "quarantine": "Look at what could not be applied.",
     "pause": "Send nothing for a while.",
     "resume": "End a pause.",
+    "drain": "Wait until HQ has everything; certify it.",
     "resync": "Fetch everything from HQ once more.",
     "demo": "Show it all on this machine.",
     "devhub": "Run a small HQ for development.",

@@ -24,7 +24,7 @@ from syncd.store.sqlite_errors import translate
 from syncd.store.till_turns import TillTurns, seconds_since_written
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from syncd.config.settings import DatabaseSettings
 
@@ -130,27 +130,28 @@ class OutboxAdmin:
     def rows(self, status: str, limit: int, wanted: RowFilter = EVERYTHING) -> list[EffectiveRow]:
         """The first rows with this status: what goes out next, what failed first, what was sent last."""
         sql = f"{_EFFECTIVE} WHERE {_WITH_STATUS[status]} AND {wanted.sql} ORDER BY {_ORDER[status]} LIMIT :limit"
-        found = self._read(sql, wanted.parameters | {"limit": limit})
+        found = self.read(sql, wanted.parameters | {"limit": limit})
         return [EffectiveRow(row[0], row[1], as_sent(row[2]), *row[3:]) for row in found]
 
     def row(self, row_id: int) -> WholeRow | None:
         """One row with its payload; None where there is none."""
         sql = _EFFECTIVE.replace("FROM sync_outbox", ", o.payload FROM sync_outbox") + " WHERE o.id = :id"
-        for row in self._read(sql, {"id": row_id}):
+        for row in self.read(sql, {"id": row_id}):
             return WholeRow(row[0], row[1], as_sent(row[2]), *row[3:])
         return None
 
     def ids(self, statuses: Sequence[str], wanted: RowFilter = EVERYTHING) -> list[int]:
         """All rows with one of these statuses, in the order of writing."""
         either = " OR ".join(f"({_WITH_STATUS[status]})" for status in statuses)
-        return [row[0] for row in self._read(f"SELECT o.id {_JOINED} WHERE ({either}) AND {wanted.sql} ORDER BY o.id", wanted.parameters)]
+        return [row[0] for row in self.read(f"SELECT o.id {_JOINED} WHERE ({either}) AND {wanted.sql} ORDER BY o.id", wanted.parameters)]
 
     def marked_sent(self, wanted: RowFilter = EVERYTHING) -> list[int]:
         """All rows that the till's file itself knows as sent, in the order of writing."""
         sql = f"SELECT o.id FROM sync_outbox AS o WHERE o.status = 'sent' AND {wanted.sql} ORDER BY o.id"  # noqa: S608 - constants
-        return [row[0] for row in self._read(sql, wanted.parameters)]
+        return [row[0] for row in self.read(sql, wanted.parameters)]
 
-    def _read(self, sql: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
+    def read(self, sql: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        """Rows of a query on both files as they were at one moment; our own is attached as `journal`."""
         try:
             with snapshot(self._connection):
                 return self._connection.execute(sql, parameters).fetchall()
