@@ -10,7 +10,7 @@ from syncd.clock import iso_ms
 from syncd.errors import StorageError
 from syncd.store.day_count import DayCount
 from syncd.store.retry_delays import JOURNAL_RETRY_SECONDS
-from syncd.store.text import any_text, as_bytes, is_text, storable
+from syncd.store.text import as_bytes, is_text, storable
 
 if TYPE_CHECKING:
     import sqlite3
@@ -65,8 +65,6 @@ ON CONFLICT (entity_type, entity_id) DO UPDATE SET
     id = excluded.id, priority = excluded.priority, created_at = excluded.created_at, due_at = excluded.due_at
 WHERE excluded.id <= retry.id
 """
-_FORGET = "DELETE FROM outcome WHERE id = ? AND correlation_id = {key} AND status = ? AND decided_at = ?"
-_FORGET_SEEN = "DELETE FROM first_seen WHERE id = ? AND correlation_id = {key}"
 _FIRST_SAW = "INSERT OR REPLACE INTO first_seen (id, correlation_id, seen_at) VALUES (?, {key}, ?)"
 
 
@@ -152,32 +150,9 @@ class Journal:
         self.sent_total += sent
         self.sent_today.counted(day, sent)
 
-    async def entries(self, after_id: int, limit: int) -> list[Outcome]:
-        """Outcomes that the till's file does not know yet, by id."""
-
-        def read(connection: sqlite3.Connection) -> list[Outcome]:
-            rows = connection.execute(
-                "SELECT id, correlation_id, status, attempts, next_attempt_at, last_error, decided_at FROM outcome "
-                "WHERE id > ? ORDER BY id LIMIT ?",
-                (after_id, limit),
-            )
-            return [Outcome(*row) for row in rows]
-
-        return await self.database.run(lambda connection: any_text(connection, lambda: read(connection)))
-
     async def unmarked(self) -> int:
         """How many outcomes the till's file does not know yet."""
         return await self.database.run(lambda c: int(c.execute("SELECT count(*) FROM outcome").fetchone()[0]))
-
-    async def forget(self, outcomes: Sequence[Outcome]) -> None:
-        """Delete entries that are durable in the till's file; one that was overwritten meanwhile stays."""
-        keys = [(o.id, o.correlation_id, o.status, o.decided_at) for o in outcomes]
-
-        def work(connection: sqlite3.Connection) -> None:
-            _execute(connection, _FORGET, keys)
-            _execute(connection, _FORGET_SEEN, [key[:2] for key in keys if key[2] != "pending"])
-
-        await self.database.write(work)
 
     async def retry_is_due(self, entities: dict[Entity, int]) -> None:
         """These entities no longer wait, as far as it is still this row that they wait for: it has been read."""

@@ -5,20 +5,21 @@ That takes seconds on a quiet file, and longer while a backlog is sent.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from syncd.errors import StorageError
 from syncd.store.outbox import MIN_ID
 from syncd.store.retry_delays import MARK_RETRY_SECONDS
+from syncd.store.unmarked import Unmarked
 from syncd.store.write_budget import Cost
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from syncd.clock import Clock
-    from syncd.store.journal import Journal, Outcome
+    from syncd.store.journal import Journal
+    from syncd.store.unmarked import Chunk
     from syncd.store.write_budget import PacedWriter
 
 GATHER_SECONDS = 0.5  # outcomes of this time are marked together
@@ -40,6 +41,7 @@ class StatusMarks:
     def __init__(self, till: PacedWriter, journal: Journal, clock: Clock, on_trouble: Callable[[StorageError | None], None]) -> None:
         self._till = till
         self._journal = journal
+        self._unmarked = Unmarked(journal.database)
         self._clock = clock
         self._on_trouble = on_trouble
         self._cost = Cost()
@@ -64,25 +66,23 @@ class StatusMarks:
         Raises:
             StorageError: one of the files cannot be written; what is still in the journal is marked again later.
         """
-        after_id = MIN_ID
-        marked: list[Outcome] = []
+        await self._unmarked.begin()
+        after_id, marked = MIN_ID, 0
         while True:
-            chunk = await self._journal.entries(after_id, self._till.room(self._cost, urgent=False))
-            if chunk:
+            chunk = await self._unmarked.take(after_id, self._till.room(self._cost, urgent=False))
+            if chunk.rows:
                 await self._mark(chunk)
-                after_id = chunk[-1].id
-                marked += chunk
-            if marked and (not chunk or len(marked) >= FORGET_ROWS):
+                after_id = chunk.last_id
+                marked += chunk.rows
+            if marked and (not chunk.rows or marked >= FORGET_ROWS):
                 await self._till.database.sync()
-                await self._journal.forget(marked)
-                marked = []
-            if not chunk:
+                await self._unmarked.forget()
+                marked = 0
+            if not chunk.rows:
                 return
 
-    async def _mark(self, chunk: Sequence[Outcome]) -> None:
-        ids = json.dumps([outcome.id for outcome in chunk])
-
+    async def _mark(self, chunk: Chunk) -> None:
         def work(connection: sqlite3.Connection) -> None:
-            connection.execute(_MARK, (ids,))
+            connection.execute(_MARK, (chunk.ids,))
 
-        await self._till.write(work, rows=len(chunk), cost=self._cost, urgent=False)
+        await self._till.write(work, rows=chunk.rows, cost=self._cost, urgent=False)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from syncd.store.journal import Journal, Outcome
+from syncd.store.outbox import MIN_ID
+from syncd.store.unmarked import Chunk, Unmarked
 from tests.support.clock import FakeClock
 from tests.support.store import until
 from tests.support.storefiles import AT, a_journal, execute, opened
@@ -25,6 +27,19 @@ def word(row_id: int, status: str = "sent", correlation_id: str = "c", decided_a
 
 def put_aside(folder: Path) -> list[bytes]:
     return [file.read_bytes() for file in folder.glob("store.db.syncd.damaged-*") if not file.name.endswith(("-wal", "-shm"))]
+
+
+async def taken(journal: Journal, rows: int = 10) -> Unmarked:
+    """All entries are taken, as for marks."""
+    unmarked = Unmarked(journal.database)
+    await unmarked.begin()
+    await unmarked.take(MIN_ID, rows)
+    return unmarked
+
+
+async def forgotten(journal: Journal) -> None:
+    """All entries are in the till's file, as far as the journal knows."""
+    await (await taken(journal)).forget()
 
 
 @asynccontextmanager
@@ -68,7 +83,7 @@ async def test_all_that_has_come_meanwhile_is_one_transaction(tmp_path: Path) ->
 async def test_the_total_of_sent_rows_survives_a_restart_and_the_forgetting(tmp_path: Path) -> None:
     async with opened(tmp_path) as files, running(a_journal(files, FakeClock())) as journal:
         await journal.record([word(n) for n in range(10)])
-        await journal.forget([word(n) for n in range(10)])
+        await forgotten(journal)
     async with opened(tmp_path) as files, running(a_journal(files, FakeClock())) as journal:
         await until(lambda: journal.sent_total == 10, "the total is read")
         assert not journal.recorded.is_set(), "there is nothing to mark"
@@ -115,17 +130,18 @@ async def test_forgetting_leaves_what_was_overwritten_meanwhile(tmp_path: Path) 
     async with opened(tmp_path) as files, running(a_journal(files, FakeClock())) as journal:
         refused = word(1, "pending", decided_at="2026-11-23T10:00:00.000Z")
         await journal.record([refused, word(2), word(3)])
+        unmarked = await taken(journal)
         await journal.record([word(1, "sent", decided_at="2026-11-23T10:00:30.000Z"), word(3, correlation_id="restored-")])
-        await journal.forget([refused, word(2), word(3)])
-        assert [(o.id, o.status, o.correlation_id) for o in await journal.entries(0, 10)] == [(1, "sent", "c1"), (3, "sent", "restored-3")]
+        await unmarked.forget()
+        left = execute(tmp_path / "store.db.syncd", "SELECT id, status, correlation_id FROM outcome ORDER BY id")
+        assert left == [(1, "sent", "c1"), (3, "sent", "restored-3")]
 
 
 async def test_forgetting_drops_the_moment_a_row_was_first_seen_once_that_row_is_done(tmp_path: Path) -> None:
     async with opened(tmp_path) as files, running(a_journal(files, FakeClock())) as journal:
         await journal.first_saw([(1, "c1", AT), (2, "c2", AT), (3, "another", AT)])
-        outcomes = [word(1), word(2, "pending"), word(3)]
-        await journal.record(outcomes)
-        await journal.forget(outcomes)
+        await journal.record([word(1), word(2, "pending"), word(3)])
+        await forgotten(journal)
         left = execute(tmp_path / "store.db.syncd", "SELECT id FROM first_seen ORDER BY id")
         assert left == [(2,), (3,)], "one waits for its retry, one is another row's"
 
@@ -133,8 +149,11 @@ async def test_forgetting_drops_the_moment_a_row_was_first_seen_once_that_row_is
 async def test_entries_come_in_pages_by_id(tmp_path: Path) -> None:
     async with opened(tmp_path) as files, running(a_journal(files, FakeClock())) as journal:
         await journal.record([word(n) for n in (5, 3, 9, 1)])
-        assert [o.id for o in await journal.entries(0, 3)] == [1, 3, 5]
-        assert [o.id for o in await journal.entries(5, 3)] == [9]
+        unmarked = Unmarked(journal.database)
+        await unmarked.begin()
+        assert await unmarked.take(0, 3) == Chunk("[1,3,5]", 3, 5)
+        assert await unmarked.take(5, 3) == Chunk("[9]", 1, 9)
+        assert await unmarked.take(9, 3) == Chunk("[]", 0, 9)
         assert await journal.unmarked() == 4
 
 
@@ -157,16 +176,14 @@ async def test_a_correlation_id_that_is_no_utf8_can_be_recorded_read_and_forgott
         assert execute(tmp_path / "store.db.syncd", "SELECT hex(correlation_id), typeof(correlation_id) FROM outcome WHERE id = 1") == [
             ("80FF", "text")
         ]
-        entries = await journal.entries(0, 10)
-        assert entries == [odd, word(2)]
-        await journal.forget(entries)
+        await forgotten(journal)
         assert await journal.unmarked() == 0
 
 
 async def test_half_a_surrogate_pair_in_hqs_reason_is_written_out(tmp_path: Path) -> None:
     async with opened(tmp_path) as files, running(a_journal(files, FakeClock())) as journal:
         await asyncio.wait_for(journal.record([Outcome(1, "c1", "failed", 1, None, "no \ud83d", AT)]), 5)
-        assert (await journal.entries(0, 1))[0].last_error == "no \\ud83d"
+        assert execute(tmp_path / "store.db.syncd", "SELECT last_error FROM outcome") == [("no \\ud83d",)]
 
 
 @pytest.mark.parametrize("garbage", [b"not a database at all, " * 500, b"SQLite format 3\0" + b"\xff" * 8000])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from syncd.store.status_marks import StatusMarks
+from syncd.store.unmarked import Unmarked
 from tests.support.clock import FakeClock
 from tests.support.store import until
 from tests.support.storefiles import AT, a_journal, execute, opened, outcome, write_rows
@@ -52,7 +53,9 @@ async def test_killed_between_the_mark_and_the_forgetting_it_marks_the_same_agai
         write_rows(path, ("R", 1, 3), ("R", 2, 3))
         journal = a_journal(files, clock)
         await journal._write([outcome(path, 1), outcome(path, 2)])
-        await a_marker(files, journal, clock)._mark(await journal.entries(0, 10))
+        unmarked = Unmarked(journal.database)
+        await unmarked.begin()
+        await a_marker(files, journal, clock)._mark(await unmarked.take(0, 10))
     async with opened(tmp_path, clock) as files:
         journal = a_journal(files, clock)
         assert await journal.unmarked() == 2
@@ -67,7 +70,9 @@ async def test_an_entry_that_somebody_took_back_marks_nothing(tmp_path: Path, pa
         write_rows(path, ("R", 1, 3), ("R", 2, 3))
         journal = a_journal(files, clock)
         await journal._write([outcome(path, 1, "failed"), outcome(path, 2)])
-        chunk = await journal.entries(0, 10)
+        unmarked = Unmarked(journal.database)
+        await unmarked.begin()
+        chunk = await unmarked.take(0, 10)
         execute(tmp_path / "store.db.syncd", "DELETE FROM outcome WHERE id = 1")
         await a_marker(files, journal, clock)._mark(chunk)
         assert execute(path, "SELECT status FROM sync_outbox") == [("pending",), ("sent",)]
