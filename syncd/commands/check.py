@@ -12,6 +12,7 @@ import click
 import structlog
 
 from syncd.clock import SystemClock
+from syncd.commands.db_check import check_databases
 from syncd.commands.findings import Finding, readable_by_others, rights
 from syncd.commands.options import config_option
 from syncd.commands.service import EXITS, FIRST_OF_SYSTEMD, UNIT, installed_service
@@ -38,29 +39,35 @@ RUN = Path("/run")
 @click.command("check")
 @config_option
 @click.option("--hub", "ask_hub", is_flag=True, help="Connect to HQ once, too.")
+@click.option("--db", "look_at_files", is_flag=True, help="Look at every database file, and at the disk that it is on.")
 @click.option(
     "--as-it-is", is_flag=True, hidden=True, help="With the rights of this process; what `check` as root calls within the service."
 )
-def command(config_file: Path | None, *, ask_hub: bool, as_it_is: bool) -> int:
+def command(config_file: Path | None, *, ask_hub: bool, look_at_files: bool, as_it_is: bool) -> int:
     """Say what is right and what is not: configuration, database, status file, and with --hub the line to HQ.
 
     As root, on a PC where syncd is a service, it looks with that service's rights, credentials and paths; as any other user than the
     service's it looks at what a till needs. Changes nothing. The exit code is that of the first thing that is wrong.
 
     \b
-    Example:  sudo syncd check --hub
+    Examples: sudo syncd check --hub
+              sudo syncd check --db
     """
     service = None if as_it_is else installed_service()
     if service is None or (config_file or service.config_file) != service.config_file:
-        return _tell(check_all(config_file, ask_hub=ask_hub))
+        return _tell(check_all(config_file, ask_hub=ask_hub, look_at_files=look_at_files))
     me = user_name(os.geteuid())
     if me == service.user:
-        return _tell(_with_a_hint(check_all(service.config_file, ask_hub=ask_hub), service.user))
+        return _tell(_with_a_hint(check_all(service.config_file, ask_hub=ask_hub, look_at_files=look_at_files), service.user))
     if os.geteuid() != 0:
         return _tell(check_till(service.config_file, service.user))
     wrong = _tell(check_credentials(service))
     environ = {name: os.environ[name] for name in ("NO_COLOR", "TERM", "LANG") if name in os.environ}
-    options = [*(["--config", str(service.config_file)] if service.config_file else []), *(["--hub"] if ask_hub else [])]
+    options = [
+        *(["--config", str(service.config_file)] if service.config_file else []),
+        *(["--hub"] if ask_hub else []),
+        *(["--db"] if look_at_files else []),
+    ]
     code = service.run("check", "--as-it-is", *options, environ=environ)
     if code >= FIRST_OF_SYSTEMD and code in EXITS:
         wrong = _tell([Finding(f"{UNIT} would not start: {EXITS[code]} ({code})", code)]) or wrong
@@ -78,7 +85,7 @@ def _tell(findings: Iterable[Finding]) -> int:
     return first_failure
 
 
-def check_all(config_file: Path | None, *, ask_hub: bool) -> Iterator[Finding]:
+def check_all(config_file: Path | None, *, ask_hub: bool, look_at_files: bool = False) -> Iterator[Finding]:
     """What the daemon needs, one after the other; without a usable configuration there is nothing more to look at."""
     yield Finding(f"rights: {rights()}")
     file, _ = find_file(config_file, os.environ)
@@ -90,6 +97,8 @@ def check_all(config_file: Path | None, *, ask_hub: bool) -> Iterator[Finding]:
     yield Finding(f"configuration: {file if file.exists() else 'from the environment alone'}; {_summary(settings)}")
     yield from _secrets(settings)
     yield _database(settings)
+    if look_at_files:
+        yield from check_databases(settings.database)
     yield _status_folder(settings.status.path)
     if ask_hub:
         yield asyncio.run(_hub(settings))

@@ -11,6 +11,7 @@ from syncd.store.lock import StoreLock
 from syncd.store.migrate import plan
 from syncd.store.outbox_ids import ids_used_up
 from syncd.store.permissions import require_own_database, require_writable
+from syncd.store.quick_check import quick_check
 from syncd.store.sqlite_errors import translate
 
 if TYPE_CHECKING:
@@ -57,9 +58,8 @@ def _file(path: Path, components: tuple[str, ...], name: str) -> str:
 
 
 def _look(connection: sqlite3.Connection, path: Path, components: tuple[str, ...]) -> tuple[dict[str, Plan], int | None]:
-    trouble = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-    if trouble != "ok":
-        raise StorageError(f"{path} is damaged: {trouble}")
+    if trouble := quick_check(connection):
+        raise StorageError(f"{path} is damaged: {trouble[0]}")
     plans = {component: plan(connection, path, component) for component in components}
     if "outbox" not in plans:
         return plans, None
@@ -86,7 +86,7 @@ def read_without_a_trace(path: Path, read: Callable[[sqlite3.Connection], T]) ->
     """
     real = path.resolve()
     log = real.with_name(f"{real.name}-wal")
-    nobody_has_it = _is_wal(path) and not log.exists()
+    nobody_has_it = is_wal(path) and not log.exists()
     try:
         return _read_only(path, read, immutable=nobody_has_it)
     except (sqlite3.Error, SyncdError):
@@ -101,6 +101,7 @@ def _read_only(path: Path, read: Callable[[sqlite3.Connection], T], *, immutable
         return read(connection)
 
 
-def _is_wal(path: Path) -> bool:
+def is_wal(path: Path) -> bool:
+    """Whether the file is in WAL mode, as its header says; a connection that is read-only may say something else."""
     with path.open("rb") as file:
         return file.read(WAL_FLAG_AT + 1)[WAL_FLAG_AT:] == WAL_FLAG
