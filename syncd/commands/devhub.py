@@ -12,7 +12,8 @@ import click
 from syncd.commands.devhub_lines import Printer
 from syncd.commands.devhub_push import push_changes, push_to_new, read_pushes
 from syncd.commands.options import FILE
-from syncd.devhub.faults import Faults
+from syncd.devhub.control import ENDPOINTS
+from syncd.devhub.faults import MEANINGS, Faults
 from syncd.devhub.server import HOST, DevHub
 from syncd.errors import HubError
 
@@ -21,23 +22,32 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@click.command("devhub")
+_FAULTS = "".join(f"  {name.replace('_', '-'):<21} {meaning}\n" for name, meaning in MEANINGS.items())
+_CALLS = "".join(f"  {call}\n      {meaning}\n" for call, meaning in ENDPOINTS.items())
+
+
+@click.command(
+    "devhub",
+    epilog=f"\b\nFaults, one in so many or for these entities (7,8):\n{_FAULTS}\n\b\nControl, over HTTP on the same port:\n{_CALLS}",
+)
 @click.option("--port", type=click.IntRange(0, 65_535), default=5199, show_default=True, help="0: any that is free.")
 @click.option(
     "--push",
     "push_file",
     type=FILE,
     metavar="FILE",
-    help="JSON lines to push to every store that connects, and to all when the file changes.",
+    help='Lines of {"method": "ReceivePriceUpdate", "args": [...]}, for each store that connects and for all when the file changes.',
 )
-@click.option("--fault", "faults", multiple=True, metavar="NAME=VALUE", help="Let something go wrong; more than once for more.")
-@click.option("--json", "json_output", is_flag=True, help="One JSON line for everything that happens.")
+@click.option("--fault", "faults", multiple=True, metavar="NAME=VALUE", help="Let something go wrong; may be given again.")
+@click.option("--json", "json_output", is_flag=True, help="For programs: one JSON object a line; the first has the url.")
 def command(port: int, push_file: Path | None, faults: tuple[str, ...], *, json_output: bool) -> int:
     """Run a small HQ on this machine, for development and tests. It listens on 127.0.0.1 only.
 
     \b
     Examples: syncd devhub --port 5199
+              syncd devhub --port 0 --json
               syncd devhub --fault refuse-every=10 --fault delay-ms=200
+              curl -X PUT http://127.0.0.1:5199/control/faults -d '{"refuseEvery": 10}'
     """
     try:
         return asyncio.run(run_devhub(port=port, push_file=push_file, faults=list(faults), json_output=json_output))

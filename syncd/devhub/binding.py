@@ -127,3 +127,5 @@ _BATCH_SYNC_REQUEST: dict[str, tuple[Callable[[Any], bool], object]] = {
     "entityTypes": (_optional(_texts), None),
     "batchSize": (_integer(32), 100),
 }
+SYNC_ITEM_FIELDS = tuple(_SYNC_ITEM)
+"""Their names, as we write them."""

@@ -8,6 +8,9 @@ from typing import Any
 
 import orjson
 
+MAX_DEPTH = 250
+"""Lists and objects in each other; a few more are read than can be written."""
+
 
 class Verbatim(str):
     """A number that a float or a 64-bit integer would change, as it was written."""
@@ -23,9 +26,12 @@ def loads(data: bytes) -> Any:
     """
     orjson.loads(data)  # the strict judge; its numbers are floats, hence the second reading
     try:
-        return json.loads(data, parse_float=Verbatim, parse_int=_integer)
-    except RecursionError as error:
+        value = json.loads(data, parse_float=Verbatim, parse_int=_integer)
+        if data.count(b"[") + data.count(b"{") > MAX_DEPTH:
+            dumps([[[[value]]]])  # what cannot be said again, within another message, is not taken
+    except (RecursionError, TypeError) as error:
         raise ValueError("JSON nested too deeply") from error
+    return value
 
 
 def dumps(value: object) -> bytes:

@@ -90,21 +90,25 @@ class SyncHub:
 
     async def push(self, method: str, arguments: list[object], store: str | None = None) -> int:
         """Invokes a client method on all connections, or one store's, and asks for no answer; how many were reached."""
-        reached = [connection for connection in self.connections if not store or store in connection.stores]
+        reached = self._connections_of(store)
         for connection in reached:
             await connection.send({"type": Type.INVOCATION.value, "target": method, "arguments": arguments})
         return len(reached)
 
-    async def invoke(self, method: str, arguments: list[object], timeout_seconds: float) -> object:
-        """Invokes a client method on the newest connection and waits for its result.
+    async def invoke(self, method: str, arguments: list[object], timeout_seconds: float, store: str | None = None) -> object:
+        """Invokes a client method on the newest connection, or one store's newest, and waits for its result.
 
         Raises:
             LookupError: nobody is connected.
             ClientResultError: the client answered with an error, not in time, or left.
         """
-        if not self.connections:
-            raise LookupError("no store is connected")
-        return await self.connections[-1].invoke(method, arguments, timeout_seconds)
+        connections = self._connections_of(store)
+        if not connections:
+            raise LookupError(f"store {store} is not connected" if store else "no store is connected")
+        return await connections[-1].invoke(method, arguments, timeout_seconds)
+
+    def _connections_of(self, store: str | None) -> list[Connection]:
+        return [connection for connection in self.connections if not store or store in connection.stores]
 
     def cut(self) -> int:
         """Ends every connection as `Context.Abort()` does; how many."""

@@ -81,7 +81,7 @@ class DevHub:
         Raises:
             OSError: the port is taken, or may not be used.
         """
-        app = web.Application(middlewares=[self._endpoint.with_faults], client_max_size=CONTROL_BODY_BYTES)
+        app = web.Application(middlewares=[self._endpoint.with_faults, self._control.with_mistakes], client_max_size=CONTROL_BODY_BYTES)
         app.add_routes([*self._endpoint.routes(), *self._control.routes()])
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=CLOSE_TIMEOUT_SECONDS)
         await self._runner.setup()
@@ -119,14 +119,14 @@ class DevHub:
         """Invokes a client method on all connections, or one store's, and asks for no answer; how many were reached."""
         return await self._hub.push(method, list(args), store)
 
-    async def invoke(self, method: str, *args: object, timeout_seconds: float = 10) -> object:
-        """Invokes a client method on the newest connection and waits for its result.
+    async def invoke(self, method: str, *args: object, timeout_seconds: float = 10, store: str | None = None) -> object:
+        """Invokes a client method on the newest connection, or one store's newest, and waits for its result.
 
         Raises:
             LookupError: nobody is connected.
             ClientResultError: the client answered with an error, not in time, or left.
         """
-        return await self._hub.invoke(method, list(args), timeout_seconds)
+        return await self._hub.invoke(method, list(args), timeout_seconds, store)
 
     def publish(self, items: list[dict[str, Any]]) -> None:
         """Adds SyncItems to the feed that `RequestBatchSync` reads.

@@ -56,6 +56,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "wiring": {"uplink", "downlink", "hub", "store", "status", "config", "heartbeat", "watchdog", "systemd"},
     "daemon": {"wiring", "signals", "uplink", "store", "status", "config", "log", "systemd"},
     "devhub": set(),
+    "testing": {"devhub"},
     "commands": {"hub", "store", "status", "config", "log", "devhub", "daemon"},
     "cli": set(),  # commands are loaded by their names
     "__main__": {"cli", "status", "systemd"},

@@ -283,7 +283,7 @@ def test_check_of_a_bad_configuration_is_78(tmp_path: Path) -> None:
 def test_a_mistyped_fault_of_the_development_hub_is_a_usage_error_that_names_the_known_ones() -> None:
     done = syncd_command("devhub", "--port", "0", "--fault", "nonsense=1")
     assert done.returncode == 64
-    assert "unknown fault 'nonsense=1'" in done.stderr
+    assert "there is no fault nonsense. There are delay-ms" in done.stderr
     assert "refuse-every" in done.stderr
     assert "Traceback" not in done.stderr
 

@@ -162,8 +162,10 @@ def test_faults_are_set_by_name() -> None:
 @pytest.mark.parametrize(
     ("assignment", "reason"),
     [
-        ("refuse=10", r"unknown fault 'refuse=10'.*delay-ms, refuse-every.*captive-portal"),
-        ("refuse-every", "give name=value"),
+        ("refuse=10", r"there is no fault refuse.*There are delay-ms, refuse-every.*captive-portal"),
+        ("refuse-evry=10", r"there is no fault refuse-evry; did you mean refuse-every\?"),
+        ("refuse-every", "give refuse-every=VALUE; it takes a whole number"),
+        ("negotiate-status=99", "takes 0 or a status of HTTP"),
         ("refuse-every=often", "'often' is not a whole number"),
         ("half-verdicts=maybe", "'maybe' is neither yes nor no"),
     ],

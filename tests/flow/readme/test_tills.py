@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import sqlite3
 import stat
 import subprocess
@@ -13,10 +11,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
 
 from tests.support.csc import csrun
-from tests.support.requirements import need
+from tests.support.node import INSTALL_SECONDS, better_sqlite3  # noqa: F401  (a fixture)
 from tests.support.storefiles import execute, opened
 
 PROJECT = Path(__file__).parents[3]
@@ -24,9 +21,6 @@ README = (PROJECT / "README.md").read_text(encoding="utf-8")
 TILLS = README[README.index("## The till writes") : README.index("## The till reads")]
 PLACE = "/var/lib/syncd/store.db"
 [OF_THE_TILL] = re.findall(r"`(CREATE TABLE receipts .*?)`", TILLS)
-PACKAGE = "better-sqlite3@12"
-INSTALL_SECONDS = 600
-"""It may have to compile SQLite."""
 
 
 def example(language: str, database: Path) -> str:
@@ -103,7 +97,7 @@ def test_a_till_in_csharp_after_another(database: Path) -> None:
     assert sold(database)[2:] == [("Receipt", 1043, "integer", 2, "pending", "12.50", "12.50")]
 
 
-def test_a_till_in_javascript_after_another(database: Path, better_sqlite3: Path) -> None:
+def test_a_till_in_javascript_after_another(database: Path, better_sqlite3: Path) -> None:  # noqa: F811
     sell_in_python(database)
     script = better_sqlite3 / f"till-{database.parent.name}.cjs"
     share = f"const fs = require('fs'); const path = '{database}'; {sharing('fs.chmodSync')};"
@@ -115,28 +109,6 @@ def test_a_till_in_javascript_after_another(database: Path, better_sqlite3: Path
         script.unlink()
     assert stat.S_IMODE(database.stat().st_mode) == 0o660
     assert sold(database)[1:] == [("Receipt", 1044, "integer", 2, "pending", "12.50", "12.50")]
-
-
-@pytest.fixture(scope="session")
-def better_sqlite3() -> Path:
-    """A folder with the package installed in it, made once for a machine."""
-    npm = shutil.which("npm")
-    need("node", npm is not None and shutil.which("node") is not None, "node and npm are not installed")
-    assert npm is not None
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "syncd-tests" / PACKAGE.replace("@", "-")
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / "lock"):
-        if not (folder / "complete").exists():
-            (folder / "package.json").write_text("{}")
-            command = [npm, "install", "--no-audit", "--no-fund", PACKAGE]
-            try:
-                done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False)
-            except subprocess.TimeoutExpired:
-                pytest.skip(f"npm could not install {PACKAGE} within {INSTALL_SECONDS} s")
-            if done.returncode:
-                pytest.skip(f"npm cannot install {PACKAGE}: {done.stderr[-300:]}")
-            (folder / "complete").touch()
-    return folder
 
 
 pytestmark = pytest.mark.timeout(INSTALL_SECONDS + 180)

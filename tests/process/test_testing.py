@@ -1,0 +1,80 @@
+"""`syncd.testing`, as a team's tests use it: what it does, and what it says where a test fails."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import pytest
+
+from syncd.testing import Hub, Store, wait_until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SALE = "INSERT INTO sync_outbox (entity_type, entity_id, operation, payload) VALUES (?, ?, 'Create', '{}')"
+PRICE = {"productId": 7, "price": Decimal("12.50"), "currency": "EUR", "updatedAt": "2026-11-23T10:00:00Z", "correlationId": "p"}
+
+
+def test_a_store_and_a_hub_go_through_all_that_a_test_wants_of_them(tmp_path: Path) -> None:
+    database = tmp_path / "till.db"
+    with closing(sqlite3.connect(database)) as till:  # the till was first
+        till.execute("CREATE TABLE receipts (id)")
+    with Hub(tmp_path) as hub, Store(tmp_path, hub.url, database=database, settings={"store.id": "DE-7"}) as store:
+        hub.set_faults(refuseEntityIds=["2"])
+        for entity in (1, 2, "A-3"):
+            store.execute(SALE, "Receipt", entity)
+        assert hub.wait_for_item("Receipt", "A-3")["storeId"] == "DE-7"
+        wait_until(lambda: hub.state()["refused"], "the second is refused")
+        assert [item["entityId"] for item in hub.items()] == [1, "A-3"]
+        hub.set_faults()
+        assert hub.wait_for_item("Receipt", 2)["sequence"] == 2
+
+        assert hub.push("ReceivePriceUpdate", PRICE, store="DE-7") == 1
+        assert store.wait_for_row("SELECT price FROM prices") == ("12.50",)
+        assert hub.invoke("ReceivePriceUpdate", {**PRICE, "price": "dear"})["success"] is False
+        hub.publish(
+            {"entityType": "Inventory", "operation": "Update", "payload": '{"productId":7,"quantityOnHand":5,"updatedAt":"2026-11-23"}'}
+        )
+        assert hub.cut() == 1
+        assert store.wait_for_row("SELECT quantity_on_hand FROM inventory") == ("5",)
+
+        store.kill()
+        hub.stop()
+        store.start(connected=False)
+        store.execute(SALE, "Receipt", 4)
+        hub.start()
+        assert hub.wait_for_item("Receipt", 4)
+        hub.reset()
+        assert hub.state()["unique"] == 0
+        wait_until(store.is_connected, "the status says that it is connected again")
+
+
+def test_what_did_not_happen_is_said_with_what_did(tmp_path: Path) -> None:
+    with Hub(tmp_path) as hub:
+        with pytest.raises(AssertionError, match=r"HQ gets Receipt 1; the last that came: none"):
+            hub.wait_for_item("Receipt", 1, timeout_seconds=0)
+        with pytest.raises(AssertionError, match="no store is connected"):
+            hub.push("ReceivePriceUpdate", PRICE)
+        with pytest.raises(AssertionError, match="store 7 is not connected"):
+            hub.push("ReceivePriceUpdate", PRICE, store=7)
+        with pytest.raises(AssertionError, match=r"409 .*no store is connected"):
+            hub.invoke("ReceivePriceUpdate", PRICE)
+        with pytest.raises(AssertionError, match=r"400 there is no fault refuseEverry; did you mean refuseEvery\?"):
+            hub.set_faults(refuseEverry=1)
+    with pytest.raises(AssertionError, match="syncd is not running"):
+        hub.state()
+
+
+def test_a_store_that_cannot_start_says_why(tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match=r"(?s)it ended with 78.*sync\.batch_size"):
+        Store(tmp_path, "http://127.0.0.1:9/hubs/sync", settings={"sync.batch_size": "many"}).start()
+
+
+def test_pytest_is_needed_by_its_plugin_only() -> None:
+    code = "import sys; sys.modules['pytest'] = None; import syncd.testing; print(syncd.testing.Hub.__name__)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "Hub\n"
