@@ -27,7 +27,7 @@ from syncd.watchdog import Pulse, Watchdog
 
 if TYPE_CHECKING:
     import random as random_module
-    from collections.abc import Coroutine, Iterator
+    from collections.abc import Callable, Coroutine, Iterator
     from typing import Any
 
     from structlog.typing import FilteringBoundLogger
@@ -82,7 +82,7 @@ class Parts:
             hub=self._hub, report=report, interval_seconds=settings.heartbeat.interval_seconds, clock=clock, log=log
         )
         self._state = OverallState(report, settings.sync.batch_size, log)
-        self.status = StatusWriter(report, settings, clock, log, self._refresh_report)
+        self.status = StatusWriter(report, settings, clock, log, self._refresh_report, self._write_metrics())
         Notifications(self._hub, report, clock, log)
         self._hub.on_connected(self._greet)
         report.connection.on_change.append(report.touch)
@@ -105,6 +105,7 @@ class Parts:
             "troubles": self._troubles.run(),
             **dict(self._checkpoints()),
             **dict(self._file_watches()),
+            **dict(self._metrics_push()),
         }
 
     def _make_uplink(self) -> Uplink:
@@ -151,6 +152,21 @@ class Parts:
         self._troubles.refresh_status()
         self._state.update()
         self._notifier.status(sentence(self._report))
+
+    def _write_metrics(self) -> Callable[[Report], None]:
+        """Where no metrics file is asked for, what makes one is not even loaded: it is some megabytes."""
+        settings = self._settings
+        if settings.metrics.file is None:
+            return lambda _: None
+        from syncd.status.metrics_file import MetricsFile  # noqa: PLC0415
+
+        return MetricsFile(settings.metrics.file, settings.store.name, self._clock, self._log).write
+
+    def _metrics_push(self) -> Iterator[tuple[str, Loop]]:
+        if self._settings.metrics.otlp_endpoint is not None:
+            from syncd.status.otlp import OtlpPush  # noqa: PLC0415  (the same, and an extra)
+
+            yield "otlp", OtlpPush(self._settings, self._report, self._clock, self._log).run()
 
     def _watchdog(self) -> Watchdog:
         uplink, downlink, troubles = self.uplink, self._downlink, self._troubles

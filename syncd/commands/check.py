@@ -99,7 +99,9 @@ def check_all(config_file: Path | None, *, ask_hub: bool, look_at_files: bool = 
     yield _database(settings)
     if look_at_files:
         yield from check_databases(settings.database)
-    yield _status_folder(settings.status.path)
+    yield _can_be_written(settings.status.path, "status file")
+    if settings.metrics.file is not None:
+        yield _can_be_written(settings.metrics.file, "metrics file", makes_folder=False)
     if ask_hub:
         yield asyncio.run(_hub(settings))
     else:
@@ -141,16 +143,18 @@ def _database(settings: Settings) -> Finding:
         return Finding(f"database: {error}", error.exit_code)
 
 
-def _status_folder(path: Path) -> Finding:
+def _can_be_written(path: Path, what: str, *, makes_folder: bool = True) -> Finding:
     """The nearest folder that is there must let us make what is missing."""
     folder = path.parent
+    if not folder.exists() and not makes_folder:
+        return Finding(f"{what}: {path} cannot be written: there is no folder {folder}", ExitCode.IO)
     while not folder.exists():
         folder = folder.parent
     if folder == RUN and not path.parent.exists():
-        return Finding(f"status file: {path.parent} is not there yet; the service manager makes it when it starts syncd")
+        return Finding(f"{what}: {path.parent} is not there yet; the service manager makes it when it starts syncd")
     if os.access(folder, os.W_OK | os.X_OK):
-        return Finding(f"status file: {path} can be written")
-    return Finding(f"status file: {path} cannot be written: no permission in {folder}", ExitCode.PERMISSION)
+        return Finding(f"{what}: {path} can be written")
+    return Finding(f"{what}: {path} cannot be written: no permission in {folder}", ExitCode.PERMISSION)
 
 
 async def _hub(settings: Settings) -> Finding:

@@ -52,7 +52,7 @@ def _line(problem: ErrorDetails, settings: type[BaseModel], environ: Mapping[str
         case "model_type" | "model_attributes_type" | "dict_type":
             return f"{place} = {_shown(key, problem['input'])}: must be a section, [{key}]"
     text = _words(problem)
-    if text.startswith("hub.url = "):  # check_url has shown what of the URL may be shown
+    if text.startswith(f"{key} = "):  # what of a URL may be shown is shown already
         return text.replace(key, place, 1)
     return f"{place} = {_shown(key, problem['input'])}: {text}"
 

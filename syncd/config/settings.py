@@ -28,9 +28,10 @@ from pydantic import (
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from syncd.config.hub_url import check_url
+from syncd.config.otlp import check_endpoint, require_exporter
 from syncd.config.problems import describe, only_permissions
 from syncd.config.sources import find_credentials, find_file, read_environment, read_toml
-from syncd.config.values import absolute_path, at_least, database_file, readable_file, store_id
+from syncd.config.values import absolute_path, at_least, database_file, metrics_file, readable_file, store_id
 from syncd.errors import ConfigurationError, PermissionDeniedError
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ Seconds = Annotated[float, Field(gt=0, le=DAY_SECONDS, allow_inf_nan=False)]
 FilePath = Annotated[Path, PlainValidator(absolute_path)]
 DatabaseFile = Annotated[Path, PlainValidator(database_file)]
 ReadableFile = Annotated[Path | None, PlainValidator(readable_file)]
+MetricsFilePath = Annotated[Path | None, PlainValidator(metrics_file)]
+OptionalText = Annotated[str | None, BeforeValidator(lambda value: None if value == "" else value)]
 LowerCase = BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value)
 
 
@@ -176,6 +179,32 @@ class StatusSettings(Section):
     path: FilePath = Path("/run/syncd/status.json")
 
 
+class MetricsSettings(Section):
+    """What is told to a monitoring system.
+
+    Attributes:
+        file: for the textfile collector of Prometheus' node_exporter.
+        otlp_allow_insecure: whether http:// may leave this machine.
+        otlp_endpoint: where metrics are pushed to; needs the extra `otlp`.
+        otlp_ca_file: PEM file of the authorities to trust there *instead of* the system's.
+        otlp_interval_seconds: how often.
+    """
+
+    file: MetricsFilePath = None
+    otlp_allow_insecure: bool = False
+    otlp_endpoint: OptionalText = None
+    otlp_ca_file: ReadableFile = None
+    otlp_interval_seconds: Seconds = 60
+
+    @field_validator("otlp_endpoint")
+    @classmethod
+    def _is_safe(cls, url: str | None, info: ValidationInfo) -> str | None:
+        if url is not None:
+            check_endpoint(url, allow_insecure=info.data.get("otlp_allow_insecure", False))
+            require_exporter()
+        return url
+
+
 class LogSettings(Section):
     """What is logged, and how it looks."""
 
@@ -197,6 +226,7 @@ class Settings(BaseSettings):
     sync: SyncSettings = SyncSettings()
     heartbeat: HeartbeatSettings = HeartbeatSettings()
     status: StatusSettings = StatusSettings()
+    metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()
 
     @classmethod

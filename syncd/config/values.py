@@ -63,6 +63,16 @@ def database_file(value: object) -> Path:
     return path
 
 
+def metrics_file(value: object) -> Path | None:
+    """A file that node_exporter will read; nothing, or an empty text, is no file."""
+    if value is None or value == "":
+        return None
+    path = absolute_path(value)
+    if path.suffix != ".prom":
+        raise ValueError("must end in .prom: node_exporter reads no other files")
+    return path
+
+
 def readable_file(value: object) -> Path | None:
     """A file that must be there and that this user may read; nothing, or an empty text, is no file."""
     if value is None or value == "":

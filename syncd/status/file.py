@@ -53,6 +53,7 @@ class StatusWriter:
 
     Args:
         refresh: brings the report up to date; called before each write.
+        also: what else is written from the same report.
     """
 
     def __init__(
@@ -62,12 +63,14 @@ class StatusWriter:
         clock: Clock,
         log: FilteringBoundLogger,
         refresh: Callable[[], None] = lambda: None,
+        also: Callable[[Report], None] = lambda _: None,
     ) -> None:
         self.settings = settings
         self._report = report
         self._clock = clock
         self._log = log
         self._refresh = refresh
+        self._also = also
         self._meter = ProgressMeter(settings.sync.batch_size)
         self._last_error: str | None = None
 
@@ -100,6 +103,7 @@ class StatusWriter:
             if self._last_error is not None:
                 self._log.info("status_file_written_again", path=str(self.settings.status.path))
             self._last_error = None
+        self._also(report)
 
     async def _changed_or_due(self) -> None:
         due = asyncio.ensure_future(self._clock.sleep(self.settings.heartbeat.interval_seconds))

@@ -33,3 +33,5 @@ NEXT_STEPS = {
     "status_expired": "Restart it: systemctl restart syncd. Sales wait safely in the outbox; `journalctl -u syncd -n 50` tells why.",
     "clock_set_back": "Set the PC's clock (timedatectl shows it); the status is right again once the clock is.",
 }
+OF_THE_READER = frozenset({"status_missing", "status_unreadable", "stopped", "status_expired", "clock_set_back"})
+"""Those that `syncd status` finds itself, where the daemon says nothing."""

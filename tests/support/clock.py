@@ -94,6 +94,11 @@ class HandClock(VirtualTime):
         self._sleepers.append((self.seconds + seconds, future))
         await future
 
+    @property
+    def waiting(self) -> int:
+        """How many sleep at the moment."""
+        return sum(not future.done() for _, future in self._sleepers)
+
     async def advance(self, seconds: float) -> None:
         """Let time pass, and everybody who waits for it go on until they wait again."""
         self.pass_by(seconds)

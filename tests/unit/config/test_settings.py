@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from syncd.config import sources
+from syncd.config import otlp, sources
 from syncd.config.settings import Settings, load_settings
 from syncd.config.sources import known_keys
 from syncd.errors import ConfigurationError, PermissionDeniedError
@@ -85,6 +85,13 @@ def test_the_required_keys_are_enough_and_the_rest_has_the_contract_s_defaults(t
         },
         "heartbeat": {"interval_seconds": 30},
         "status": {"path": "/run/syncd/status.json"},
+        "metrics": {
+            "file": None,
+            "otlp_allow_insecure": False,
+            "otlp_endpoint": None,
+            "otlp_ca_file": None,
+            "otlp_interval_seconds": 60,
+        },
         "log": {"level": "info", "format": "auto"},
     }
 
@@ -374,3 +381,35 @@ def test_the_state_never_shares_the_till_s_file(tmp_path: Path, key: str) -> Non
     files: dict[str, Any] = {"path": f"{tmp_path}/store.db", "outbox_path": f"{tmp_path}/outbox.db"}
     extra = f'outbox_path = "{files["outbox_path"]}"\nstate_path = {json.dumps(files[key])}\n[hub]'
     assert "must be a file of its own" in refusal(tmp_path, required=REQUIRED.replace("[hub]", extra))
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ('file = "/tmp/syncd.txt"', "metrics.file = '/tmp/syncd.txt': must end in .prom"),
+        ('otlp_endpoint = "http://otel.example.com/v1/metrics"', "http:// would send it in clear text"),
+        (
+            'otlp_endpoint = "https://u:s3cr3t@otel.example.com/v1/metrics"',
+            "metrics.otlp_endpoint = 'https://otel.example.com/v1/metrics': a user",
+        ),
+        ('otlp_endpoint = "otel.example.com:4318"', "it is no http(s) address with a host"),
+        ('otlp_endpoint = "https://otel.example.com:99999/"', "it is not a URL"),
+    ],
+)
+def test_where_metrics_go_is_checked_as_where_rows_go(tmp_path: Path, more: str, expected: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        load_settings(write(tmp_path, f"[metrics]\n{more}\n"))
+    assert expected in str(refused.value)
+    assert "s3cr3t" not in str(refused.value)
+
+
+def test_metrics_may_go_in_clear_text_to_this_machine_or_where_somebody_says_so(tmp_path: Path) -> None:
+    for more in ('otlp_endpoint = "http://[::1]:4318/v1/metrics"', 'otlp_allow_insecure = true\notlp_endpoint = "http://otel/v1/metrics"'):
+        assert load_settings(write(tmp_path, f"[metrics]\n{more}\n")).metrics.otlp_endpoint
+    assert load_settings(write(tmp_path, '[metrics]\nfile = ""\notlp_endpoint = ""\n')).metrics.otlp_endpoint is None
+
+
+def test_a_push_without_the_packages_for_it_says_what_brings_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(otlp, "PACKAGE", "opentelemetry.nowhere.http")
+    with pytest.raises(ConfigurationError, match=r"pip install 'syncd\[otlp\]'"):
+        load_settings(write(tmp_path, '[metrics]\notlp_endpoint = "https://otel.example.com/v1/metrics"\n'))
