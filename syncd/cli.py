@@ -26,6 +26,7 @@ COMMANDS = {
     "resume": "End a pause.",
     "drain": "Wait until HQ has everything; certify it.",
     "resync": "Fetch everything from HQ once more.",
+    "support-bundle": "Put what support needs into one archive.",
     "demo": "Show it all on this machine.",
     "devhub": "Run a small HQ for development.",
 }
@@ -38,7 +39,7 @@ class Commands(Mapping[str, click.Command]):
     def __getitem__(self, name: str) -> click.Command:
         if name not in COMMANDS:
             raise KeyError(name)
-        command = importlib.import_module(f"syncd.commands.{name}").command
+        command = importlib.import_module(f"syncd.commands.{name.replace('-', '_')}").command
         assert isinstance(command, click.Command)
         return command
 

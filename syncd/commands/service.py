@@ -68,7 +68,7 @@ def installed_service() -> Service | None:
     words = shlex.split(shown.get("ExecStart", "").partition("argv[]=")[2].partition(" ; ")[0])
     if shown.get("LoadState") != "loaded" or not words:
         return None
-    return Service(shown.get("User") or "root", sandbox(_systemctl("cat", UNIT)), tuple(words))
+    return Service(shown.get("User") or "root", sandbox(systemctl("cat", UNIT)), tuple(words))
 
 
 def sandbox(text: str) -> tuple[str, ...]:
@@ -110,11 +110,11 @@ def describe_exit(shown: dict[str, str]) -> str | None:
 
 def _show(*names: str) -> dict[str, str]:
     """Properties of the unit, as anybody may ask for them."""
-    lines = _systemctl("show", UNIT, f"--property={','.join(names)}").splitlines()
+    lines = systemctl("show", UNIT, f"--property={','.join(names)}").splitlines()
     return dict(line.split("=", 1) for line in lines if "=" in line)
 
 
-def _systemctl(*arguments: str) -> str:
+def systemctl(*arguments: str) -> str:
     """What systemctl printed; nothing where it fails, or where there is no systemd that could be asked."""
     if not BOOTED.is_dir() or not shutil.which("systemctl"):
         return ""

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import errno
+import shutil
 import sqlite3
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from syncd.errors import StatementError, StorageBusy, StorageDamaged, StorageError
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
+LEAST_FREE_BYTES = 64 * 1024  # a log's index alone takes 32 KiB
 _LOCK = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _DISK = {
@@ -55,7 +54,18 @@ def translate(error: sqlite3.Error, path: Path | str) -> StorageError:
     if is_locked(error):
         return StorageBusy(f"{path}: the database is locked by another process ({error})", path=path)
     kind = StorageDamaged if primary_code(error) in _DAMAGE else StorageError
-    return kind(f"{path}: {error}", path=path)
+    return kind(f"{path}: {error}{_no_room(error, path)}", path=path)
+
+
+def _no_room(error: sqlite3.Error, path: Path | str) -> str:
+    """SQLite calls it an I/O error where there is no room for the files that it needs beside the database, even to read."""
+    if primary_code(error) not in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN):
+        return ""
+    try:
+        free = shutil.disk_usage(Path(path).parent).free
+    except OSError:
+        return ""
+    return " (there is no room left on the disk)" if free < LEAST_FREE_BYTES else ""
 
 
 def kind_of(error: StorageError) -> str:

@@ -25,12 +25,12 @@ class Done:
     err: str
 
 
-async def syncd(store: Store, *arguments: str | Path, text: bytes = b"", **environ: str) -> Done:
+async def syncd(store: Store, *arguments: str | Path, text: bytes = b"", environ: dict[str, str] | None = None) -> Done:
     """Run it to its end with the store's configuration."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "syncd", *map(str, arguments), "--config", str(store.config_path),
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        env={**{key: value for key, value in os.environ.items() if not key.startswith("SYNCD_")}, **environ},
+        env={**{key: value for key, value in os.environ.items() if not key.startswith("SYNCD_")}, **(environ or {})},
     )  # fmt: skip
     async with asyncio.timeout(PATIENCE_SECONDS):
         out, err = await process.communicate(text)
