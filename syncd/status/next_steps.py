@@ -7,7 +7,7 @@ NEXT_STEPS = {
     "database_not_writable": "Give the service's user the right to write the database and its folder: `syncd check` says what is missing.",
     "database_damaged": "Stop the till and syncd, restore the database from a backup, and start both.",
     "database_unusable": "Run `syncd check`: it says what is wrong with the database; syncd goes on by itself once that is mended.",
-    "outbox_ids_used_up": "Give the last row another id (README, Outbox ids that are used up): every sale fails until then.",
+    "outbox_ids_used_up": "Give the last row another id (docs/trouble.md, Outbox ids that are used up): every sale fails until then.",
     "write_lock_held": "Close the program that holds the database, or end its transaction; sales may be waiting for it too.",
     "wal_large": "Restart the program that reads the database without an end; syncd goes on meanwhile.",
     "loops_stalled": "Nothing, if systemd's watchdog runs: it restarts syncd. Else restart it: systemctl restart syncd",

@@ -201,5 +201,5 @@ def _require_ours(path: object, found: Difference) -> None:
     if found.foreign:
         raise ConfigurationError(
             f"{path}: {'; '.join(found.foreign)}: it is not the one that syncd works with; "
-            "see the README on the outbox and on the tables that the POS reads"
+            "see docs/till.md on the outbox and on the tables that the POS reads"
         )

@@ -29,4 +29,4 @@ def ids_used_up(connection: sqlite3.Connection, path: object) -> str | None:
     if left >= TO_SPARE:
         return None
     fails = 'every sale fails with "database or disk is full"' if left == 0 else f"only {left:,} more rows can be written"
-    return f"{path}: the outbox has had a row with the id {highest}, so that {fails}: see the README on outbox ids that are used up"
+    return f"{path}: the outbox has had a row with the id {highest}, so that {fails}: see docs/trouble.md, Outbox ids that are used up"

@@ -221,4 +221,4 @@ async def test_ids_that_are_used_up_are_found_by_a_check(tmp_path: Path) -> None
     execute(store.path, "UPDATE sqlite_sequence SET seq = 9223372036854775807")
     checked = await check(store)
     assert checked.code == 74
-    assert 'every sale fails with "database or disk is full": see the README on outbox ids that are used up' in checked.text
+    assert 'every sale fails with "database or disk is full": see docs/trouble.md, Outbox ids that are used up' in checked.text

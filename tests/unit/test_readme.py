@@ -20,25 +20,24 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PROJECT = Path(__file__).parents[2]
-README = (PROJECT / "README.md").read_text(encoding="utf-8")
-BLOCKS: list[tuple[str, str]] = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
-PROSE = re.sub(r"^```.*?^```$", "", README, flags=re.MULTILINE | re.DOTALL)
-CODE = [re.sub(r"\s+", " ", span) for span in re.findall(r"`([^`]+)`", PROSE)]
+PAGES = {path.name: path.read_text(encoding="utf-8") for path in (PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md")))}
+PROSE = {name: re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL) for name, text in PAGES.items()}
+CODE = [re.sub(r"\s+", " ", span) for text in PROSE.values() for span in re.findall(r"`([^`]+)`", text)]
 NOT_THE_PROGRAM = {"-u", "-g", "-t", "--groups", "--name", "--now", "exec", "edit", "restart", "reload"}
 """What stands before `syncd` where that is a user, a group, a unit or a container."""
 
 pytestmark = pytest.mark.usefixtures("clean_environment")
 
 
-def blocks(language: str) -> list[str]:
-    found = [text for name, text in BLOCKS if name == language]
-    assert found
+def blocks(language: str, page: str) -> list[str]:
+    found: list[str] = re.findall(rf"^```{language}\n(.*?)^```$", PAGES[page], re.MULTILINE | re.DOTALL)
     return found
 
 
-def table(heading: str) -> list[list[str]]:
+def table(heading: str, page: str) -> list[list[str]]:
     """The cells of the table with this head, without head and rule."""
-    lines = README[README.index(heading) :].split("\n\n", 1)[0].splitlines()[2:]
+    text = PAGES[page]
+    lines = text[text.index(heading) :].split("\n\n", 1)[0].splitlines()[2:]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
 
@@ -47,8 +46,8 @@ def spans(text: str) -> list[str]:
 
 
 def commands() -> Iterator[list[str]]:
-    """What follows `syncd` wherever the README calls it."""
-    for line in [*CODE, *(line for block in blocks("sh") for line in block.splitlines())]:
+    """What follows `syncd` wherever a page calls it."""
+    for line in [*CODE, *(line for page in PAGES for block in blocks("sh", page) for line in block.splitlines())]:
         words = line.split("#")[0].split()
         for at, word in enumerate(words[:-1]):
             called = word == "syncd" and re.match(r"[a-z-]", words[at + 1])
@@ -73,7 +72,7 @@ def test_every_command_and_option_exists() -> None:
         command: click.Command = cli
         for word in words:
             if word.startswith("-"):
-                known = {name for parameter in command.params for name in parameter.opts}
+                known = {name for parameter in command.params for name in parameter.opts} | {"--help"}
                 assert word in known, f"syncd {' '.join(words)}: no option {word}"
             elif isinstance(command, click.Group):
                 assert word in command.commands, f"syncd {' '.join(words)}: no command {word}"
@@ -83,7 +82,7 @@ def test_every_command_and_option_exists() -> None:
 def test_the_configuration_table_tells_the_true_defaults(tmp_path: Path) -> None:
     made = make_settings(tmp_path).database
     assert (made.outbox_path, made.state_path) == (made.path, Path(f"{made.path}.syncd"))
-    rows = table("| key | default |")
+    rows = table("| key | default |", "configuration.md")
     assert len(rows) > 10
     for key, default, *_ in rows:
         section, name = key.strip("`").split(".")
@@ -108,20 +107,20 @@ def test_every_key_and_variable_exists() -> None:
     sections = "|".join(sections_of(Settings))
     keys = {span for span in CODE if re.fullmatch(rf"({sections})\.[a-z_]+", span)}
     assert keys <= set(known_keys(Settings))
-    variables = set(re.findall(r"SYNCD_[A-Z]+__[A-Z_]+", README))
+    variables = {name for text in PAGES.values() for name in re.findall(r"SYNCD_[A-Z]+__[A-Z_]+", text)}
     assert variables
     assert variables <= {variable_of(key) for key in known_keys(Settings)}
 
 
 def test_the_toml_example_is_a_whole_configuration() -> None:
-    for text in blocks("toml"):
-        assert Settings(**tomllib.loads(text)).sync.batch_size == 50
+    [text] = blocks("toml", "configuration.md")
+    assert Settings(**tomllib.loads(text)).sync.batch_size == 50
 
 
 def test_the_json_example_has_the_form_of_the_status_file() -> None:
     schema = json.loads((PROJECT / "config" / "status.schema.json").read_bytes())
-    for text in blocks("json"):
-        require_names(json.loads(text), schema)
+    [text] = blocks("json", "status.md")
+    require_names(json.loads(text), schema)
 
 
 def require_names(document: dict[str, Any], schema: dict[str, Any]) -> None:
@@ -133,16 +132,16 @@ def require_names(document: dict[str, Any], schema: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("language", ["sql", "csharp", "javascript", "python"])
 def test_the_examples_name_columns_that_the_outbox_has(language: str, database: Path) -> None:
-    inserts = [names for text in blocks(language) for names in re.findall(r"INSERT INTO sync_outbox \((.*?)\)", text)]
+    inserts = [names for text in blocks(language, "till.md") for names in re.findall(r"INSERT INTO sync_outbox \((.*?)\)", text)]
     assert inserts
     for names in inserts:
         assert set(names.split(", ")) <= columns(database, "sync_outbox")
 
 
 def test_the_tables_that_till_and_hq_share_have_the_columns_it_tells(database: Path) -> None:
-    assert {row[0].strip("`") for row in table("| column | meaning |")} <= columns(database, "sync_outbox")
-    common = spans(PROSE[PROSE.index("Each also has") :].split("\n\n")[0])
-    rows = table("| table | key | what |")
+    assert {row[0].strip("`") for row in table("| column | meaning |", "till.md")} <= columns(database, "sync_outbox")
+    common = spans(PROSE["till.md"].partition("Each also has")[2].split("\n\n")[0])
+    rows = table("| table | key | what |", "till.md")
     assert len(rows) == 4
     for name, keys, others in rows:
         assert {*spans(keys), *spans(others), *common} == columns(database, name.strip("`"))
@@ -151,19 +150,27 @@ def test_the_tables_that_till_and_hq_share_have_the_columns_it_tells(database: P
 
 def test_every_log_event_exists() -> None:
     source = "\n".join(path.read_text(encoding="utf-8") for path in (PROJECT / "syncd").rglob("*.py"))
-    events = [span for span in spans(PROSE[PROSE.index("Worth an alert") : PROSE.index("## When something")]) if span.islower()]
+    events = [span for span in spans(PROSE["status.md"].partition("Worth an alert")[2]) if span.islower()]
     assert len(events) > 5
     assert [event for event in events if f'"{event}"' not in source] == []
 
 
 def test_it_lists_every_exit_code() -> None:
-    told = re.findall(r"(?:: |· )(\d+) ", PROSE[PROSE.index("Exit codes:") :].split(". ")[0])
+    told = re.findall(r"(?:^ ?|· )(\d+) ", PROSE["configuration.md"].partition("Exit codes:")[2].split(". ")[0])
     assert {int(code) for code in told} == set(ExitCode)
 
 
-def test_every_file_it_names_is_there() -> None:
-    named = re.findall(r"\]\(([^):]+)\)", README) + re.findall(r"(?<!/)((?:scripts|systemd|config)/[\w.]+\w)", README)
+def test_every_file_that_a_page_names_is_there() -> None:
+    path = re.compile(r"(?<![/\w])((?:scripts|systemd|config|docs|examples)/[\w./-]*\w)")
+    named = [name for text in PAGES.values() for name in path.findall(text)]
     assert len(named) > 5
-    assert [name for name in named if not (PROJECT / name).exists()] == []
-    modules = [span for span in CODE if re.fullmatch(r"\w+(\.py|/)", span)]
+    assert [name for name in named if not (PROJECT / name).exists() and not (PROJECT / "syncd" / name).exists()] == []
+    modules = [span for span in spans(PROSE["architecture.md"]) if re.fullmatch(r"\w+(\.py|/)", span)]
     assert [name for name in modules if not list(PROJECT.glob(f"syncd/**/{name}")) and not (PROJECT / name).is_dir()] == []
+
+
+def test_every_link_leads_to_a_file() -> None:
+    for page, text in PROSE.items():
+        folder = PROJECT if page == "README.md" else PROJECT / "docs"
+        named = re.findall(r"\]\(([^):#]+)(?:#[\w-]+)?\)", text)
+        assert [name for name in named if not (folder / name).exists()] == [], page

@@ -1,4 +1,4 @@
-"""The hub that README prints, compiled as it stands and run: a store sends to it, learns from it, and notices when its feed is another."""
+"""The hub that docs/hub.md prints, compiled as it stands: a store sends to it, learns from it, and notices when its feed is another."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from tests.support.store import Store, until
 if TYPE_CHECKING:
     from types import TracebackType
 
-README = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
-[PROGRAM] = [text for text in re.findall(r"^```csharp\n(.*?)^```$", README, re.MULTILINE | re.DOTALL) if "class SyncHub" in text]
+PAGE = (Path(__file__).parents[3] / "docs/hub.md").read_text(encoding="utf-8")
+[PROGRAM] = re.findall(r"^```csharp\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 START_SECONDS = 120.0
 TOKENS = {"Stores": "the-stores-own", "Prices": "another"}
 

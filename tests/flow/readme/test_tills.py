@@ -1,4 +1,4 @@
-"""Each of README's tills sells as it is printed, into one database, one after the other."""
+"""Each till of docs/till.md sells as it is printed, into one database, one after the other."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.storefiles import execute, opened
 
 PROJECT = Path(__file__).parents[3]
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
-TILLS = README[README.index("## The till writes") : README.index("## The till reads")]
+TILLS = (PROJECT / "docs/till.md").read_text(encoding="utf-8")
 PLACE = "/var/lib/syncd/store.db"
 [OF_THE_TILL] = re.findall(r"`(CREATE TABLE receipts .*?)`", TILLS)
 

@@ -14,12 +14,12 @@ from tests.support.hubs import flow_hub
 from tests.support.store import Store, until
 from tests.support.storefiles import execute
 
-README = Path(__file__).parents[3] / "README.md"
+PAGE = Path(__file__).parents[3] / "docs" / "trouble.md"
 
 
 def the_way_out() -> str:
-    """README's SQL for an outbox whose ids are used up."""
-    found = re.search(r"\*\*Outbox ids that are used up\.\*\*.*?```sql\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    """The SQL for an outbox whose ids are used up."""
+    found = re.search(r"\*\*Outbox ids that are used up\.\*\*.*?```sql\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     assert found
     return found[1]
 
