@@ -86,6 +86,7 @@ class Loader:
         self._counting = asyncio.Lock()
         self._clock_warned = False
         self._oldest_on_disk: str | None = None
+        self._perhaps_cancelled: frozenset[int] = frozenset()  # rows in flight when a person last retried or cancelled some
         self.may_load = asyncio.Event()
         self.waiting: dict[int, datetime] = {}
 
@@ -121,6 +122,7 @@ class Loader:
                 return [p for p in PRIORITIES if counts.newest_id[p] != known.newest_id[p]]
             if self._generation not in (None, counts.generation):
                 self._on_generation()
+                self._perhaps_cancelled = self._queue.ids_in_flight()
             self._generation = counts.generation
             self._queue.reset()
             self.waiting.clear()
@@ -170,6 +172,10 @@ class Loader:
         """Keep the queue's lanes filled."""
         entity_pages = 0  # in a row
         while True:
+            if self._perhaps_cancelled and self._perhaps_cancelled.isdisjoint(self._queue.ids_in_flight()):
+                # One that was cancelled was not counted, and its outcome is taken off the count all the same: count afresh.
+                self._perhaps_cancelled, self._counts = frozenset(), None
+                await self.changed()
             load = self._queue.next_load(self._clock.monotonic(), fresh_first=self._breaker.open)
             if load is None:
                 await self.may_load.wait()

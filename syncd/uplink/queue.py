@@ -184,6 +184,10 @@ class SendQueue:
         """Rows that are with the hub, or whose outcome is not durable yet."""
         return len(self._entities.in_flight)
 
+    def ids_in_flight(self) -> frozenset[int]:
+        """The same rows, by their ids."""
+        return frozenset(self._entities.in_flight)
+
     @property
     def idle(self) -> bool:
         """Nothing is in memory, and there is nothing to read."""

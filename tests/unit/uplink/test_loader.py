@@ -13,12 +13,13 @@ import structlog
 from syncd.clock import iso_ms
 from syncd.config.settings import SyncSettings
 from syncd.status.report import OutboxStatus
+from syncd.store.admin import OutboxAdmin
 from syncd.uplink.breaker import Breaker
 from syncd.uplink.loader import Loader
 from syncd.uplink.queue import SendQueue
 from tests.support.clock import FakeClock
 from tests.support.store import until
-from tests.support.storefiles import a_journal, a_reader, execute, opened, outcome, write_rows
+from tests.support.storefiles import a_journal, a_reader, execute, opened, outcome, paths, write_rows
 
 if TYPE_CHECKING:
     import sqlite3
@@ -235,3 +236,19 @@ async def test_a_row_that_is_sent_before_it_is_counted_is_never_counted(tmp_path
         assert sum(store.loader.status.pending.values()) == 0
         await store.loader.changed()
         assert sum(store.loader.status.pending.values()) == 0
+
+
+async def test_what_waits_is_counted_right_after_a_row_in_flight_was_cancelled_and_sent_all_the_same(tmp_path: Path) -> None:
+    async with rig(tmp_path, [("R", n, 3) for n in range(10)]) as store:
+        flying = await store.taken(2)
+        with OutboxAdmin(paths(tmp_path)) as outbox:
+            assert outbox.cancel([flying[0].id, 10]) == 2
+        await store.loader.changed()
+        assert sum(store.loader.status.pending.values()) == 8
+        await store.accept(flying)
+
+        def counted() -> bool:
+            store.loader.may_load.set()  # as the sender does when a batch is back
+            return sum(store.loader.status.pending.values()) == 7
+
+        await until(counted, "the row that was cancelled in flight is not taken off twice")
