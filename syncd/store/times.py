@@ -11,6 +11,8 @@ _TIME = re.compile(
         \s*(?P<zone>Z|z|[+-]\d{2}(?::?\d{2})?)?\s*""",
     re.VERBOSE | re.ASCII,
 )
+_PLAIN = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,7})?Z", re.ASCII)
+"""As .NET writes nearly all of them."""
 MAX_OFFSET_HOURS = 14  # as .NET's DateTimeOffset has it
 TICK_DIGITS = 7  # .NET's DateTime counts 100 ns; the finest that anybody here writes
 
@@ -50,6 +52,12 @@ def _is_our_form(text: str) -> bool:
 
 def sortable(text: str) -> str | None:
     """ISO 8601 UTC text of one width (seven digits of fraction), so that it sorts; None where nobody can read it."""
+    if _PLAIN.fullmatch(text):
+        try:
+            datetime.fromisoformat(text[:19])
+        except ValueError:
+            return None
+        return f"{text[:19]}.{text[20:-1].ljust(TICK_DIGITS, '0')}Z"
     parsed = parse_time(text)
     if parsed is None:
         return None

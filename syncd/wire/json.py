@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from typing import Any, NoReturn
 
 import orjson
@@ -34,6 +35,8 @@ def parse_json(text: str | bytes) -> Any:
         ValueError: not JSON or UTF-8, NaN or Infinity, an integer of thousands of digits, nested too deeply, or above
             `MAX_VALUES`.
     """
+    with suppress(ValueError):
+        return parse_plain(text, MAX_VALUES)
     if isinstance(text, bytes):
         text = text.decode("utf-8")
     if _values(text) > MAX_VALUES and _values(_STRING.sub("", text)) > MAX_VALUES:
@@ -44,7 +47,40 @@ def parse_json(text: str | bytes) -> Any:
         raise ValueError("JSON nested too deeply") from None
 
 
-def _values(text: str) -> int:
+def parse_plain(text: str | bytes, max_values: int) -> Any:
+    """As `parse_json`, in a fifth of the time, for most documents: orjson makes floats of fractions, so none may be there.
+
+    Raises:
+        ValueError: it takes `parse_json`, or is no JSON at all.
+    """
+    if _values(text) > max_values:
+        raise ValueError(f"JSON of more than {max_values:,} values")
+    value = orjson.loads(text)
+    try:
+        if _has_floats(value):
+            raise ValueError("a number that orjson does not keep")
+    except RecursionError:
+        raise ValueError("JSON nested too deeply") from None
+    return value
+
+
+def _has_floats(value: object) -> bool:
+    """Fractions, exponents, and integers of more than 64 bits."""
+    if type(value) is dict:
+        value = value.values()
+    elif type(value) is not list:
+        return type(value) is float
+    for inner in value:
+        kind = type(inner)
+        if kind is float or ((kind is dict or kind is list) and _has_floats(inner)):
+            return True
+    return False
+
+
+def _values(text: str | bytes) -> int:
+    """At least as many lists, objects and values as there are."""
+    if isinstance(text, bytes):
+        return text.count(b",") + text.count(b"[") + text.count(b"{")
     return text.count(",") + text.count("[") + text.count("{")
 
 
