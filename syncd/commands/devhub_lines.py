@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from syncd.commands.output_lines import OutputLines
 from syncd.devhub import exact
+from syncd.devhub.faults import Faults
 from syncd.devhub.hub import Watcher
 
 if TYPE_CHECKING:
@@ -91,6 +92,27 @@ class Printer(Watcher):
         fields = ack if isinstance(ack, dict) else {}
         verdict = "applied" if fields.get("success") is True else f"not applied: {exact.text(fields.get('errorMessage'))}"
         self.say("ack", f"{exact.text(fields.get('correlationId'))}  {verdict}", {"ack": ack})
+
+    def on_page(self, connection: Connection, request: dict[str, Any], page: dict[str, Any]) -> None:
+        """See Watcher."""
+        given = {"cursor": request["cursor"], "items": len(page["items"]), "nextCursor": page["nextCursor"]}
+        columns = (
+            f"{store_column(connection.store)}  {given['items']} items of {page['totalItems']}, from cursor {request['cursor'] or 'none'}"
+        )
+        self.say("page", columns, {"storeId": connection.store, **given})
+
+    def on_push(self, method: str, reached: int, messages: int, store: str | None) -> None:
+        """See Watcher."""
+        to = (
+            store_column(store) if store else f"{reached} store{'s' if reached > 1 else ''}" if reached else "nobody: no store is connected"
+        )
+        what = f"{method} to {to}" if messages == 1 else f"{method}, {messages:,} messages, to {to}"
+        self.say("push", what.rstrip(), {"method": method, "reached": reached, "messages": messages, "storeId": store})
+
+    def on_faults(self, faults: Faults) -> None:
+        """See Watcher."""
+        on = {name: value for name, value in faults.to_json().items() if value != Faults().to_json()[name]}
+        self.say("faults", ", ".join(f"{name} = {value}" for name, value in on.items()) or "none", {"faults": on})
 
 
 def store_column(store: str | None) -> str:

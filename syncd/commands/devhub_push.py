@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Any
 
-from syncd.commands.devhub_lines import store_column
 from syncd.devhub import exact
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ def read_pushes(path: Path) -> list[tuple[str, list[object]]]:
     for where, push in pushes:
         if not _is_push(push):
             raise ValueError(
-                f'push file {path}{where}: {{"method": "ReceivePriceUpdate", "args": [...]}} is wanted, one a line or in a list'
+                f'push file {path}{where}: {{"method": "ReceivePriceUpdate", "args": [...]}} and no more is wanted, one a line or in a list'
             )
     return [(push["method"], push["args"]) for _, push in pushes]
 
@@ -51,7 +50,7 @@ def _lines(content: bytes) -> list[tuple[int, bytes]]:
 
 
 def _is_push(value: Any) -> bool:
-    return isinstance(value, dict) and isinstance(value.get("method"), str) and isinstance(value.get("args"), list)
+    return isinstance(value, dict) and value.keys() == {"method", "args"} and type(value["method"]) is str and type(value["args"]) is list
 
 
 async def push_to_new(printer: Printer, path: Path) -> None:
@@ -60,7 +59,7 @@ async def push_to_new(printer: Printer, path: Path) -> None:
         connection = await printer.connected.get()
         for method, arguments in _usable_pushes(printer, path):
             await connection.send({"type": 1, "target": method, "arguments": arguments})
-            printer.say("push", f"{store_column(connection.store)}  {method}", {"method": method, "storeId": connection.store})
+            printer.on_push(method, 1, 1, connection.store)
 
 
 async def push_changes(hub: DevHub, printer: Printer, path: Path) -> None:
@@ -72,8 +71,7 @@ async def push_changes(hub: DevHub, printer: Printer, path: Path) -> None:
             continue
         known = stamp
         for method, arguments in _usable_pushes(printer, path):
-            reached = await hub.push(method, *arguments)
-            printer.say("push", f"{method} to {reached} stores", {"method": method, "reached": reached})
+            await hub.push(method, *arguments)
 
 
 def _usable_pushes(printer: Printer, path: Path) -> list[tuple[str, list[object]]]:

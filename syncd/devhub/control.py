@@ -9,6 +9,7 @@ from aiohttp import web
 from syncd.devhub import asked, binding, exact
 from syncd.devhub.asked import MistakeError
 from syncd.devhub.client_results import ClientResultError
+from syncd.devhub.endpoint import HUB_PATH
 from syncd.devhub.faults import Faults
 from syncd.devhub.protocol import InvocationError
 
@@ -36,6 +37,7 @@ ENDPOINTS = {
     "POST /control/stop": "ends the hub",
 }
 """Every call and what it does. One that has a mistake is answered by 400 with what is wrong, and changes nothing."""
+_CALLS = "There are:\n" + "".join(f"  {call}\n      {meaning}\n" for call, meaning in ENDPOINTS.items())
 
 
 class Control:
@@ -66,6 +68,7 @@ class Control:
             web.post("/control/push-many", self._push_many),
             web.post("/control/invoke", self._invoke),
             web.post("/control/stop", self._stop),
+            web.get("/", self._help, allow_head=False),
             web.route("*", "/control{tail:.*}", self._unknown),
         ]
 
@@ -106,9 +109,10 @@ class Control:
         asked.parameters(request)
         wanted = await asked.body(request)
         try:
-            self._headquarters.faults = Faults.from_json(wanted)
+            faults = Faults.from_json(wanted)
         except ValueError as error:
             raise MistakeError(str(error)) from error
+        self._hub.set_faults(faults)
         return _json(self._headquarters.faults.to_json())
 
     async def _cut(self, request: web.Request) -> web.Response:
@@ -129,7 +133,7 @@ class Control:
     async def _push(self, request: web.Request) -> web.Response:
         given = asked.parameters(request, "store")
         call = asked.fields(await asked.body(request), {"method": str, "args": list})
-        return _json(await self._hub.push(call["method"], call["args"], given.get("store")))
+        return _json(await self._hub.push(call["method"], [call["args"]], given.get("store")))
 
     async def _push_many(self, request: web.Request) -> web.Response:
         """Every `{n}` in the template becomes a running number; `perMessage` above 1 sends lists."""
@@ -144,9 +148,8 @@ class Control:
             arguments = [exact.loads(many["template"].replace("{n}", str(number)).encode()) for number in numbers]
         except ValueError as error:
             raise MistakeError(f"the template is not JSON: {error}") from error
-        for start in range(0, count, size):
-            argument = arguments[start] if size == 1 else arguments[start : start + size]
-            await self._hub.push(many["method"], [argument], given.get("store"))
+        messages = [[arguments[start] if size == 1 else arguments[start : start + size]] for start in range(0, count, size)]
+        await self._hub.push(many["method"], messages, given.get("store"))
         return _json(count)
 
     async def _invoke(self, request: web.Request) -> web.Response:
@@ -166,8 +169,10 @@ class Control:
         return web.Response()
 
     async def _unknown(self, request: web.Request) -> web.Response:
-        calls = "".join(f"  {call}\n" for call in ENDPOINTS)
-        raise web.HTTPNotFound(text=f"there is no {request.method} {request.path}; there are\n{calls}")
+        raise web.HTTPNotFound(text=f"there is no {request.method} {request.path}. {_CALLS}")
+
+    async def _help(self, _: web.Request) -> web.Response:
+        return web.Response(text=f"syncd's development hub: stores connect to {HUB_PATH}. {_CALLS}")
 
 
 async def _nothing_asked(request: web.Request) -> None:

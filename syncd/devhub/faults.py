@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass, field, fields
 from difflib import get_close_matches
 from typing import Any, Self
 
+MAX_NUMBER = 2**31 - 1
+
 
 @dataclass(slots=True)
 class Faults:
@@ -69,6 +71,8 @@ class Faults:
         """
         said, equals, text = assignment.partition("=")
         name = said.strip().replace("-", "_")
+        if not name:
+            raise ValueError(f"{assignment!r} is no fault: give NAME=VALUE, as refuse-every=10")
         if name not in names():
             raise ValueError(_unknown(said, [name.replace("_", "-") for name in names()]))
         kind = type(getattr(self, name))
@@ -113,8 +117,8 @@ def _unknown(said: str, known: list[str]) -> str:
 def _check(name: str, value: object) -> None:
     if type(value) is not int:
         return
-    if value < 0:
-        raise ValueError(f"{_camel(name)} is {value}: it takes {_WANTED[int]}")
+    if not 0 <= value <= MAX_NUMBER:
+        raise ValueError(f"{_camel(name)} is {value}: it takes {_WANTED[int]}, at most {MAX_NUMBER}")
     if name.endswith("_status") and value and not 200 <= value <= 599:
         raise ValueError(f"{_camel(name)} is {value}: it takes 0 or a status of HTTP, 200 to 599")
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from syncd.devhub.connection import Connection
+    from syncd.devhub.faults import Faults
     from syncd.devhub.headquarters import Headquarters, Item
 
     Method = Callable[[Connection, Any], Coroutine[Any, Any, object]]
@@ -41,6 +42,15 @@ class Watcher:
 
     def on_ack(self, ack: Any) -> None:
         """A store has acknowledged something."""
+
+    def on_page(self, connection: Connection, request: dict[str, Any], page: dict[str, Any]) -> None:
+        """A store has asked for a page of the feed."""
+
+    def on_push(self, method: str, reached: int, messages: int, store: str | None) -> None:
+        """So many stores were sent so many messages, or the one that was meant."""
+
+    def on_faults(self, faults: Faults) -> None:
+        """These are in force now."""
 
 
 class SyncHub:
@@ -88,12 +98,22 @@ class SyncHub:
         bind, run = self._methods[method]
         return await run(connection, bind(arguments[0]))
 
-    async def push(self, method: str, arguments: list[object], store: str | None = None) -> int:
-        """Invokes a client method on all connections, or one store's, and asks for no answer; how many were reached."""
+    async def push(self, method: str, messages: list[list[object]], store: str | None = None) -> int:
+        """Invokes a client method on all connections, or one store's, once with each list of arguments; how many were reached.
+
+        Nobody is asked for an answer.
+        """
         reached = self._connections_of(store)
-        for connection in reached:
-            await connection.send({"type": Type.INVOCATION.value, "target": method, "arguments": arguments})
+        for arguments in messages:
+            for connection in reached:
+                await connection.send({"type": Type.INVOCATION.value, "target": method, "arguments": arguments})
+        self._show(self._watcher.on_push, method, len(reached), len(messages), store)
         return len(reached)
+
+    def set_faults(self, faults: Faults) -> None:
+        """Puts these in force."""
+        self._headquarters.faults = faults
+        self._show(self._watcher.on_faults, faults)
 
     async def invoke(self, method: str, arguments: list[object], timeout_seconds: float, store: str | None = None) -> object:
         """Invokes a client method on the newest connection, or one store's newest, and waits for its result.
@@ -123,8 +143,10 @@ class SyncHub:
     async def _send_sync_item(self, connection: Connection, item: Item) -> object:
         return next(iter(await self._process(connection, [item])), None)
 
-    async def _request_batch_sync(self, _: Connection, request: dict[str, Any]) -> object:
-        return self._headquarters.page(request)
+    async def _request_batch_sync(self, connection: Connection, request: dict[str, Any]) -> object:
+        page = self._headquarters.page(request)
+        self._show(self._watcher.on_page, connection, request, page)
+        return page
 
     async def _acknowledge(self, _: Connection, ack: Any) -> None:
         self._headquarters.acknowledged(ack)

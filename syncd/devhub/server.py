@@ -117,7 +117,7 @@ class DevHub:
 
     async def push(self, method: str, *args: object, store: str | None = None) -> int:
         """Invokes a client method on all connections, or one store's, and asks for no answer; how many were reached."""
-        return await self._hub.push(method, list(args), store)
+        return await self._hub.push(method, [list(args)], store)
 
     async def invoke(self, method: str, *args: object, timeout_seconds: float = 10, store: str | None = None) -> object:
         """Invokes a client method on the newest connection, or one store's newest, and waits for its result.

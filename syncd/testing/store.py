@@ -89,9 +89,14 @@ class Store:
         """The first row of a query, as soon as there is one.
 
         Raises:
-            AssertionError: there was none in time.
+            AssertionError: there was none in time; with what the store could not apply, which may be why.
         """
-        return wait_until(lambda: self.execute(sql, *parameters), f"{sql} {parameters or ''}", timeout_seconds)[0]
+        try:
+            return wait_until(lambda: self.execute(sql, *parameters), f"{sql} {parameters or ''}".rstrip(), timeout_seconds)[0]
+        except AssertionError as error:
+            newest = self.execute("SELECT method, reason FROM sync_quarantine ORDER BY id DESC LIMIT 5")
+            refused = "; ".join(f"{method}: {reason}" for method, reason in newest)
+            raise AssertionError(f"{error}. In the quarantine: {refused or 'nothing'}") from None
 
     def _is_up(self) -> bool:
         return bool(self.status().get("pid") == self._process.pid)

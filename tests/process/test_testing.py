@@ -37,6 +37,8 @@ def test_a_store_and_a_hub_go_through_all_that_a_test_wants_of_them(tmp_path: Pa
         assert hub.push("ReceivePriceUpdate", PRICE, store="DE-7") == 1
         assert store.wait_for_row("SELECT price FROM prices") == ("12.50",)
         assert hub.invoke("ReceivePriceUpdate", {**PRICE, "price": "dear"})["success"] is False
+        with pytest.raises(AssertionError, match=r"product_id = 8\. In the quarantine: ReceivePriceUpdate: Price: price must be a decimal"):
+            store.wait_for_row("SELECT price FROM prices WHERE product_id = 8", timeout_seconds=0)
         hub.publish(
             {"entityType": "Inventory", "operation": "Update", "payload": '{"productId":7,"quantityOnHand":5,"updatedAt":"2026-11-23"}'}
         )

@@ -16,6 +16,7 @@ import pytest
 from syncd.commands.devhub import run_devhub
 from syncd.devhub.faults import Faults
 from syncd.errors import ExitCode, HubError
+from tests.support.hub_handle import HubHandle
 from tests.support.raw_client import raw_client
 from tests.support.store import until
 
@@ -96,6 +97,32 @@ async def test_it_says_where_it_listens_and_shows_what_arrives(terminal: Termina
     )
 
 
+async def test_it_shows_what_is_asked_of_it_over_http_and_what_stores_fetch(terminal: Terminal) -> None:
+    async with devhub(terminal) as url:
+        hub = HubHandle(url)
+        await hub.control("POST", "push", {"method": "ReceivePriceUpdate", "args": [{}]})
+        await hub.faults(refuseEvery=2, captivePortal=False)
+        await hub.faults()
+        await hub.control("POST", "feed", [ITEM])
+        async with raw_client(f"{url}?storeId=7") as client:
+            await client.call("RequestBatchSync", {"storeId": 7})
+            await hub.control("POST", "push", {"method": "ReceivePriceUpdate", "args": [{}]})
+            many = {"method": "ReceivePriceUpdate", "template": "{}", "from": 1, "count": 5, "perMessage": 2}
+            await hub.control("POST", "push-many?store=7", many)
+        await terminal.line_with("leave")
+    shown = [" ".join(line.split()[1:]) for line in terminal.lines()[2:-1]]
+    assert shown == [
+        "push ReceivePriceUpdate to nobody: no store is connected",
+        "faults refuseEvery = 2",
+        "faults none",
+        "connect store 7",
+        "page store 7 1 items of 1, from cursor none",
+        "push ReceivePriceUpdate to 1 store",
+        "push ReceivePriceUpdate, 3 messages, to store 7",
+        "leave store 7",
+    ]
+
+
 async def test_json_lines_are_for_programs(terminal: Terminal) -> None:
     async with devhub(terminal, json_output=True) as url, raw_client(url) as client:
         await client.call("SendSyncItem", ITEM)
@@ -141,9 +168,11 @@ async def test_a_port_that_is_taken_is_said_plainly() -> None:
 async def test_a_push_file_that_cannot_be_used_is_said_before_the_start(tmp_path: Path) -> None:
     (tmp_path / "wrong.json").write_text('{"method": 5}')
     (tmp_path / "line.json").write_text(PRICE % "1" + '\n{"method": 5}\n')
+    (tmp_path / "more.json").write_text('{"method": "M", "args": [], "store": 7}')
     (tmp_path / "half.json").write_text(PRICE % "1" + '\n{"method":\n')
     for name, reason in (
         ("wrong.json", "is wanted"),
+        ("more.json", "and no more is wanted"),
         ("line.json", "line 2: .* is wanted"),
         ("half.json", "unexpected end"),
         ("absent.json", "No such file"),
@@ -165,6 +194,8 @@ def test_faults_are_set_by_name() -> None:
         ("refuse=10", r"there is no fault refuse.*There are delay-ms, refuse-every.*captive-portal"),
         ("refuse-evry=10", r"there is no fault refuse-evry; did you mean refuse-every\?"),
         ("refuse-every", "give refuse-every=VALUE; it takes a whole number"),
+        ("=3", "'=3' is no fault: give NAME=VALUE"),
+        ("delay-ms=99999999999", "at most 2147483647"),
         ("negotiate-status=99", "takes 0 or a status of HTTP"),
         ("refuse-every=often", "'often' is not a whole number"),
         ("half-verdicts=maybe", "'maybe' is neither yes nor no"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import aiohttp
 import pytest
 
 from syncd.devhub.control import ENDPOINTS
@@ -106,6 +107,13 @@ async def test_a_call_that_is_none_is_told_which_there_are(hub: HubHandle) -> No
         status, text = await hub.control_text(method, path, "")
         assert status == 404
         assert all(call in text for call in ENDPOINTS)
+
+
+async def test_whoever_opens_its_address_is_told_what_there_is(hub: HubHandle) -> None:
+    async with aiohttp.ClientSession() as http, http.get(hub.url.removesuffix("hubs/sync")) as answer:
+        text = await answer.text()
+    assert answer.status == 200
+    assert all(f"{call}\n      {meaning}\n" in text for call, meaning in ENDPOINTS.items())
 
 
 async def test_a_push_says_how_many_stores_it_reached(hub: HubHandle) -> None:
