@@ -24,20 +24,26 @@ if TYPE_CHECKING:
 @config_option
 @status_file_option
 @click.option("--json", "as_json", is_flag=True, help="For programs: the status file as it is, and the verdict on it.")
-def command(config_file: Path | None, status_file: Path | None, *, as_json: bool) -> int:
-    """Show how the daemon is.
+@click.option("--watch", "watches", is_flag=True, help="Again and again, until Ctrl-C; into a pipe, a line for each change.")
+def command(config_file: Path | None, status_file: Path | None, *, as_json: bool, watches: bool) -> int:
+    """Show how the daemon is, and what to do where something is wrong.
 
     Exit code 0: healthy, or a warning. 1: degraded or critical. 2: nobody writes the status file, so that the daemon hangs or is not there.
 
     \b
     Examples: syncd status
+              syncd status --watch
               syncd status --json | jq .outbox.pending.total
     """
+    if as_json and watches:
+        raise click.UsageError("--json and --watch exclude each other")
     file = locate(status_file, config_file)
-    daemon = read_health(file)
-    if daemon.exit_code == NOBODY_WRITES and file == DEFAULT_STATUS_FILE:
-        daemon = with_last_exit(daemon)
+    daemon = look(file)
     try:
+        if watches:
+            from syncd.commands.status_watch import watch  # noqa: PLC0415  (rich costs start time)
+
+            return watch(lambda: look(file))
         if as_json:
             click.echo(json.dumps({**(daemon.document or {}), "verdict": daemon.health, "reasons": daemon.reasons}, indent=2))
         else:
@@ -48,8 +54,11 @@ def command(config_file: Path | None, status_file: Path | None, *, as_json: bool
     return daemon.exit_code
 
 
-def with_last_exit(daemon: DaemonHealth) -> DaemonHealth:
-    """With why the service does not run, where systemd knows."""
+def look(file: Path) -> DaemonHealth:
+    """How the daemon is, and why the service does not run, where systemd knows."""
+    daemon = read_health(file)
+    if daemon.exit_code != NOBODY_WRITES or file != DEFAULT_STATUS_FILE:
+        return daemon
     from syncd.commands.service import last_exit  # noqa: PLC0415  (costs start time)
 
     why = last_exit()
