@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from syncd.clock import SystemClock
+from syncd.commands.daemon_hint import why_not_now
 from syncd.commands.options import config_option
 from syncd.config.settings import load_settings
 from syncd.store.catalog import ENTITY_TYPES
@@ -34,6 +35,8 @@ def command(config_file: Path | None, types: tuple[str, ...]) -> int:
     wanted = [_spelling(name, settings.sync.entity_types) for name in types]
     request_full_pull(settings.database.path, wanted, SystemClock().now())
     click.echo(f"{', '.join(wanted) or 'Everything'} will be fetched from HQ from the beginning; see `syncd status`")
+    if hint := why_not_now(settings):
+        click.echo(f"It begins later: {hint}", err=True)
     return 0
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from syncd.clock import Clock
     from syncd.config.settings import Settings
+    from syncd.downlink.feed_page import FeedPage
     from syncd.downlink.queue import UpdateQueue
     from syncd.hub.session import HubSession
     from syncd.hub.supervisor import Hub
@@ -71,6 +72,7 @@ class CatchUp:
         self._log = log
         self._status = status
         self._reader = FeedReader(queue, settings, clock, log, self._other_feed, ack_room)
+        self._reader.on_full_page = self._full_page
         self._on_change = on_change
         self._pull = asyncio.Event()
         self.feed = FeedCursor(identity(settings.hub.url), str(settings.store.id), frozenset(settings.sync.entity_types))
@@ -96,6 +98,11 @@ class CatchUp:
 
     def _other_feed(self) -> None:
         self._status.caught_up = False
+        self._on_change()
+
+    def _full_page(self, page: FeedPage) -> None:
+        self._status.full_pull_items += len(page.items)
+        self._status.full_pull_total = page.total_items
         self._on_change()
 
     async def run(self) -> None:
@@ -172,6 +179,8 @@ class CatchUp:
         if feed.full_pull_types is not None:
             self._on_change()
             resumed = feed.full_pull_cursor is not None
+            if not resumed:
+                self._status.full_pull_items, self._status.full_pull_total = 0, None
             self._log.info("full_pull_resumed" if resumed else "full_pull_started", entity_types=sorted(feed.full_pull_types))
             feed = await self._reader.read(session, self.feed, feed, full=True)
             self._reached_end(feed)

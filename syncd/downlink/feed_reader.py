@@ -45,6 +45,7 @@ class FeedReader:
 
     Attributes:
         feed_is_named: HQ's last answer had a `feedEpoch`.
+        on_full_page: told of each page of a full pull.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class FeedReader:
         self._page_size = PageSize(settings.sync.pull_batch_size)
         self._waiting: deque[asyncio.Future[list[dict[str, object]]]] = deque()
         self.feed_is_named = False
+        self.on_full_page: Callable[[FeedPage], None] = lambda _: None
 
     async def applied(self, ahead: int = 0) -> None:
         """Wait until at most so many of the queued pages are still to be applied."""
@@ -115,6 +117,8 @@ class FeedReader:
                 self._waiting.append(await self._enqueue(page.items, feed if feed != stored else None))
                 stored = feed
             items, pages = items + len(page.items), pages + 1
+            if full:
+                self.on_full_page(page)
             if not page.has_more:
                 break
             _require_progress(page, cursor, seen, first=first)

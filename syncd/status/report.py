@@ -140,6 +140,8 @@ class InboundStatus:
         caught_up: HQ had no more, on this connection, and nothing before that is missing.
         caught_up_at: when that was last so, in this process.
         full_pull_types: what is being fetched from the beginning; empty is everything, None is nothing.
+        full_pull_items: how many items of that have come, since this process began or went on with it; of the last one once it is over.
+        full_pull_total: how many there are, as HQ says.
         fully_pulled_at: when everything that HQ has was last fetched from the beginning to the end.
         acks_waiting: acks of applied updates that HQ does not have yet.
         acks_dropped: acks that HQ will not get, since the start of this process; their updates are applied.
@@ -162,6 +164,8 @@ class InboundStatus:
     acks_waiting: int = 0
     acks_dropped: int = 0
     full_pull_types: frozenset[str] | None = None
+    full_pull_items: int = 0
+    full_pull_total: int | None = None
     fully_pulled_at: datetime | None = None
     unreadable_reason: str | None = field(default=None, metadata=INTERNAL)
     acks_dropped_reason: str | None = field(default=None, metadata=INTERNAL)

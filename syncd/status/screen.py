@@ -91,7 +91,8 @@ def _facts(status: dict[str, Any], now: datetime) -> Iterator[Line]:
     today = f"{inbound['appliedToday']:,} updates applied today" if "appliedToday" in inbound else "updates are applied"
     yield Line("", f"{today}; {inbound['quarantined']:,} in quarantine")
     if (pulled := inbound.get("fullPullTypes")) is not None:
-        yield Line("", f"fetching {', '.join(pulled) or 'everything'} from the beginning")
+        of_all = f" of {inbound['fullPullTotal']:,}" if inbound.get("fullPullTotal") else ""
+        yield Line("", f"fetching {', '.join(pulled) or 'everything'} from the beginning: {inbound.get('fullPullItems', 0):,}{of_all}")
     yield from _line(connection, status["heartbeat"], now)
     yield Line("syncd", f"{status['version']}, {status['state']}, process {status['pid']}, started {ago(status['startedAt'], now)}")
     yield Line("", f"this was written {ago(status['writtenAt'], now)}")

@@ -423,11 +423,18 @@ async def test_resync_brings_back_what_the_store_has_lost_and_twice_is_once(tmp_
         if not stopped:
             await lose_and_resync(store)
             await until(lambda: has(store, 1, 2, 3) and resynced(store), "they are back")
+            await until(lambda: pulled(store) == (None, 3), "the status tells how many came")
     if stopped:
         await lose_and_resync(store)
         async with store.running():
             await until(lambda: has(store, 1, 2, 3) and resynced(store), "they are back")
     assert store.query("SELECT count(*) FROM products") == [(0,)], "another kind was not asked for"
+
+
+def pulled(store: Store) -> tuple[list[str] | None, int]:
+    """What is being fetched from the beginning, and how much of it has come."""
+    inbound = store.status()["inbound"]
+    return inbound["fullPullTypes"], inbound["fullPullItems"]
 
 
 def resynced(store: Store) -> bool:
