@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tests.support.flow import close_shop
 from tests.support.measured_daemon import Figures, MeasuredDaemon
 from tests.support.scripted_hub import ScriptedHub, Wire
-from tests.support.store import Store
+from tests.support.store import Store, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -212,8 +212,13 @@ class _Script:
                 await raw.message(answer.encode() + b"\x1e")
 
 
-async def run_daemon_against(hub: HostileHub, folder: Path) -> Outcome:
-    """Run a daemon against it: once to the end, and once more with SIGTERM in the middle."""
+async def run_daemon_against(hub: HostileHub, folder: Path, kept: int = 0, applied: int = 0) -> Outcome:
+    """Run a daemon against it: once to the end, and once more with SIGTERM in the middle.
+
+    Args:
+        kept: entries of the quarantine that there will be at least.
+        applied: prices that there will be at least.
+    """
     script = _Script(hub)
     async with ScriptedHub(script, handshake=None if hub.before_handshake else "{}\x1e") as scripted:
         store = Store(folder, scripted.url, hub__connect_timeout_seconds=5)
@@ -229,7 +234,7 @@ async def run_daemon_against(hub: HostileHub, folder: Path) -> Outcome:
                 script.go.set()
                 await script.is_read.wait()
             seconds = asyncio.get_running_loop().time() - began
-            await _status_settles(store)
+            await _status_settles(store, kept, applied)
             status, quarantine = store.status(), store.query("SELECT method, reason, length(raw) FROM sync_quarantine")
             script.again.set()
             await asyncio.sleep(0.1)
@@ -242,8 +247,14 @@ async def run_daemon_against(hub: HostileHub, folder: Path) -> Outcome:
     return Outcome(script.sent_bytes / 1e6, seconds, stop_seconds, figures, status, quarantine)
 
 
-async def _status_settles(store: Store) -> None:
+async def _status_settles(store: Store, kept: int, applied: int) -> None:
     """What was read is applied, or kept, and in the status file."""
+
+    def is_there() -> bool:
+        inbound = store.status().get("inbound")
+        return inbound is not None and inbound["quarantined"] >= kept and sum(inbound["appliedTotal"].values()) >= applied
+
+    await until(is_there, f"{kept} kept, {applied} applied", PATIENCE_SECONDS)
     last: object = None
     same = 0
     for _ in range(200):
