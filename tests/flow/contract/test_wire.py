@@ -19,6 +19,15 @@ if TYPE_CHECKING:
 
 BROKEN = "broken on purpose"
 AT = "2026-11-23T10:00:00Z"
+TIMES = (
+    "2026-11-23 10:00:00.1234567",
+    "2026-11-23T10:00:00.000Z",
+    "2026-11-23T11:00:00+01:00",
+    "2026-11-23",
+    "0001-01-01 00:00:00",
+    "noon",
+)
+"""As tills write them: .NET, JavaScript, others, and what nobody can read."""
 KINDS = {
     "ReceiveProductUpdate": "ProductSync", "ReceivePriceUpdate": "PriceSync", "ReceiveInventoryUpdate": "InventorySync",
     "ReceiveTransaction": "TransactionSync",
@@ -69,8 +78,13 @@ async def test_all_that_passes_is_in_the_schemas(tmp_path: Path, kind: str, stor
         await hub.control("POST", "feed", [feed_item(n) for n in range(30)] + [feed_item(99, operation="Delete", payload="")])
         store.sell([(f"Kind{n % 3}", n if n % 2 else f"é-{n}", "Create", json.dumps({"n": n}), 1 + n % 4) for n in range(60)])
         store.sell([("Receipt", "refused", "Update", "{}", 2), ("Receipt", 2.0, "Delete", "", 1)])
+        for created_at in TIMES:
+            store.query(
+                "INSERT INTO sync_outbox (entity_type, entity_id, operation, payload, created_at) VALUES ('Odd', -1, 'Update', '', ?)",
+                created_at,
+            )
         async with store.running():
-            await arrived(hub, 61)
+            await arrived(hub, 61 + len(TIMES))
             await until(lambda: store.status()["outbox"]["failed"] == 1, "what HQ refuses for good has failed")
             await until(lambda: store.status()["inbound"]["caughtUp"], "the feed has been read")
             for method, name in KINDS.items():
