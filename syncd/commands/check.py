@@ -44,7 +44,9 @@ RUN = Path("/run")
     "--as-it-is", is_flag=True, hidden=True, help="With the rights of this process; what `check` as root calls within the service."
 )
 def command(config_file: Path | None, *, ask_hub: bool, look_at_files: bool, as_it_is: bool) -> int:
-    """Say what is right and what is not: configuration, database, status file, and with --hub the line to HQ.
+    """Say what is right and what is not: configuration, database, status file.
+
+    With --db also every database file and its disk, with --hub the line to HQ.
 
     As root, on a PC where syncd is a service, it looks with that service's rights, credentials and paths; as any other user than the
     service's it looks at what a till needs. Changes nothing. The exit code is that of the first thing that is wrong.
