@@ -19,7 +19,7 @@ PAGE = Path(__file__).parents[3] / "docs" / "trouble.md"
 
 def the_way_out() -> str:
     """The SQL for an outbox whose ids are used up."""
-    found = re.search(r"\*\*Outbox ids that are used up\.\*\*.*?```sql\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    found = re.search(r"^## Outbox ids that are used up$.*?```sql\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
     assert found
     return found[1]
 

@@ -19,7 +19,7 @@ from tests.support.storefiles import execute, opened
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PROJECT = Path(__file__).parents[2]
+PROJECT = Path(__file__).parents[3]
 PAGES = {path.name: path.read_text(encoding="utf-8") for path in (PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md")))}
 PROSE = {name: re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL) for name, text in PAGES.items()}
 CODE = [re.sub(r"\s+", " ", span) for text in PROSE.values() for span in re.findall(r"`([^`]+)`", text)]
