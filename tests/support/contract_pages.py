@@ -67,8 +67,8 @@ def _methods(schemas: dict[str, Schema], direction: str) -> str:
 
 def _message(name: str, schemas: dict[str, Schema]) -> str:
     schema = schemas[name]
-    examples = "\n".join(_example(example) for example in schema["examples"])
-    return "\n\n".join([f"### {name}", schema["description"], _fields(schema, schemas), f"```json\n{examples}\n```"]) + "\n"
+    examples = [f"```json\n{_example(example)}\n```" for example in schema["examples"]]
+    return "\n\n".join([f"### {name}", schema["description"], _fields(schema, schemas), *examples]) + "\n"
 
 
 def _fields(schema: Schema, schemas: dict[str, Schema]) -> str:
