@@ -24,6 +24,7 @@ from syncd.log import set_up_logging
 from syncd.own_files import shared_folders
 from syncd.signals import StopSignals
 from syncd.status.report import Report
+from syncd.store.catalog import catalog_of
 from syncd.store.lock import StoreLock
 from syncd.store.opening import open_store
 from syncd.systemd import Notifier
@@ -68,6 +69,7 @@ class Daemon:
     def __init__(self, settings: Settings, clock: Clock, chance: random.Random, notifier: Notifier) -> None:
         self.settings = settings
         self.log: FilteringBoundLogger = structlog.get_logger().bind(store_id=settings.store.id)
+        self._catalog = catalog_of(settings.entities)
         self._clock = clock
         self._random = chance
         self._notifier = notifier
@@ -84,7 +86,7 @@ class Daemon:
         lock = StoreLock(self.settings.database.outbox_path)
         lock.acquire()
         try:
-            files = await open_store(self.settings.database, self._clock, self.log)
+            files = await open_store(self.settings.database, self._clock, self.log, self._catalog)
             try:
                 await self._live(files, lock, stop, config_file)
             finally:
@@ -105,7 +107,8 @@ class Daemon:
 
     async def _live(self, files: StoreFiles, lock: StoreLock, stop: StopSignals, config_file: Path | None) -> None:
         parts = Parts(
-            self.settings, files, lock, self.report, clock=self._clock, random=self._random, log=self.log, notifier=self._notifier
+            self.settings, files, lock, self.report, self._catalog,
+            clock=self._clock, random=self._random, log=self.log, notifier=self._notifier,
         )  # fmt: skip
         self.log.info(
             "started", version=__version__, database=str(self.settings.database.path), hub=self.report.connection.hub_url,

@@ -14,7 +14,7 @@ from syncd.store.catalog import ENTITY_TYPES
 from syncd.store.resync import request_full_pull
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
 
@@ -32,7 +32,7 @@ def command(config_file: Path | None, types: tuple[str, ...]) -> int:
               syncd resync --type Price
     """
     settings = load_settings(config_file)
-    wanted = [_spelling(name, settings.sync.entity_types) for name in types]
+    wanted = [_spelling(name, settings.sync.entity_types, settings.entities) for name in types]
     request_full_pull(settings.database.path, wanted, SystemClock().now())
     click.echo(f"{', '.join(wanted) or 'Everything'} will be fetched from HQ from the beginning; see `syncd status`")
     if hint := why_not_now(settings):
@@ -40,9 +40,9 @@ def command(config_file: Path | None, types: tuple[str, ...]) -> int:
     return 0
 
 
-def _spelling(name: str, configured: Sequence[str]) -> str:
+def _spelling(name: str, configured: Sequence[str], declared: Iterable[str]) -> str:
     """The kind as HQ is asked for it."""
-    known = configured or [entity_type.name for entity_type in ENTITY_TYPES]
+    known = configured or [*(entity_type.name for entity_type in ENTITY_TYPES), *declared]
     found = next((one for one in known if one.lower() == name.lower()), None)
     if found is None and (configured or not name):
         raise click.BadParameter(f"{name!r} is not asked for: sync.entity_types has {', '.join(known)}", param_hint="--type")

@@ -40,7 +40,7 @@ def describe(error: ValidationError, settings: type[BaseModel], environ: Mapping
 
 
 def _line(problem: ErrorDetails, settings: type[BaseModel], environ: Mapping[str, str]) -> str:
-    key = ".".join(str(part) for part in problem["loc"])
+    key = ".".join(str(part) for part in problem["loc"] if part != "[key]")
     variable = variable_of(".".join(str(part) for part in problem["loc"][:2]))
     by_environment = any(name.upper() == variable and text for name, text in environ.items())
     place = f"{key} (environment {variable})" if by_environment else key
@@ -54,6 +54,8 @@ def _line(problem: ErrorDetails, settings: type[BaseModel], environ: Mapping[str
     text = _words(problem)
     if text.startswith(f"{key} = "):  # what of a URL may be shown is shown already
         return text.replace(key, place, 1)
+    if key == "entities" and problem["type"] == "value_error":  # check_names has named the kind
+        return f"{place}.{text}"
     return f"{place} = {_shown(key, problem['input'])}: {text}"
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -27,6 +28,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from syncd.config.entities import EntityDeclaration, check_names
 from syncd.config.hub_url import check_url
 from syncd.config.otlp import check_endpoint, require_exporter
 from syncd.config.problems import describe, only_permissions
@@ -228,6 +230,7 @@ class Settings(BaseSettings):
     status: StatusSettings = StatusSettings()
     metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()
+    entities: Annotated[dict[str, EntityDeclaration], AfterValidator(check_names)] = Field(default_factory=dict)
 
     @classmethod
     def settings_customise_sources(

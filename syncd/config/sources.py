@@ -28,6 +28,8 @@ PREFIX = "SYNCD_"
 NOT_SETTINGS = frozenset({"SYNCD_CONFIG", "SYNCD_CSC", "SYNCD_REFHUB", "SYNCD_REQUIRE"})
 """Variables with our prefix that are no keys: where the file is; where tests find a C# compiler and a real hub, what
 they may not skip."""
+ENTITIES = "SYNCD_ENTITIES"
+"""The section `entities`, as a JSON object."""
 TRUE, FALSE = frozenset({"true", "yes", "on", "1"}), frozenset({"false", "no", "off", "0"})
 
 
@@ -83,6 +85,9 @@ def read_environment(settings: type[BaseModel], environ: Mapping[str, str]) -> d
     """
     document: dict[str, Any] = {}
     for variable, text in _ours(environ):
+        if variable == ENTITIES:
+            document["entities"] = _json(text)
+            continue
         section, _, key = variable.removeprefix(PREFIX).lower().partition("__")
         model = sections_of(settings).get(section)
         if model is None or not key:
@@ -123,11 +128,15 @@ def _number_or_text(text: str) -> int | str:
 def _list(text: str) -> object:
     """A JSON list, or names with commas between them."""
     if text.lstrip().startswith("["):
-        try:
-            return json.loads(text)
-        except ValueError:
-            return text
+        return _json(text)
     return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _json(text: str) -> object:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def find_credentials(environ: Mapping[str, str]) -> dict[str, str]:

@@ -124,7 +124,7 @@ class Applier:
         if update.version is not None or update.updated_at is None or update.updated_at <= self._tomorrow():
             return
         self._log.warning(
-            "update_from_the_future", entity_type=update.entity_type.name, entity_id=update.entity_id,
+            "update_from_the_future", entity_type=update.kind, entity_id=update.entity_id,
             updated_at=update.updated_at, hint="no correction with an earlier updatedAt will be applied",
         )  # fmt: skip
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from syncd.hub.session import HubSession
     from syncd.hub.supervisor import Hub
     from syncd.status.report import InboundStatus
+    from syncd.store.catalog import Catalog
     from syncd.store.inbox import Inbox
 
 RETRY_SECONDS = 10.0  # after a request that the hub refused, or whose answer cannot be read
@@ -57,6 +58,7 @@ class CatchUp:
         hub: Hub,
         inbox: Inbox,
         queue: UpdateQueue,
+        catalog: Catalog,
         settings: Settings,
         clock: Clock,
         log: FilteringBoundLogger,
@@ -71,7 +73,7 @@ class CatchUp:
         self._clock = clock
         self._log = log
         self._status = status
-        self._reader = FeedReader(queue, settings, clock, log, self._other_feed, ack_room)
+        self._reader = FeedReader(queue, catalog, settings, clock, log, self._other_feed, ack_room)
         self._reader.on_full_page = self._full_page
         self._on_change = on_change
         self._pull = asyncio.Event()

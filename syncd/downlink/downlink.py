@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from syncd.downlink.acknowledgements import Acknowledgements
 from syncd.downlink.apply import Applier
 from syncd.downlink.catch_up import CatchUp
+from syncd.downlink.moves import Moves
 from syncd.downlink.queue import UpdateQueue
 from syncd.downlink.receive import LiveUpdates
 from syncd.downlink.unreadable import UnreadableMessages
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from syncd.config.settings import Settings
     from syncd.hub.supervisor import Hub
     from syncd.status.report import InboundStatus
+    from syncd.store.catalog import Catalog
     from syncd.store.inbox import Inbox
     from syncd.store.inbox_log import InboxLog
     from syncd.store.quarantine import Quarantined
@@ -48,6 +50,7 @@ class Downlink:
         hub: Hub,
         inbox: Inbox,
         inbox_log: InboxLog,
+        catalog: Catalog,
         settings: Settings,
         clock: Clock,
         log: FilteringBoundLogger,
@@ -64,15 +67,16 @@ class Downlink:
         self._catching_up: asyncio.Task[None] | None = None
         self._acknowledgements = Acknowledgements(hub, settings.hub.max_message_bytes, clock, log, status, on_change)
         self.catch_up = CatchUp(
-            hub=hub, inbox=inbox, queue=self._queue, settings=settings, clock=clock, log=log, status=status, on_change=on_change,
-            ack_room=self._acknowledgements.room,
+            hub=hub, inbox=inbox, queue=self._queue, catalog=catalog, settings=settings, clock=clock, log=log, status=status,
+            on_change=on_change, ack_room=self._acknowledgements.room,
         )  # fmt: skip
         self._applier = Applier(
             self._queue, inbox, inbox_log, clock=clock, log=log, status=status, acknowledge=self._acknowledgements.add,
             on_feed=self.catch_up.moved, on_trouble=on_trouble, on_change=on_change,
         )  # fmt: skip
         self._unreadable = UnreadableMessages(clock, self._quarantine, status)
-        LiveUpdates(hub, self._queue, clock, log)
+        self._moves = Moves(inbox, self._queue, catalog, clock, log)
+        LiveUpdates(hub, self._queue, catalog, clock, log)
         hub.on_unreadable(self._unreadable.take)
         hub.on_shed(lambda _: self.catch_up.connected())
 
@@ -86,6 +90,7 @@ class Downlink:
             self._catching_up = group.create_task(self.catch_up.run(), name="downlink.catch_up")
             group.create_task(self._inbox_log.run(), name="downlink.inbox_log")
             group.create_task(self._recount(), name="downlink.recount")
+            group.create_task(self._moves.run(), name="downlink.moves")
 
     async def drain(self, seconds: float) -> None:
         """Take nothing more, and wait so long at most until what is here is applied and HQ has its acks."""

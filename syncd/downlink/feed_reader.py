@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from syncd.downlink.feed_page import FeedPage
     from syncd.downlink.queue import UpdateQueue
     from syncd.hub.session import HubSession
+    from syncd.store.catalog import Catalog
     from syncd.store.feed_cursor import FeedCursor
 
 PAGES_AHEAD = 2  # fetched and not applied yet
@@ -51,6 +52,7 @@ class FeedReader:
     def __init__(
         self,
         queue: UpdateQueue,
+        catalog: Catalog,
         settings: Settings,
         clock: Clock,
         log: FilteringBoundLogger,
@@ -58,6 +60,7 @@ class FeedReader:
         ack_room: Callable[[], Awaitable[None]],
     ) -> None:
         self._queue = queue
+        self._catalog = catalog
         self._sync = settings.sync
         self._store_id = settings.store.id
         self._clock = clock
@@ -158,7 +161,7 @@ class FeedReader:
 
     async def _enqueue(self, items: list[Any], feed: FeedCursor | None) -> asyncio.Future[list[dict[str, object]]]:
         """Queue a page's items, some at a time; the cursor moves with the last, whose future is done when all are."""
-        reader = MessageReader(REQUEST, lambda item: update_of_item(item, REQUEST), self._log)
+        reader = MessageReader(REQUEST, lambda item: update_of_item(self._catalog, item, REQUEST), self._log)
         async for messages in in_chunks(items):
             read = reader.read(messages)
             self._queue.enqueue(read.items, read.correlation_ids, "catchup")

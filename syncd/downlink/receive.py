@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from syncd.downlink.reading import MessageReader, chunks_of, is_list
 from syncd.downlink.sync_item import RECEIVE_ITEM, update_of_item
-from syncd.store.catalog import ENTITY_TYPES
 from syncd.store.update import read_update
 from syncd.wire.messages import sync_ack
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from syncd.downlink.queue import UpdateQueue
     from syncd.hub.calls import Handler
     from syncd.hub.supervisor import Hub
-    from syncd.store.entity_type import EntityType
+    from syncd.store.catalog import Catalog
     from syncd.store.update import Update
 
 CHUNKS_AHEAD = 4
@@ -31,15 +31,15 @@ MAX_RESULT_ACKS = 5_000
 
 
 class LiveUpdates:
-    """Handlers for the five methods that bring updates."""
+    """Handlers for the methods that bring updates: one a kind, and `ReceiveSyncItem`."""
 
-    def __init__(self, hub: Hub, queue: UpdateQueue, clock: Clock, log: FilteringBoundLogger) -> None:
+    def __init__(self, hub: Hub, queue: UpdateQueue, catalog: Catalog, clock: Clock, log: FilteringBoundLogger) -> None:
         self._queue = queue
         self._clock = clock
         self._log = log
-        for entity_type in ENTITY_TYPES:
-            hub.on(entity_type.method, self._handler(entity_type.method, _reader_of(entity_type)))
-        hub.on(RECEIVE_ITEM, self._handler(RECEIVE_ITEM, update_of_item))
+        for kind in catalog.kinds:
+            hub.on(kind.method, self._handler(kind.method, partial(read_update, kind)))
+        hub.on(RECEIVE_ITEM, self._handler(RECEIVE_ITEM, partial(update_of_item, catalog)))
 
     def _handler(self, method: str, read: Callable[[object], Update]) -> Handler:
         async def receive(arguments: list[Any], wants_result: bool) -> object:
@@ -77,7 +77,3 @@ class LiveUpdates:
         while waiting:
             await finish_one()
         return acks
-
-
-def _reader_of(entity_type: EntityType) -> Callable[[object], Update]:
-    return lambda message: read_update(entity_type, message)

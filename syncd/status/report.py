@@ -116,7 +116,8 @@ class OutboxStatus:
 
 
 def _by_type(counts: Counter[str]) -> dict[str, int]:
-    return {kind.name.lower(): counts[kind.name] for kind in ENTITY_TYPES}
+    """Ours always; the chain's own, and `entity` for those that nobody has declared, once there is one."""
+    return {kind.name.lower(): counts[kind.name] for kind in ENTITY_TYPES} | {name.lower(): count for name, count in counts.items()}
 
 
 def _moments_by_type(moments: dict[str, datetime]) -> dict[str, str | None]:

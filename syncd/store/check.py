@@ -7,6 +7,8 @@ from contextlib import closing
 from typing import TYPE_CHECKING, TypeVar
 
 from syncd.errors import StorageError, SyncdError
+from syncd.store.catalog import OWN_KINDS, catalog_of
+from syncd.store.declared import require_possible
 from syncd.store.lock import StoreLock
 from syncd.store.migrate import plan
 from syncd.store.outbox_ids import ids_used_up
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from syncd.config.settings import Settings
+    from syncd.store.catalog import Catalog
     from syncd.store.migrate import Plan
 
 T = TypeVar("T")
@@ -36,7 +39,8 @@ def inspect(settings: Settings) -> str:
     """
     paths = settings.database
     StoreLock(paths.outbox_path).require_usable()
-    found = [_file(paths.path, ("outbox", "store") if paths.outbox_path == paths.path else ("store",), "the store's database")]
+    components = ("outbox", "store") if paths.outbox_path == paths.path else ("store",)
+    found = [_file(paths.path, components, "the store's database", catalog_of(settings.entities))]
     if paths.outbox_path != paths.path:
         found.append(_file(paths.outbox_path, ("outbox",), "the outbox"))
     require_own_database(paths.state_path)
@@ -44,12 +48,12 @@ def inspect(settings: Settings) -> str:
     return "; ".join(found)
 
 
-def _file(path: Path, components: tuple[str, ...], name: str) -> str:
+def _file(path: Path, components: tuple[str, ...], name: str, catalog: Catalog = OWN_KINDS) -> str:
     require_writable(path)
     if not path.exists():
         return f"{name} is not there yet: `syncd run` makes it"
     try:
-        plans, waiting = read_without_a_trace(path, lambda connection: _look(connection, path, components))
+        plans, waiting = read_without_a_trace(path, lambda connection: _look(connection, path, components, catalog))
     except sqlite3.Error as error:
         raise translate(error, path) from error
     if not all(plan.recorded for plan in plans.values()):
@@ -57,9 +61,11 @@ def _file(path: Path, components: tuple[str, ...], name: str) -> str:
     return f"{name} can be used" + (f", {waiting:,} rows marked pending in it" if waiting is not None else "")
 
 
-def _look(connection: sqlite3.Connection, path: Path, components: tuple[str, ...]) -> tuple[dict[str, Plan], int | None]:
+def _look(connection: sqlite3.Connection, path: Path, components: tuple[str, ...], catalog: Catalog) -> tuple[dict[str, Plan], int | None]:
     if trouble := quick_check(connection):
         raise StorageError(f"{path} is damaged: {trouble[0]}")
+    if "store" in components:
+        require_possible(connection, path, catalog)
     plans = {component: plan(connection, path, component) for component in components}
     if "outbox" not in plans:
         return plans, None

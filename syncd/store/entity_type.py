@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
+
+from syncd.store.field_values import READERS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +19,7 @@ class Field:
     Attributes:
         wire: its name there.
         column: its name in the table.
-        kind: `identifier`, `text`, `decimal`, `flag`, `time`, `version` or `json`.
+        kind: `identifier`, `text`, `integer`, `decimal`, `boolean`, `time`, `json`, `version` or `barcodes`.
         required: a message without it is malformed (unless it is a delete).
         default: what stands in for it.
     """
@@ -23,6 +29,23 @@ class Field:
     kind: str
     required: bool = False
     default: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class FieldReader:
+    """How a field is read, worked out once: this is done for every field of every update.
+
+    Attributes:
+        name: of the field, in lower case.
+        always: an update cannot do without it, not even a delete.
+    """
+
+    name: str
+    read: Callable[[object], int | str]
+    field: Field
+    default: object
+    required: bool
+    always: bool
 
 
 @dataclass(frozen=True)
@@ -35,6 +58,9 @@ class EntityType:
         keys: the columns of its primary key.
         open_key: the last of them, where it may be left out: a message then means '', and a delete means all rows of
             the group.
+        indexes: the columns of each.
+        is_own: its table is made by our migration steps; others by `store/declared.py`.
+        is_undeclared: it stands for all kinds that nobody has declared, and the first column of its key says which.
     """
 
     name: str
@@ -43,6 +69,9 @@ class EntityType:
     keys: tuple[str, ...]
     fields: tuple[Field, ...]
     open_key: str | None = None
+    indexes: tuple[tuple[str, ...], ...] = ()
+    is_own: bool = False
+    is_undeclared: bool = False
 
     @cached_property
     def group_keys(self) -> tuple[str, ...]:
@@ -55,33 +84,46 @@ class EntityType:
         return frozenset(field.wire.lower() for field in self.fields)
 
     @cached_property
+    def key_and_tail(self) -> frozenset[str]:
+        """The columns that say which row, and when, and nothing of the row itself."""
+        return frozenset({*self.keys, "is_deleted", "version", "updated_at", "correlation_id"})
+
+    @cached_property
+    def readers(self) -> tuple[FieldReader, ...]:
+        """Of its fields, in their order."""
+        return tuple(
+            FieldReader(
+                field.wire.lower(), READERS[field.kind], field, field.default, field.required, field.required and field.column in self.keys
+            )
+            for field in self.fields
+        )  # fmt: skip
+
+    @cached_property
     def columns(self) -> tuple[str, ...]:
         """All that an update writes, in the order of `Update.values`."""
-        return (*(field.column for field in self.fields), "extra", "applied_at")
+        return (*(field.column for field in self.fields), "extra", "applied_at", "change_seq")
 
     @cached_property
     def select_sql(self) -> str:
         """What the table has of a group of rows, so that newer can win."""
-        where = " AND ".join(f"{key} = ?" for key in self.group_keys)
-        last = self.open_key or "''"
-        return f"SELECT {last}, version, updated_at, is_deleted FROM {self.table} WHERE {where}"  # noqa: S608 - names from this module only
+        where = " AND ".join(f'"{key}" = ?' for key in self.group_keys)
+        last = f'"{self.open_key}"' if self.open_key else "''"
+        return f'SELECT {last}, version, updated_at, is_deleted FROM "{self.table}" WHERE {where}'  # noqa: S608 - plain names, quoted
 
     @cached_property
     def upsert_sql(self) -> str:
         """Write a row, whatever was there."""
-        columns = ", ".join(self.columns)
+        columns = ", ".join(f'"{column}"' for column in self.columns)
         marks = ", ".join("?" for _ in self.columns)
-        changes = ", ".join(f"{column} = excluded.{column}" for column in self.columns if column not in self.keys)
-        return (
-            f"INSERT INTO {self.table} ({columns}) VALUES ({marks}) "  # noqa: S608 - names from this module only
-            f"ON CONFLICT ({', '.join(self.keys)}) DO UPDATE SET {changes}"
-        )
+        changes = ", ".join(f'"{column}" = excluded."{column}"' for column in self.columns if column not in self.keys)
+        keys = ", ".join(f'"{key}"' for key in self.keys)
+        return f'INSERT INTO "{self.table}" ({columns}) VALUES ({marks}) ON CONFLICT ({keys}) DO UPDATE SET {changes}'  # noqa: S608 - plain names, quoted
 
     @cached_property
     def tombstone_sql(self) -> str:
         """Turn a row into its tombstone; its other columns keep their values."""
-        where = " AND ".join(f"{key} = ?" for key in self.keys)
+        where = " AND ".join(f'"{key}" = ?' for key in self.keys)
         return (
-            f"UPDATE {self.table} SET is_deleted = 1, version = coalesce(?, version), "  # noqa: S608 - names from this module only
-            f"updated_at = coalesce(?, updated_at), correlation_id = ?, applied_at = ? WHERE {where}"
+            f'UPDATE "{self.table}" SET is_deleted = 1, version = coalesce(?, version), '  # noqa: S608 - plain names, quoted
+            f"updated_at = coalesce(?, updated_at), correlation_id = ?, applied_at = ?, change_seq = ? WHERE {where}"
         )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from syncd.errors import DataError
 from syncd.store.times import sortable
 from syncd.wire.json import Number, dump_json, json_type
+from syncd.wire.messages import any_case
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,7 +81,15 @@ def _decimal(value: object) -> str:
     return text if is_plain else format(Decimal(text), "f")
 
 
-def _flag(value: object) -> int:
+def _integer(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise MalformedError(f"must be a whole number, this is {json_type(value)}")
+    if abs(value) > MAX_INTEGER:
+        raise MalformedError("is a number above 64 bits")
+    return value
+
+
+def _boolean(value: object) -> int:
     if not isinstance(value, bool):
         raise MalformedError(f"must be true or false, this is {json_type(value)}")
     return int(value)
@@ -103,6 +112,29 @@ def _json(value: object) -> str:
     return _encodable(value) if isinstance(value, str) and not isinstance(value, Number) else json_text(value)
 
 
+def _barcodes(value: object) -> str:
+    """`["4006381333931", {"barcode": "…", "unit": "box", "quantity": 12}]`, with every name spelled so and every value a text.
+
+    A trigger reads them from there into the table `barcodes`, and SQLite has no decimals.
+    """
+    if not isinstance(value, list):
+        raise MalformedError(f"must be a list, this is {json_type(value)}")
+    found: dict[str, dict[str, str]] = {}
+    for number, entry in enumerate(value):
+        given = any_case(entry) if isinstance(entry, dict) else {"barcode": entry}
+        try:
+            barcode = {"barcode": _text(given.get("barcode"))}
+            if given.get("unit") is not None:
+                barcode["unit"] = _text(given["unit"])
+            if given.get("quantity") is not None:
+                barcode["quantity"] = _decimal(given["quantity"])
+        except MalformedError as error:
+            raise MalformedError(f"[{number}] {error}") from None
+        found.setdefault(barcode["barcode"], barcode)
+    return json_text(list(found.values()))
+
+
 READERS: dict[str, Callable[[object], int | str]] = {
-    "identifier": _identifier, "text": _text, "decimal": _decimal, "flag": _flag, "time": _time, "version": _version, "json": _json,
+    "identifier": _identifier, "text": _text, "integer": _integer, "decimal": _decimal, "boolean": _boolean, "time": _time,
+    "version": _version, "json": _json, "barcodes": _barcodes,
 }  # fmt: skip

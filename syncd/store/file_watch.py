@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from syncd.errors import ConfigurationError, StatementError, StorageError
+from syncd.store.catalog import OWN_KINDS
+from syncd.store.declared import declare, missing
 from syncd.store.migrate import migrate, plan
 from syncd.store.outbox_ids import ids_used_up
 
@@ -18,8 +20,9 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from syncd.clock import Clock
+    from syncd.store.catalog import Catalog
     from syncd.store.database import Database
-    from syncd.store.migrate import Plan
+    from syncd.store.schema import Difference
 
 LOOK_SECONDS = 1.0
 # Some tools rebuild a table in several commits and then make its indexes themselves; ours would be in their way.
@@ -40,6 +43,7 @@ class FileWatch:
         components: whose tables are in this file.
         on_trouble: told of the error while the file cannot be read or written, and None once it can.
         on_ids: told in words that the outbox' ids are used up, and None while they are not.
+        catalog: the kinds that have a table each, where the store's tables are in this file.
     """
 
     def __init__(
@@ -51,6 +55,7 @@ class FileWatch:
         log: FilteringBoundLogger,
         on_trouble: Callable[[StorageError | None], None],
         on_ids: Callable[[str | None], None],
+        catalog: Catalog = OWN_KINDS,
     ) -> None:
         self._database = database
         self._writer = writer
@@ -59,6 +64,7 @@ class FileWatch:
         self._log = log
         self._on_trouble = on_trouble
         self._on_ids = on_ids
+        self._catalog = catalog
         self._version: int | None = None
         self._changed_at = self._first_changed_at = 0.0
         self._is_ours = True
@@ -104,14 +110,17 @@ class FileWatch:
             await self._look_at_ids()
 
     async def _mend(self) -> None:
-        def look(connection: sqlite3.Connection) -> list[Plan]:
-            return [plan(connection, self._database.path, component) for component in self._components]
+        def look(connection: sqlite3.Connection) -> list[Difference]:
+            found = [plan(connection, self._database.path, component).found for component in self._components]
+            return [*found, missing(connection, self._database.path, self._catalog)] if "store" in self._components else found
 
-        missing = [item.name for found in await self._database.run(look) for item in found.found.missing]
-        if missing:
+        gone = [item.name for found in await self._database.run(look) for item in found.missing]
+        if gone:
             for component in self._components:
                 await migrate(self._writer, component, self._clock)
-            self._log.warning("schema_mended", path=str(self._database.path), made=missing, hint="another program dropped it")
+            if "store" in self._components:
+                await declare(self._writer, self._catalog)
+            self._log.warning("schema_mended", path=str(self._database.path), made=gone, hint="another program dropped it")
 
     async def _look_at_ids(self) -> None:
         used_up = await self._database.run(lambda connection: ids_used_up(connection, self._database.path))

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 
 from syncd.clock import iso_ms
 from syncd.store import quarantine
+from syncd.store.catalog import OWN_KINDS
+from syncd.store.change_seq import next_numbers
+from syncd.store.declared import declared_schema
 from syncd.store.feed_cursor import read_feed_cursor, read_requests, write_feed_cursor
 from syncd.store.migrate import newest_schema
 from syncd.store.news import KnownRows, News
@@ -19,9 +22,10 @@ from syncd.store.update import Update
 from syncd.store.write_budget import MAX_ROWS, Cost
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from syncd.clock import Clock
+    from syncd.store.catalog import Catalog
     from syncd.store.feed_cursor import FeedCursor
     from syncd.store.schema import Schema
     from syncd.store.write_budget import PacedWriter
@@ -102,18 +106,17 @@ class _Work:
 
     def _has_its_tables(self, connection: sqlite3.Connection) -> bool:
         """Within the failed transaction, so that nobody has put a table back meanwhile."""
-        tables = {item.update.entity_type.table for item in self.news if isinstance(item, News)}
-        return all(is_ours(connection, self.schema[table]) for table in tables)
+        return all(is_ours(connection, item) for item in self.schema.values() if item.kind == "table")
 
 
 class Inbox:
     """Writes updates into the store's database."""
 
-    def __init__(self, till: PacedWriter, clock: Clock) -> None:
+    def __init__(self, till: PacedWriter, clock: Clock, catalog: Catalog = OWN_KINDS) -> None:
         self.till = till
         self._clock = clock
         self._cost = Cost()
-        self._schema = newest_schema("store")
+        self._schema = newest_schema("store") | declared_schema(catalog)
         self._most = MAX_ROWS
 
     def room(self) -> int:
@@ -197,28 +200,33 @@ def _find_news(connection: sqlite3.Connection, items: Sequence[Update | Quaranti
 
 
 def _rows(item: News | Quarantined) -> int:
-    """How many rows it writes: a delete of all dates has one for each of them."""
-    return 1 + len(item.tombstones) if isinstance(item, News) else 1
+    return item.rows if isinstance(item, News) else 1
 
 
 def _write(connection: sqlite3.Connection, news: list[News], stamp: str) -> None:
     """This runs within the write lock, so neighbours of one kind share a statement."""
+    if not news:
+        return
+    numbers = next_numbers(connection, sum(item.rows for item in news))
     for kind, group in groupby(news, key=lambda item: None if item.update.deleted else item.update.entity_type):
         if kind is None:
             for item in group:
-                _delete(connection, item, stamp)
+                _delete(connection, item, stamp, numbers)
         else:
-            connection.executemany(kind.upsert_sql, [(*item.update.values, stamp) for item in group])
+            connection.executemany(kind.upsert_sql, [(*item.update.values, stamp, next(numbers)) for item in group])
 
 
-def _delete(connection: sqlite3.Connection, news: News, stamp: str) -> None:
+def _delete(connection: sqlite3.Connection, news: News, stamp: str, numbers: Iterator[int]) -> None:
     """Leave tombstones. Where the delete has no more than the key, the row's other columns keep their values."""
     update = news.update
     sql, dates = update.entity_type.tombstone_sql, (update.version, update.updated_at, update.correlation_id, stamp)
     for key in news.tombstones:
-        connection.execute(sql, (*dates, *key))
-    if news.writes_own_row and not (update.key_only and connection.execute(sql, (*dates, *update.key)).rowcount):
-        connection.execute(update.entity_type.upsert_sql, (*update.values, stamp))
+        connection.execute(sql, (*dates, next(numbers), *key))
+    if not news.writes_own_row:
+        return
+    number = next(numbers)
+    if not (update.key_only and connection.execute(sql, (*dates, number, *update.key)).rowcount):
+        connection.execute(update.entity_type.upsert_sql, (*update.values, stamp, number))
 
 
 def _as_quarantined(item: Update | Quarantined, reason: str) -> Quarantined:

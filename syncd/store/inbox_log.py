@@ -65,7 +65,7 @@ class InboxLog:
             self.last_applied[update.entity_type.name] = now
         self._waiting.append(
             (
-                update.entity_type.name, update.entity_id, "Delete" if update.deleted else "Update", update.version, update.updated_at,
+                update.kind, update.entity_id, "Delete" if update.deleted else "Update", update.version, update.updated_at,
                 update.correlation_id, source, outcome, refusal and storable(refusal[:MAX_REASON_CHARACTERS]), iso_ms(now),
             )
         )  # fmt: skip

@@ -38,6 +38,11 @@ class News:
     writes_own_row: bool = True
     tombstones: tuple[tuple[object, ...], ...] = ()
 
+    @property
+    def rows(self) -> int:
+        """How many rows it writes: a delete of all dates has one for each of them."""
+        return self.writes_own_row + len(self.tombstones)
+
 
 class KnownRows:
     """The rows as they will be once every update given to `take` is written."""

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 from syncd.clock import iso_ms
 from syncd.errors import StatementError, StorageDamaged
+from syncd.store.catalog import OWN_KINDS
 from syncd.store.database import Database
 from syncd.store.database_file import DatabaseFile
+from syncd.store.declared import declare, require_possible
 from syncd.store.migrate import migrate
 from syncd.store.permissions import require_own_database
 from syncd.store.write_budget import PacedWriter
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
     from syncd.clock import Clock
     from syncd.config.settings import DatabaseSettings
+    from syncd.store.catalog import Catalog
 
 MAINTENANCE_CACHE_KIBIBYTES = 256  # whole tables are scanned on these connections, and nothing is read twice
 
@@ -59,11 +62,14 @@ class StoreFiles:
             database.file.lock_holders.close()
 
 
-async def open_store(paths: DatabaseSettings, clock: Clock, log: FilteringBoundLogger) -> StoreFiles:
+async def open_store(paths: DatabaseSettings, clock: Clock, log: FilteringBoundLogger, catalog: Catalog = OWN_KINDS) -> StoreFiles:
     """Open every file, made where there is none, and bring its tables up to date.
 
+    Args:
+        catalog: the kinds that have a table each.
+
     Raises:
-        ConfigurationError: a file is newer than this program, or has tables of another make.
+        ConfigurationError: a file is newer than this program, or has tables of another make, or cannot have those that are declared.
         PermissionDeniedError: a file may not be written.
         StorageError: a file cannot be used.
     """
@@ -90,17 +96,17 @@ async def open_store(paths: DatabaseSettings, clock: Clock, log: FilteringBoundL
         files[journal.path] = journal.file
         journal_maintenance = await connect_for_maintenance(paths.state_path, synchronous="FULL")
         outbox_written, store_written = _last_written(paths.outbox_path, clock), _last_written(paths.path, clock)
-        writer = await connect(paths.outbox_path, attach=paths.state_path)
-        await migrate(writer, "outbox", clock)
+        writer = other = await connect(paths.outbox_path, attach=paths.state_path)
         outbox = store = PacedWriter(writer, clock, last_written=outbox_written)
         maintenance = [await connect_for_maintenance(paths.outbox_path)]
-        if paths.path.resolve() == paths.outbox_path.resolve():
-            await migrate(writer, "store", clock)
-        else:
+        if paths.path.resolve() != paths.outbox_path.resolve():
             other = await connect(paths.path)
-            await migrate(other, "store", clock)
             store = PacedWriter(other, clock, last_written=store_written)
             maintenance.append(await connect_for_maintenance(paths.path))
+        await other.run(lambda connection: require_possible(connection, other.path, catalog))
+        await migrate(writer, "outbox", clock)
+        await migrate(other, "store", clock)
+        await declare(other, catalog)
         reader = await connect(paths.outbox_path, attach=paths.state_path)
         for till in {id(outbox): outbox, id(store): store}.values():
             await till.look()

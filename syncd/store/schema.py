@@ -55,6 +55,7 @@ class SchemaObject:
         table: the table that an index or a trigger belongs to; else its own name.
         sql: the statement that makes it.
         rows: what the scripts put into a table.
+        has_rowid: a table without one (`WITHOUT ROWID`) cannot be read page by page.
     """
 
     kind: str
@@ -63,6 +64,7 @@ class SchemaObject:
     sql: str
     columns: tuple[Column, ...] = ()
     rows: tuple[tuple[object, ...], ...] = ()
+    has_rowid: bool = True
 
 
 Schema = dict[str, SchemaObject]
@@ -181,13 +183,23 @@ def _read(connection: sqlite3.Connection, only: Schema | None = None, *, with_ro
             continue
         columns: tuple[Column, ...] = ()
         rows: tuple[tuple[object, ...], ...] = ()
+        has_rowid = True
         if kind == "table":
+            has_rowid = _has_rowid(connection, name)
             query = "SELECT name, type, \"notnull\", pk, hidden FROM pragma_table_xinfo(?, 'main')"
             columns = tuple(Column(*row) for row in connection.execute(query, (name,)))
             if with_rows:
                 rows = tuple(connection.execute(f"SELECT * FROM {_quoted(name)}"))  # noqa: S608 - a name of our own scripts
-        schema[name.lower()] = SchemaObject(kind, name, table, sql, columns, rows)
+        schema[name.lower()] = SchemaObject(kind, name, table, sql, columns, rows, has_rowid)
     return schema
+
+
+def _has_rowid(connection: sqlite3.Connection, table: str) -> bool:
+    """Only where a table has no rowid is its primary key an index that `sqlite_schema` does not have."""
+    query = """
+    SELECT 1 FROM pragma_index_list(?) AS i WHERE i.origin = 'pk' AND NOT EXISTS (SELECT 1 FROM main.sqlite_schema WHERE name = i.name)
+    """
+    return connection.execute(query, (table,)).fetchone() is None
 
 
 def _lacks(ours: SchemaObject, theirs: SchemaObject) -> list[str]:
@@ -203,6 +215,8 @@ def _lacks(ours: SchemaObject, theirs: SchemaObject) -> list[str]:
             column.name for column, other in pairs if column.not_null and not other.not_null and column.name not in MAY_BE_NULL
         )
         lacks += [f"no NOT NULL on {', '.join(nullable)}"] if nullable else []
+    if ours.has_rowid and not theirs.has_rowid:
+        lacks.append("no rowid (it was made WITHOUT ROWID)")
     key = _key(ours)
     if _rowid_alias(ours) and not _rowid_alias(theirs, key[0]):
         lacks.append(f"no {key[0]} INTEGER PRIMARY KEY")

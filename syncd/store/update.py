@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from dataclasses import field as attribute
 from typing import TYPE_CHECKING
 
-from syncd.store.field_values import READERS, MalformedError, json_text
+from syncd.store.field_values import MalformedError, json_text
 from syncd.wire.json import json_type
 from syncd.wire.messages import any_case
 
@@ -23,7 +23,7 @@ class Update:
 
     Attributes:
         key: the values of the table's primary key.
-        values: of `EntityType.columns`, without `applied_at`.
+        values: of `EntityType.columns`, without `applied_at` and `change_seq`.
         deleted: the row becomes (or stays) a tombstone.
         key_only: a delete with no more than the key: the row's other columns keep their values.
         method: by which it came.
@@ -42,9 +42,14 @@ class Update:
     message: object = attribute(compare=False, repr=False)
 
     @property
+    def kind(self) -> str:
+        """The name of its kind, as HQ has it where nobody has declared it."""
+        return str(self.key[0]) if self.entity_type.is_undeclared else self.entity_type.name
+
+    @property
     def entity_id(self) -> str:
         """The key in one piece, for people."""
-        return "/".join(str(part) for part in self.key if part != "")
+        return "/".join(str(part) for part in self.key[self.entity_type.is_undeclared :] if part != "")
 
     @property
     def deletes_group(self) -> bool:
@@ -75,33 +80,47 @@ def read_update(entity_type: EntityType, message: object, *, delete: bool = Fals
     names = any_case(message)
     deleted = delete or names.get("isdeleted") is True
     values: dict[str, object] = {}
-    for field in entity_type.fields:
-        given = names.pop(field.wire.lower(), None)
+    is_partial, known = False, 0
+    for reader in entity_type.readers:
+        column = reader.field.column
+        if reader.name in names:
+            known += 1
+        given = names.get(reader.name)
         if given is None:
-            if field.required and not (deleted and field.column not in entity_type.keys):
-                raise MalformedError(f"{entity_type.name}: {field.wire} is missing")
-            values[field.column] = field.default
+            if reader.required:
+                if reader.always or not deleted:
+                    raise MalformedError(f"{entity_type.name}: {reader.field.wire} is missing")
+                is_partial = is_partial or reader.default is None
+            values[column] = reader.default
         else:
             try:
-                values[field.column] = READERS[field.kind](given)
+                values[column] = reader.read(given)
             except MalformedError as error:
-                raise MalformedError(f"{entity_type.name}: {field.wire} {error}") from None
+                raise MalformedError(f"{entity_type.name}: {reader.field.wire} {error}") from None
     values["is_deleted"] = int(deleted)
-    if values["version"] is None and values["updated_at"] is None:  # then nothing tells whether it is newer
-        raise MalformedError(f"{entity_type.name}: updatedAt is missing")
-    extra = {name: value for name, value in message.items() if name.lower() not in entity_type.wire_names}
+    if values["version"] is None and values["updated_at"] is None and not entity_type.is_undeclared:
+        raise MalformedError(f"{entity_type.name}: updatedAt is missing")  # then nothing tells whether it is newer
+    extra = None
+    if known < len(message):
+        extra = {name: value for name, value in message.items() if name.lower() not in entity_type.wire_names} or None
     return Update(
         entity_type=entity_type,
-        key=tuple(values[key] for key in entity_type.keys),
-        values=(*(values[field.column] for field in entity_type.fields), json_text(extra) if extra else None),
+        key=tuple([values[key] for key in entity_type.keys]),
+        values=(*values.values(), None if extra is None else json_text(extra)),
         version=values["version"],  # type: ignore[arg-type]
         updated_at=values["updated_at"],  # type: ignore[arg-type]
         correlation_id=values["correlation_id"],  # type: ignore[arg-type]
         deleted=deleted,
-        key_only=deleted and any(field.required and values[field.column] is None for field in entity_type.fields),
+        key_only=deleted and (is_partial or _says_only_which(entity_type, names)),
         method=entity_type.method if envelope is None else envelope.method,
         message=message if envelope is None else envelope.content,
     )
+
+
+def _says_only_which(entity_type: EntityType, names: dict[str, object]) -> bool:
+    """Whether none of the kind's own fields is given, besides its key."""
+    own = (reader.name for reader in entity_type.readers if reader.field.column not in entity_type.key_and_tail)
+    return all(names.get(name) is None for name in own)
 
 
 def is_newer(update: Update, version: object, updated_at: object) -> bool:

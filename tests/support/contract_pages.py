@@ -125,7 +125,7 @@ def _type(schema: Schema, schemas: dict[str, Schema]) -> str:
 def _json_type(kind: str, schema: Schema, schemas: dict[str, Schema]) -> str:
     if kind == "array":
         return f"list of {_type(schema['items'], schemas)}"
-    return {"string": "text", "null": "nothing", "integer": "a whole number", "number": "a number"}[kind]
+    return {"object": "an object", "string": "text", "null": "nothing", "integer": "a whole number", "number": "a number"}[kind]
 
 
 def _column_type(field: Schema) -> str:

@@ -57,6 +57,7 @@ class Store:
             "status__path": str(self.status_path),
             **settings,
         }
+        self.declarations = ""  # `[entities.…]`, as they stand in the file
         self.python_options: tuple[str, ...] = ("-X", "dev", "-W", "error::ResourceWarning")  # slow, and it finds things
         self.write_config()
 
@@ -73,7 +74,7 @@ class Store:
             section, _, name = key.partition("__")
             sections.setdefault(section, []).append(f"{name} = {json.dumps(value)}")
         text = "\n".join(f"[{section}]\n" + "\n".join(lines) + "\n" for section, lines in sections.items())
-        self.config_path.write_text(text, encoding="utf-8")
+        self.config_path.write_text(text + self.declarations, encoding="utf-8")
 
     async def create(self) -> None:
         """Make the database with its tables, as `syncd run` does."""

@@ -16,6 +16,7 @@ from syncd.clock import iso_ms
 from syncd.downlink.downlink import Downlink
 from syncd.downlink.queue import MAX_UPDATES
 from syncd.status.report import InboundStatus
+from syncd.store.catalog import OWN_KINDS
 from syncd.store.inbox import Inbox
 from syncd.store.inbox_log import InboxLog
 from tests.support.flow import close_shop, make_store
@@ -135,20 +136,20 @@ async def test_field_names_match_in_any_case_and_unknown_fields_are_kept_with_th
         assert extra == '{"margin":0.10,"deep":{"big":123456789012345678901234567890,"list":[1.0,null,true]}}'
 
 
-async def test_a_sync_item_is_applied_by_its_type_and_one_of_no_known_type_is_kept_aside(tmp_path: Path, hub: FlowHub) -> None:
+async def test_a_sync_item_is_applied_by_its_type_and_one_without_a_type_is_kept_aside(tmp_path: Path, hub: FlowHub) -> None:
     store = await make_store(tmp_path, hub.url())
     async with store.running():
         await online(store, hub)
         await push(hub, "ReceiveSyncItem", an_item(1))
-        await push(hub, "ReceiveSyncItem", an_item(2, "Weather"))
+        await push(hub, "ReceiveSyncItem", an_item(2, ""))
         await push(hub, "ReceiveSyncItem", an_item(1, operation="Delete", payload="", timestamp=LATER, correlationId="gone"))
         state = await acknowledged(hub, ok=2, failed=1)
         (ack,) = state["failedAcks"]
         assert (ack["correlationId"], ack["success"], ack["retryable"]) == ("f2", False, False)
-        assert "Weather" in ack["errorMessage"]
+        assert ack["errorMessage"] == "entityType is missing"
         assert store.query("SELECT product_id, price, is_deleted FROM prices") == [(1, "1", 1)]
         ((method, reason, raw),) = store.query("SELECT method, reason, raw FROM sync_quarantine")
-        assert (method, "Weather" in reason, json.loads(raw)["entityType"]) == ("ReceiveSyncItem", True, "Weather")
+        assert (method, reason, json.loads(raw)["entityId"]) == ("ReceiveSyncItem", "entityType is missing", 2)
 
 
 # ── newer wins, twice is once ───────────────────────────────────────────────────────────────────────────────────────
@@ -401,7 +402,7 @@ async def test_what_is_published_while_connected_is_fetched_at_the_interval(tmp_
     store = await make_store(tmp_path, hub.url(), sync__pull_interval_seconds=0.3)
     async with store.running():
         await online(store, hub)
-        await hub.control("POST", "feed", [an_item(1), an_item(2, "Weather"), an_item(3, payload="{")])
+        await hub.control("POST", "feed", [an_item(1), an_item(2, "Weather", payload="["), an_item(3, payload="{")])
         await acknowledged(hub, ok=1, failed=2)
         assert (await counted(hub))["connects"] == 1
         assert store.query("SELECT method FROM sync_quarantine") == [("RequestBatchSync",)] * 2
@@ -470,7 +471,7 @@ async def test_a_line_that_flaps_before_a_stuck_database_leaves_no_more_than_the
         troubles: list[object] = []
         downlink = Downlink(
             hub=rig.hub, inbox=Inbox(files.store, rig.clock), inbox_log=InboxLog(files.journal, rig.clock),
-            settings=make_settings(tmp_path), clock=rig.clock, log=structlog.get_logger(), status=InboundStatus(),
+            catalog=OWN_KINDS, settings=make_settings(tmp_path), clock=rig.clock, log=structlog.get_logger(), status=InboundStatus(),
             on_trouble=troubles.append, on_change=lambda: None,
         )  # fmt: skip
 

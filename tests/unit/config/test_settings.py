@@ -93,6 +93,7 @@ def test_the_required_keys_are_enough_and_the_rest_has_the_contract_s_defaults(t
             "otlp_interval_seconds": 60,
         },
         "log": {"level": "info", "format": "auto"},
+        "entities": {},
     }
 
 

@@ -1,19 +1,47 @@
-"""By which names the four kinds go."""
+"""Kinds as they are declared: by which names they go, and that ours are declared like any other."""
 
 from __future__ import annotations
 
 import pytest
 
-from syncd.store.catalog import PRICE, entity_type_of
-from syncd.store.field_values import MalformedError
+from syncd.config.entities import EntityDeclaration
+from syncd.store.catalog import OWN_KINDS, PRICE, catalog_of
+from syncd.store.update import read_update
+
+PROMOTION = EntityDeclaration.model_validate(
+    {
+        "key": ["promotionId", "startsAt"],
+        "open_key": "startsAt",
+        "fields": {
+            "promotionId": "identifier",
+            "startsAt": "time",
+            "percent": "decimal",
+            "isMemberOnly": {"type": "boolean", "default": True},
+        },
+    }
+)
 
 
 @pytest.mark.parametrize("name", ["Price", "PRICE", "prices", "PriceSync", "pricesync"])
-def test_a_type_has_several_names(name: str) -> None:
-    assert entity_type_of(name) is PRICE
+def test_a_kind_has_several_names(name: str) -> None:
+    assert OWN_KINDS.of(name) is PRICE
 
 
-@pytest.mark.parametrize("name", ["", "Money", None, 5, "sync_outbox"])
-def test_a_type_that_is_none_of_the_four_is_malformed(name: object) -> None:
-    with pytest.raises(MalformedError, match="unknown entityType"):
-        entity_type_of(name)
+@pytest.mark.parametrize("name", ["", "Money", "sync_outbox", "entities"])
+def test_a_kind_that_nobody_has_declared_is_none(name: str) -> None:
+    assert OWN_KINDS.of(name) is None
+
+
+def test_a_declared_kind_has_the_names_and_the_method_that_follow_from_its_own() -> None:
+    catalog = catalog_of({"LoyaltyCard": PROMOTION})
+    (kind,) = catalog.declared
+    assert (kind.table, kind.method) == ("loyalty_cards", "ReceiveLoyaltyCardUpdate")
+    assert catalog.of("loyaltycardsync") is catalog.of("LOYALTY_CARDS") is kind
+    assert kind.keys == ("promotion_id", "starts_at")
+
+
+def test_an_open_key_may_be_left_out_and_a_default_stands_in() -> None:
+    (kind,) = catalog_of({"Promotion": PROMOTION}).declared
+    update = read_update(kind, {"PROMOTIONID": "A", "version": 1})
+    assert update.key == ("A", "")
+    assert dict(zip(kind.columns, update.values, strict=False))["is_member_only"] == 1

@@ -121,7 +121,7 @@ async def test_a_table_that_is_rebuilt_in_several_commits_is_waited_for(tmp_path
         await store.look(2 * SETTLE_SECONDS)
         query = "SELECT count(*) FROM sync_outbox INDEXED BY sync_outbox_by_priority WHERE status = 'pending' AND priority = 3"
         assert execute(path, query) == [(1,)]
-        assert execute(path, "SELECT count(*) FROM sqlite_schema WHERE type = 'trigger'") == [(2,)]
+        assert execute(path, "SELECT count(*) FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = 'sync_outbox'") == [(2,)]
 
 
 async def test_an_index_is_made_again_beside_the_rows_that_were_sold_meanwhile(tmp_path: Path, path: Path) -> None:

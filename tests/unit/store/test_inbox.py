@@ -342,7 +342,7 @@ async def test_a_delete_of_all_dates_counts_as_many_rows_as_it_writes(tmp_path: 
 
 NOT_OURS = {
     "renamed": ("ALTER TABLE products RENAME TO products_old",),
-    "without a column": ("ALTER TABLE products DROP COLUMN barcode",),
+    "without a column": ("ALTER TABLE products DROP COLUMN description",),
     "without its dates": ("ALTER TABLE products RENAME COLUMN updated_at TO changed_at",),
     "without its key": ("ALTER TABLE products RENAME TO products_old", "CREATE TABLE products AS SELECT * FROM products_old"),
     "a view": ("ALTER TABLE products RENAME TO products_old", "CREATE VIEW products AS SELECT * FROM products_old"),

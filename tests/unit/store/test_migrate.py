@@ -302,7 +302,7 @@ async def test_a_table_that_is_built_anew_keeps_its_rows_and_what_the_pos_has_ad
     before_the_rebuild(path)
     async with opened(tmp_path):
         columns = [name for (name,) in execute(path, "SELECT name FROM pragma_table_info('prices')")]
-        assert columns == [column.name for column in schema_at("store", 1)["prices"].columns] + ["shelf label", "printed_at"]
+        assert columns == [column.name for column in schema_at("store", 1)["prices"].columns] + ["shelf label", "printed_at", "change_seq"]
         assert execute(path, 'SELECT product_id, price, effective_from, "shelf label" FROM prices ORDER BY price') == [
             (1, "1.10", "", "B"), ("2", "2.20", "2026-12-01T00:00:00.0000000Z", "A"),
         ]  # fmt: skip
