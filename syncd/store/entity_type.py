@@ -111,13 +111,46 @@ class EntityType:
         return f'SELECT {last}, version, updated_at, is_deleted FROM "{self.table}" WHERE {where}'  # noqa: S608 - plain names, quoted
 
     @cached_property
+    def staging_table_sql(self) -> str:
+        """Make the temporary table for `stage_sql`: its columns keep every value as it is."""
+        columns = ", ".join(f'"{column}"' for column in self._given)
+        return f'CREATE TEMP TABLE IF NOT EXISTS "staged_{self.table}" ("#" INTEGER PRIMARY KEY, {columns})'
+
+    @cached_property
+    def stage_sql(self) -> str:
+        """Stage a row; they are numbered from 1."""
+        columns = ", ".join(f'"{column}"' for column in self._given)
+        return f'INSERT INTO temp."staged_{self.table}" ({columns}) VALUES ({", ".join("?" for _ in self._given)})'  # noqa: S608 - plain names, quoted
+
+    @cached_property
+    def merge_sql(self) -> str:
+        """Write the staged rows from one number to another, whatever was there.
+
+        Its parameters: `applied_at`, the first `change_seq` less the first number, and the two numbers.
+        """
+        columns = ", ".join(f'"{column}"' for column in self._given)
+        return (
+            f'INSERT INTO "{self.table}" ({columns}, applied_at, change_seq) SELECT {columns}, ?, ? + "#" '  # noqa: S608 - plain names, quoted
+            f'FROM temp."staged_{self.table}" WHERE "#" BETWEEN ? AND ? ORDER BY "#" {self._replacing}'
+        )
+
+    @cached_property
+    def _given(self) -> tuple[str, ...]:
+        """The columns of `Update.values`."""
+        return self.columns[:-2]
+
+    @cached_property
+    def _replacing(self) -> str:
+        changes = ", ".join(f'"{column}" = excluded."{column}"' for column in self.columns if column not in self.keys)
+        keys = ", ".join(f'"{key}"' for key in self.keys)
+        return f"ON CONFLICT ({keys}) DO UPDATE SET {changes}"
+
+    @cached_property
     def upsert_sql(self) -> str:
         """Write a row, whatever was there."""
         columns = ", ".join(f'"{column}"' for column in self.columns)
         marks = ", ".join("?" for _ in self.columns)
-        changes = ", ".join(f'"{column}" = excluded."{column}"' for column in self.columns if column not in self.keys)
-        keys = ", ".join(f'"{key}"' for key in self.keys)
-        return f'INSERT INTO "{self.table}" ({columns}) VALUES ({marks}) ON CONFLICT ({keys}) DO UPDATE SET {changes}'  # noqa: S608 - plain names, quoted
+        return f'INSERT INTO "{self.table}" ({columns}) VALUES ({marks}) {self._replacing}'  # noqa: S608 - plain names, quoted
 
     @cached_property
     def tombstone_sql(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from syncd.clock import iso_ms
@@ -18,6 +18,7 @@ from syncd.store.news import KnownRows, News
 from syncd.store.quarantine import Quarantined, raw_text
 from syncd.store.schema import is_ours
 from syncd.store.sqlite_errors import is_of_the_database, primary_code
+from syncd.store.staging import Groups
 from syncd.store.update import Update
 from syncd.store.write_budget import MAX_ROWS, Cost
 
@@ -83,6 +84,7 @@ class _Work:
     """What goes into one transaction."""
 
     news: list[News | Quarantined]
+    groups: Groups
     stamp: str
     feed: FeedCursor | None
     schema: Schema
@@ -91,7 +93,7 @@ class _Work:
     def write(self, connection: sqlite3.Connection) -> str | None:
         """Write it all, or nothing; returns why SQLite refused one of the updates."""
         try:
-            _write(connection, [item for item in self.news if isinstance(item, News)], self.stamp)
+            _write(connection, self.groups, self.stamp)
         except sqlite3.Error as error:
             if is_of_the_database(error) or (primary_code(error) == sqlite3.SQLITE_ERROR and not self._has_its_tables(connection)):
                 raise
@@ -160,7 +162,9 @@ class Inbox:
         news = [item for item in attempt.news if item is not None]
         if attempt.refusal is None and (news or feed is not None):
             rows = sum(_rows(item) for item in news)
-            work = _Work(news, iso_ms(self._clock.now()), feed, self._schema)
+            work = _Work(news, Groups(news), iso_ms(self._clock.now()), feed, self._schema)
+            if work.groups.worth_staging:
+                await self.till.database.run(work.groups.stage)
             attempt.refusal = (await self.till.write(work.write, rows=max(1, rows), cost=self._cost, urgent=True)).result
             attempt.kept = work.kept
         return attempt
@@ -203,17 +207,20 @@ def _rows(item: News | Quarantined) -> int:
     return item.rows if isinstance(item, News) else 1
 
 
-def _write(connection: sqlite3.Connection, news: list[News], stamp: str) -> None:
+def _write(connection: sqlite3.Connection, groups: Groups, stamp: str) -> None:
     """This runs within the write lock, so neighbours of one kind share a statement."""
-    if not news:
+    if not groups.rows:
         return
-    numbers = next_numbers(connection, sum(item.rows for item in news))
-    for kind, group in groupby(news, key=lambda item: None if item.update.deleted else item.update.entity_type):
+    numbers = next_numbers(connection, groups.rows)
+    for kind, group, first in groups:
         if kind is None:
             for item in group:
                 _delete(connection, item, stamp, numbers)
-        else:
+        elif first is None:
             connection.executemany(kind.upsert_sql, [(*item.update.values, stamp, next(numbers)) for item in group])
+        else:
+            lowest, *_ = islice(numbers, len(group))
+            connection.execute(kind.merge_sql, (stamp, lowest - first, first, first + len(group) - 1))
 
 
 def _delete(connection: sqlite3.Connection, news: News, stamp: str, numbers: Iterator[int]) -> None:

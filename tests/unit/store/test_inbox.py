@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from syncd.clock import iso_ms
 from syncd.errors import StorageError
+from syncd.store import staging
 from syncd.store.catalog import ENTITY_TYPES, PRICE, PRODUCT
 from syncd.store.inbox import Inbox
 from syncd.store.quarantine import Quarantined
@@ -292,6 +293,30 @@ async def test_whatever_a_trigger_of_the_poss_does_it_refuses_its_own_update_alo
         assert await apply_all(inbox, [price(productId=99)]) == ["applied"]
 
 
+async def test_a_large_chunk_of_several_kinds_is_taken_over_value_by_value_as_it_came(tmp_path: Path) -> None:
+    texts = ["", "0012", "1e3", "\0", "ü" * 100, "9223372036854775807", "NULL"]
+    chunk = [
+        read_update(PRODUCT, A_PRODUCT | {"productId": n if n % 2 else f"{n:03}", "description": texts[n % 7], "unit": f"{n}", "x": n})
+        if n % 40 < 30
+        else price(productId=n, price=f"{n}.50", version=n)
+        for n in range(200)
+    ]  # fmt: skip
+    found = []
+    for size in (200, 1):
+        path = tmp_path / str(size)
+        path.mkdir()
+        async with opened(path) as files:
+            inbox = an_inbox(files)
+            for start in range(0, len(chunk), size):
+                assert set(await apply_all(inbox, chunk[start : start + size])) == {"applied"}
+        found.append(
+            [execute(path / "store.db", f"SELECT *, typeof(product_id), typeof(version) FROM {table} ORDER BY rowid")
+             for table in ("products", "prices")]
+        )  # fmt: skip
+    assert found[0] == found[1]
+    assert [len(rows) for rows in found[0]] == [150, 50]
+
+
 async def test_a_trigger_that_writes_into_a_missing_table_refuses_updates_of_its_table_and_no_others(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     async with opened(tmp_path) as files:
@@ -420,7 +445,14 @@ UPDATES = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=30)
+@pytest.fixture(params=[1, staging.FEWEST], ids=["always", "as_it_is"])
+def staged_from(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows are staged from so many neighbours on."""
+    monkeypatch.setattr(staging, "FEWEST", request.param)
+
+
+@pytest.mark.usefixtures("staged_from")
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(UPDATES, st.lists(st.integers(0, 24), max_size=4))
 async def test_one_list_several_pages_and_one_by_one_give_the_same_store_and_the_same_acknowledgements(
     tmp_path_factory: pytest.TempPathFactory, updates: list[Update], cuts: list[int]
