@@ -105,6 +105,7 @@ class Applier:
 
     def _count(self, chunk: Chunk, applied: Applied) -> None:
         self._status.quarantined += applied.kept
+        tomorrow = sortable(iso_ms(self._clock.now() + FUTURE)) or ""
         places = ((delivery, delivery.position + offset) for delivery, length in chunk.parts for offset in range(length))
         for number, (stale, (delivery, index)) in enumerate(zip(applied.stale, places, strict=False)):
             item = chunk.items[number]
@@ -117,19 +118,15 @@ class Applier:
                 self._status.stale += 1
             elif isinstance(item, Update):
                 self._status.applied_total[item.entity_type.name] += 1
-                self._warn_of_the_future(item)
+                if item.version is None and item.updated_at is not None and item.updated_at > tomorrow:
+                    self._warn_of_the_future(item)
 
     def _warn_of_the_future(self, update: Update) -> None:
         """Log a time far ahead. It is applied, since our clock may be wrong, but no correction can replace it."""
-        if update.version is not None or update.updated_at is None or update.updated_at <= self._tomorrow():
-            return
         self._log.warning(
             "update_from_the_future", entity_type=update.kind, entity_id=update.entity_id,
             updated_at=update.updated_at, hint="no correction with an earlier updatedAt will be applied",
         )  # fmt: skip
-
-    def _tomorrow(self) -> str:
-        return sortable(iso_ms(self._clock.now() + FUTURE)) or ""
 
     async def _until_written(self, work: Callable[[], Awaitable[Result]]) -> Result:
         """Try again while the database is locked, full or read-only; nothing is lost or acknowledged meanwhile."""

@@ -44,14 +44,32 @@ class LiveUpdates:
     def _handler(self, method: str, read: Callable[[object], Update]) -> Handler:
         async def receive(arguments: list[Any], wants_result: bool) -> object:
             reader = MessageReader(method, read, self._log)
+            if not is_list(arguments):
+                return await self._receive_one(reader, arguments, wants_result=wants_result)
             acks = await self._receive(reader, arguments, wants_result=wants_result)
             if not wants_result:
                 return None
             if len(acks) > MAX_RESULT_ACKS:
                 raise ValueError(f"the list was taken; its {len(acks):,} acknowledgements are too many for one result")
-            return acks if is_list(arguments) else acks[0]
+            return acks
 
         return receive
+
+    async def _receive_one(self, reader: MessageReader, message: list[Any], *, wants_result: bool) -> dict[str, object] | None:
+        """Return once it is on disk, with its ack where that is wanted: as `_receive` does, without what a list needs."""
+        await self._queue.room()
+        read = reader.read(message)
+        unreadable = read.unreadable[0]
+        items = read.items or reader.finish()
+        done = self._queue.enqueue(
+            items, read.correlation_ids or [None] * len(items), "live", acknowledge=not wants_result and unreadable is None
+        )  # fmt: skip
+        if read.items:
+            reader.finish()  # logs
+        acks = await done
+        if not wants_result:
+            return None
+        return acks[0] if unreadable is None else sync_ack(None, unreadable, self._clock.now())
 
     async def _receive(self, reader: MessageReader, arguments: list[Any], *, wants_result: bool) -> list[dict[str, object]]:
         """Return once all is on disk, with every message's ack where they are wanted."""

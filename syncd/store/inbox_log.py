@@ -7,7 +7,7 @@ from collections import deque
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
 from syncd.clock import iso_ms
 from syncd.errors import StorageError
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 KEPT_UPDATES = 1_000
 FLUSH_SECONDS = 2.0  # one small transaction each time; of a flood only the last `KEPT_UPDATES` are written
 MAX_REASON_CHARACTERS = 500
+Record: TypeAlias = tuple[tuple[object, ...], datetime]
+"""All columns but the last, and its moment."""
 _INSERT = """
 INSERT INTO inbox (entity_type, entity_id, operation, version, updated_at, correlation_id, source, outcome, reason, at)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -44,7 +46,7 @@ class InboxLog:
     def __init__(self, journal: Database, clock: Clock) -> None:
         self._journal = journal
         self._clock = clock
-        self._waiting: deque[tuple[object, ...]] = deque(maxlen=KEPT_UPDATES)
+        self._waiting: deque[Record] = deque(maxlen=KEPT_UPDATES)
         self._added = asyncio.Event()
         self._applied = 0  # since the last flush
         self.applied_today = DayCount("applied", clock)
@@ -63,12 +65,11 @@ class InboxLog:
         if outcome == "applied":
             self._applied += 1
             self.last_applied[update.entity_type.name] = now
-        self._waiting.append(
-            (
-                update.kind, update.entity_id, "Delete" if update.deleted else "Update", update.version, update.updated_at,
-                update.correlation_id, source, outcome, refusal and storable(refusal[:MAX_REASON_CHARACTERS]), iso_ms(now),
-            )
+        record = (
+            update.kind, update.entity_id, "Delete" if update.deleted else "Update", update.version, update.updated_at,
+            update.correlation_id, source, outcome, refusal and storable(refusal[:MAX_REASON_CHARACTERS]),
         )  # fmt: skip
+        self._waiting.append((record, now))  # of a flood most are never written
         self._added.set()
 
     async def run(self) -> NoReturn:
@@ -96,9 +97,15 @@ class InboxLog:
             self.last_applied.setdefault(name.removeprefix(_PREFIX), datetime.fromtimestamp(milliseconds / 1000, UTC))
 
     def _write(
-        self, connection: sqlite3.Connection, *, records: list[tuple[object, ...]], applied: int, day: str, last: dict[str, datetime]
+        self,
+        connection: sqlite3.Connection,
+        *,
+        records: list[Record],
+        applied: int,
+        day: str,
+        last: dict[str, datetime],
     ) -> None:
-        connection.executemany(_INSERT, records)
+        connection.executemany(_INSERT, [(*record, iso_ms(at)) for record, at in records])
         connection.execute(_TRIM, (KEPT_UPDATES,))
         self.applied_today.write(connection, day, applied)
         connection.executemany(_LAST_APPLIED, [(f"{_PREFIX}{name}", round(at.timestamp() * 1000)) for name, at in last.items()])
