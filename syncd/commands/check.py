@@ -15,7 +15,7 @@ from syncd.clock import SystemClock
 from syncd.commands.db_check import check_databases
 from syncd.commands.findings import Finding, readable_by_others, rights
 from syncd.commands.options import config_option
-from syncd.commands.service import EXITS, FIRST_OF_SYSTEMD, UNIT, installed_service
+from syncd.commands.service import EXITS, FIRST_OF_SYSTEMD, installed_service, unit_of
 from syncd.commands.till_check import check_till
 from syncd.config.hub_url import shown
 from syncd.config.settings import load_settings
@@ -55,7 +55,7 @@ def command(config_file: Path | None, *, ask_hub: bool, look_at_files: bool, as_
     Examples: sudo syncd check --hub
               sudo syncd check --db
     """
-    service = None if as_it_is else installed_service()
+    service = None if as_it_is else installed_service(unit_of(config_file))
     if service is None or (config_file or service.config_file) != service.config_file:
         return _tell(check_all(config_file, ask_hub=ask_hub, look_at_files=look_at_files))
     me = user_name(os.geteuid())
@@ -72,7 +72,7 @@ def command(config_file: Path | None, *, ask_hub: bool, look_at_files: bool, as_
     ]
     code = service.run("check", "--as-it-is", *options, environ=environ)
     if code >= FIRST_OF_SYSTEMD and code in EXITS:
-        wrong = _tell([Finding(f"{UNIT} would not start: {EXITS[code]} ({code})", code)]) or wrong
+        wrong = _tell([Finding(f"{service.unit} would not start: {EXITS[code]} ({code})", code)]) or wrong
     return wrong or code
 
 

@@ -38,12 +38,12 @@ def command(config_file: Path | None, status_file: Path | None, *, as_json: bool
     if as_json and watches:
         raise click.UsageError("--json and --watch exclude each other")
     file = locate(status_file, config_file)
-    daemon = look(file)
+    daemon = look(file, config_file)
     try:
         if watches:
             from syncd.commands.status_watch import watch  # noqa: PLC0415  (rich costs start time)
 
-            return watch(lambda: look(file))
+            return watch(lambda: look(file, config_file))
         if as_json:
             click.echo(json.dumps({**(daemon.document or {}), "verdict": daemon.health, "reasons": daemon.reasons}, indent=2))
         else:
@@ -54,14 +54,15 @@ def command(config_file: Path | None, status_file: Path | None, *, as_json: bool
     return daemon.exit_code
 
 
-def look(file: Path) -> DaemonHealth:
-    """How the daemon is, and why the service does not run, where systemd knows."""
+def look(file: Path, config_file: Path | None) -> DaemonHealth:
+    """How the daemon is, and why the service that writes this file does not run, where systemd knows."""
     daemon = read_health(file)
-    if daemon.exit_code != NOBODY_WRITES or file != DEFAULT_STATUS_FILE:
+    if daemon.exit_code != NOBODY_WRITES:
         return daemon
-    from syncd.commands.service import last_exit  # noqa: PLC0415  (costs start time)
+    from syncd.commands.service import UNIT, last_exit, unit_of  # noqa: PLC0415  (costs start time)
 
-    why = last_exit()
+    unit = unit_of(config_file)
+    why = last_exit(unit) if file == DEFAULT_STATUS_FILE or unit != UNIT else None
     return daemon._replace(reasons=(*daemon.reasons, why)) if why else daemon
 
 

@@ -20,9 +20,9 @@ HARDLY_EXPOSED = "11"
 """Tenths on systemd's scale, on which a service without any hardening has 96."""
 
 
-def unit_values(key: str) -> list[str]:
+def unit_values(key: str, unit: str = "syncd.service") -> list[str]:
     """Every value of a key, those in comments too."""
-    lines = (FOLDER / "syncd.service").read_text().splitlines()
+    lines = (FOLDER / unit).read_text().splitlines()
     return [line.lstrip("#").partition("=")[2] for line in lines if line.lstrip("#").startswith(f"{key}=")]
 
 
@@ -35,14 +35,15 @@ def systemd(program: str, *arguments: str | Path) -> str:
     return result.stdout + result.stderr
 
 
-@pytest.fixture
-def unit(tmp_path: Path) -> Path:
+@pytest.fixture(params=["syncd.service", "syncd@.service"])
+def unit(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     """The unit as it would be on a PC where its programs are installed: `systemd-analyze` looks whether they are there."""
-    text = (FOLDER / "syncd.service").read_text()
+    text = (FOLDER / request.param).read_text()
     for program in ("/opt/syncd/bin/syncd", "/bin/kill"):
         text = text.replace(program, "/bin/true")
-    (tmp_path / "syncd.service").write_text(text)
-    return tmp_path / "syncd.service"
+    file = tmp_path / str(request.param).replace("@", "@lane1")
+    file.write_text(text)
+    return file
 
 
 def test_systemd_finds_nothing_wrong_with_the_unit(unit: Path) -> None:
@@ -75,3 +76,16 @@ def test_the_unit_says_what_the_program_means() -> None:
     assert float(unit_values("TimeoutStopSec")[0].removesuffix("s")) > DRAIN_SECONDS
     assert [Path("/run", name) for name in unit_values("RuntimeDirectory")] == [StatusSettings().path.parent]
     assert unit_values("LoadCredential")[0].partition(":")[0] in CREDENTIALS["access_token_file"]
+
+
+def test_an_instance_for_one_of_several_stores_differs_from_the_single_ones_unit_only_in_its_places() -> None:
+    lines = [(FOLDER / name).read_text().splitlines() for name in ("syncd.service", "syncd@.service")]
+    single, instance = ([line for line in of_one if line and line[0] != "#"] for of_one in lines)
+    differing = [(one, other) for one, other in zip(single, instance, strict=True) if one != other]
+    assert [other for _, other in differing] == [
+        "Description=Keeps the store's database and headquarters in step (%i)",
+        "ExecStart=/opt/syncd/bin/syncd run --config /etc/syncd/%i.toml",
+        "StateDirectory=syncd/%i",
+        "RuntimeDirectory=syncd/%i",
+    ]
+    assert unit_values("LoadCredential", "syncd@.service") == ["hub_access_token:/etc/syncd/%i.hub_access_token"]

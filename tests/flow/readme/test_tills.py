@@ -17,7 +17,7 @@ from tests.support.node import INSTALL_SECONDS, better_sqlite3  # noqa: F401  (a
 from tests.support.storefiles import execute, opened
 
 PROJECT = Path(__file__).parents[3]
-README = (PROJECT / "README.md").read_text(encoding="utf-8")
+INSTALL = (PROJECT / "docs/install.md").read_text(encoding="utf-8")
 TILLS = (PROJECT / "docs/till.md").read_text(encoding="utf-8")
 PLACE = "/var/lib/syncd/store.db"
 [OF_THE_TILL] = re.findall(r"`(CREATE TABLE receipts .*?)`", TILLS)
@@ -31,8 +31,8 @@ def example(language: str, database: Path) -> str:
 
 
 def sharing(call: str) -> str:
-    """How this language gives its file to the group, as the README says it."""
-    found: list[str] = re.findall(rf"`({re.escape(call)}\(path, .*?)`", README)
+    """How this language gives its file to the group, as the page on installing says it."""
+    found: list[str] = re.findall(rf"`({re.escape(call)}\(path, .*?)`", INSTALL)
     [statement] = found
     return statement
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from syncd.commands.service import Service, describe_exit, sandbox
+from syncd.commands.service import Service, describe_exit, sandbox, unit_of
 
 UNIT = """# /etc/systemd/system/syncd.service
 [Unit]
@@ -41,6 +41,25 @@ def test_what_a_service_may_do_is_taken_from_its_unit_and_drop_ins_but_not_how_i
     )
 
 
+def test_what_an_instance_of_the_unit_may_do_has_its_name_in_it() -> None:
+    text = "[Service]\nStateDirectory=syncd/%i\nLoadCredential=hub_access_token:/etc/syncd/%i.hub_access_token\n"
+    of_lane2 = ("StateDirectory=syncd/lane2", "LoadCredential=hub_access_token:/etc/syncd/lane2.hub_access_token")
+    assert sandbox(text, "syncd@lane2.service") == of_lane2
+
+
+@pytest.mark.parametrize(
+    ("file", "unit"),
+    [
+        (None, "syncd.service"),
+        ("/etc/syncd/syncd.toml", "syncd.service"),
+        ("/etc/syncd/lane2.toml", "syncd@lane2.service"),
+        ("/srv/pos/lane2.toml", "syncd.service"),
+    ],
+)
+def test_a_configuration_of_its_own_is_that_of_an_instance(file: str | None, unit: str) -> None:
+    assert unit_of(Path(file) if file else None) == unit
+
+
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
@@ -72,4 +91,4 @@ def test_a_service_that_runs_or_is_not_there_has_no_last_exit(changes: dict[str,
     ("options", "file"), [(("--config", "/etc/the store.toml"), Path("/etc/the store.toml")), ((), None), (("--config",), None)]
 )
 def test_the_services_configuration_is_the_one_on_its_command_line(options: tuple[str, ...], file: Path | None) -> None:
-    assert Service("syncd", (), ("/opt/syncd/bin/syncd", "run", *options)).config_file == file
+    assert Service("syncd.service", "syncd", (), ("/opt/syncd/bin/syncd", "run", *options)).config_file == file
