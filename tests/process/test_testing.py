@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from syncd.testing import Hub, Store, wait_until
+from tests.support.contract import SCHEMAS, problems, problems_of_exchange
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 SALE = "INSERT INTO sync_outbox (entity_type, entity_id, operation, payload) VALUES (?, ?, 'Create', '{}')"
-PRICE = {"productId": 7, "price": Decimal("12.50"), "currency": "EUR", "updatedAt": "2026-11-23T10:00:00Z", "correlationId": "p"}
+AT = "2026-11-23T10:00:00Z"
+PRICE = {"productId": 7, "price": Decimal("12.50"), "currency": "EUR", "updatedAt": AT, "correlationId": "p"}
 
 
 def test_a_store_and_a_hub_go_through_all_that_a_test_wants_of_them(tmp_path: Path) -> None:
@@ -80,3 +82,23 @@ def test_a_store_that_cannot_start_says_why(tmp_path: Path) -> None:
 def test_pytest_is_needed_by_its_plugin_only() -> None:
     code = "import sys; sys.modules['pytest'] = None; import syncd.testing; print(syncd.testing.Hub.__name__)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "Hub\n"
+
+
+def test_a_kind_that_the_test_declares_has_its_table(tmp_path: Path) -> None:
+    declared = {"key": ["promotionId"], "fields": {"promotionId": "identifier", "name": {"type": "text", "required": True}, "from": "time"}}
+    [promotion] = SCHEMAS["EntitySync"]["examples"]
+    customer = {"entityType": "Customer", "entityId": 9, "operation": "Update", "payload": '{"name":"Ada"}', "timestamp": AT}
+    assert problems("FeedItem", customer) == []
+    with Hub(tmp_path) as hub, Store(tmp_path, hub.url, settings={"entities.Promotion": declared}) as store:
+        hub.push("ReceivePromotionUpdate", promotion)
+        assert store.wait_for_row('SELECT promotion_id, name, "from" FROM promotions') == (
+            5,
+            "Three for two",
+            "2026-11-23T10:00:00.0000000Z",
+        )
+        answer = hub.invoke("ReceivePromotionUpdate", [{**promotion, "promotionId": 6}])
+        exchange = {"target": "ReceivePromotionUpdate", "arguments": [promotion], "result": answer}
+        assert problems_of_exchange(exchange, closed=True) == []
+        assert hub.invoke("ReceiveSyncItem", customer)["success"]
+        assert store.wait_for_row("SELECT entity_id, payload FROM entities") == (9, '{"name":"Ada"}')
+        assert hub.state()["acksFailed"] == 0

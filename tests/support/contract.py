@@ -16,11 +16,13 @@ SCHEMAS: dict[str, dict[str, Any]] = {
 }
 METHODS: dict[str, dict[str, Any]] = SCHEMAS["methods"]["$defs"]
 OTHER = "ReceiveOtherUpdate"
+OPEN = "EntitySync"
+"""Its fields are the chain's own."""
 
 
 def _closed(schema: dict[str, Any]) -> dict[str, Any]:
     """The same, but what it does not name may not be there: for what we send ourselves."""
-    return {**schema, "additionalProperties": False} if "properties" in schema else schema
+    return {**schema, "additionalProperties": False} if "properties" in schema and schema["title"] != OPEN else schema
 
 
 def _registry(*, closed: bool) -> Registry[Any]:
