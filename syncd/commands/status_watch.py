@@ -16,8 +16,7 @@ from rich.text import Text
 
 from syncd.console import people_console
 from syncd.status.paper import LABEL, Paper, plain, screen
-from syncd.status.progress import time_span
-from syncd.status.screen import Line
+from syncd.status.screen import Line, count, pace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,13 +96,7 @@ class Looks:
         columns = max(5, min(BAR, columns - LABEL - 45))
         done = round(columns * percent / 100)
         bar = "#" * done + "-" * (columns - done)
-        return Line(f"{'backlog':<{LABEL}}", f"[{bar}] {percent:.1f} %, {self._pace(document)}")
-
-    def _pace(self, document: dict[str, Any]) -> str:
-        pending = document["outbox"]["pending"]["total"]
-        if self.rows_a_second:
-            return f"{self.rows_a_second:,.0f} rows/s, done in {time_span(pending / self.rows_a_second)}"
-        return "nothing moves" if self.rows_a_second == 0 else f"done in {document['progress']['estimatedTimeRemaining'] or 'unknown time'}"
+        return Line(f"{'backlog':<{LABEL}}", f"[{bar}] {percent:.1f} %, {pace(document, self.rows_a_second)}")
 
     def line(self) -> str:
         """All of it in one line, for a pipe."""
@@ -111,9 +104,9 @@ class Looks:
         assert daemon is not None
         words = [daemon.health]
         if daemon.document is not None and (outbox := daemon.document.get("outbox")):
-            words.append(f"{daemon.document['state']}, {outbox['pending']['total']:,} rows wait")
+            words.append(f"{daemon.document['state']}, {count(outbox['pending']['total'], 'row waits', 'rows wait')}")
             if self.backlog(0) is not None:
-                words.append(self._pace(daemon.document))
+                words.append(pace(daemon.document, self.rows_a_second))
             words.append(f"{outbox['failed']:,} failed")
         return "; ".join([", ".join(words), *map(plain, daemon.reasons)])
 

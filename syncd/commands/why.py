@@ -13,8 +13,9 @@ from syncd.commands.options import config_option, status_file_option
 from syncd.commands.why_story import nothing_found, story_of_row, story_of_updates
 from syncd.config.settings import load_settings
 from syncd.status.reader import read_health
+from syncd.store.catalog import catalog_of
 from syncd.store.row_history import Found, RowHistories
-from syncd.store.update_history import UpdateHistories, UpdateHistory, kind_of
+from syncd.store.update_history import UpdateHistories, UpdateHistory
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,11 +64,10 @@ def command(config_file: Path | None, status_file: Path | None, what: str, *, as
 
 def find(settings: Settings, what: str) -> tuple[Found, UpdateHistory]:
     """What goes to HQ by that name, and what has come from there."""
-    histories, updates = RowHistories(settings.database), UpdateHistories(settings.database)
+    histories, updates = RowHistories(settings.database), UpdateHistories(settings.database, catalog_of(settings.entities))
     entity_type, slash, rest = what.partition("/")
     if slash and entity_type and rest:
-        kind = kind_of(entity_type)
-        return histories.by_entity(entity_type, rest), updates.of_entity(kind, rest.split("/")) if kind else UpdateHistory()
+        return histories.by_entity(entity_type, rest), updates.of_entity(entity_type, rest.split("/"))
     if what.isascii() and what.removeprefix("-").isdigit() and len(what) < 20:
         found = histories.by_id(int(what))
         if found.rows:

@@ -34,13 +34,14 @@ def story_of_row(row: RowHistory, daemon: DaemonHealth, now: datetime, *, hold_o
         lines.append(_at(row.first_seen_at, now, f"first seen; what the till wrote as its time cannot be read: {plain(row.created_at)!r}"))
     else:
         lines.append(_at(row.created_at, now, "written by the till"))
+    decided_at = row.decided_at or _told_lately(row, daemon)
     times = f"{row.attempts} {'time' if row.attempts == 1 else 'times'}"
     said = f': "{plain(row.last_error)}"' if row.last_error else ""
     match row.status:
         case "sent":
             lines.append(_at(row.decided_at, now, "sent: HQ has it, and that is on disk here"))
         case "failed":
-            lines.append(_at(row.decided_at, now, f"failed for good, refused {times}{said}"))
+            lines.append(_at(decided_at, now, f"failed for good, refused {times}{said}"))
             lines.append(
                 f"  It waits for a person: mend that at HQ, then `syncd outbox retry {row.id}`, or `syncd outbox cancel {row.id}`."
             )
@@ -48,9 +49,15 @@ def story_of_row(row: RowHistory, daemon: DaemonHealth, now: datetime, *, hold_o
             lines.append(f"  cancelled by hand: HQ never hears of it{f'; it was refused {times}{said}' if said else ''}")
         case _:
             if row.attempts:
-                lines.append(_at(row.decided_at, now, f"refused by HQ, {times} by now{said}"))
+                lines.append(_at(decided_at, now, f"refused by HQ, {times} by now{said}"))
             lines += [f"  waits: {reason}" for reason in waits_for(row, daemon, now, hold_on_failure=hold_on_failure)]
     return lines
+
+
+def _told_lately(row: RowHistory, daemon: DaemonHealth) -> str | None:
+    """When HQ refused it, where that is among its last errors: the till's table does not have it."""
+    errors = (daemon.document or {}).get("outbox", {}).get("recentErrors", [])
+    return next((str(error["at"]) for error in reversed(errors) if error["correlationId"] == row.correlation_id), None)
 
 
 def waits_for(row: RowHistory, daemon: DaemonHealth, now: datetime, *, hold_on_failure: bool) -> list[str]:
@@ -104,7 +111,8 @@ def story_of_updates(history: UpdateHistory, now: datetime) -> list[str]:
     for row in history.table_rows:
         applied = f"  ({ago(row['applied_at'], now)})" if _is_time(row.get("applied_at")) else ""
         marks = [*(["deleted by HQ"] if row.get("is_deleted") else []), *(["in force now"] if _in_force(row, history) else [])]
-        lines.append(f"  {', '.join(f'{name} {plain(str(value))}' for name, value in row.items() if name != 'is_deleted')}{applied}")
+        values = ", ".join(f"{name} {plain(str(value))}" for name, value in row.items() if name != "is_deleted" and value != "")
+        lines.append(f"  {values}{applied}")
         lines += [f"    {', '.join(marks)}"] if marks else []
     lines.append("  What HQ sent, newest first:" if history.updates else "  Of the last thousand updates none was of this.")
     for update in history.updates:

@@ -116,7 +116,7 @@ class Downlink:
     # ── for the status and the watchdog ───────────────────────────────────────────────────────────────────────────
     def refresh_status(self) -> None:
         """Bring up to date what changes with the time alone."""
-        self._status.applied_today, self._status.last_applied = self._inbox_log.applied_today.count, self._inbox_log.last_applied
+        self._status.applied_today, self._status.last_applied = self._inbox_log.applied_today, self._inbox_log.last_applied
         self._status.unreadable_reason = self._unreadable.reason()
         self._acknowledgements.refresh_status()
 

@@ -14,7 +14,7 @@ NEXT_STEPS = {
     "token_rejected": "Put a new token for this store into its file, or have HQ admit the store; rows wait at no cost.",
     "hub_offline": "Mend the line, or ask HQ whether its hub runs: `syncd check --hub` says what answers. Sales wait safely.",
     "sending_paused": "`syncd resume`, if the reason for the pause is over; else nothing: it ends by itself.",
-    "rows_failed": "`syncd outbox list --status failed` shows what HQ said; mend that at HQ, then `syncd outbox retry --all`.",
+    "rows_failed": "`syncd outbox list --status failed` has HQ's words; mend that at HQ, then `syncd outbox retry --all`.",
     "rows_deferred": "Ask HQ why its hub does not answer for that row: `syncd why` and its correlation id tell which. Others go on.",
     "hub_accepts_nothing": "Call HQ and read out its words above: it refuses every row. Nothing is lost, and sending goes on by itself.",
     "hub_throws_for_everything": "Call HQ: its hub answers every row with an error. Nothing is lost, and sending goes on by itself.",

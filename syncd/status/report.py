@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 
 from syncd.clock import iso_ms
 from syncd.config.hub_url import shown
-from syncd.document import IDENTIFIER, INTERNAL, TEXT, shown_as
+from syncd.document import IDENTIFIER, INTERNAL, TEXT, name, shown_as
 from syncd.hub.status import ConnectionStatus
 from syncd.store.catalog import ENTITY_TYPES
 from syncd.store.status import DatabaseStatus
@@ -121,8 +121,8 @@ def _by_type(counts: Counter[str]) -> dict[str, int]:
 
 
 def _moments_by_type(moments: dict[str, datetime]) -> dict[str, str | None]:
-    found = {kind.name.lower(): moments.get(kind.name) for kind in ENTITY_TYPES}
-    return {name: None if moment is None else iso_ms(moment) for name, moment in found.items()}
+    found = dict.fromkeys(kind.name.lower() for kind in ENTITY_TYPES) | {name.lower(): iso_ms(moment) for name, moment in moments.items()}
+    return {str(name(kind)): moment for kind, moment in found.items()}
 
 
 @dataclass(slots=True)

@@ -82,14 +82,14 @@ def _facts(status: dict[str, Any], now: datetime) -> Iterator[Line]:
     pending = outbox["pending"]
     levels = ", ".join(f"{pending[name]:,} {name}" for name in ("critical", "high", "normal", "low") if pending[name])
     oldest = f"; the oldest was written {ago(outbox['oldestPendingAt'], now)}" if outbox["oldestPendingAt"] else ""
-    yield Line("to HQ", f"{pending['total']:,} rows wait{f' ({levels})' if levels else ''}{oldest}")
+    yield Line("to HQ", f"{count(pending['total'], 'row waits', 'rows wait')}{f' ({levels})' if levels else ''}{oldest}")
     last = f", the last {ago(outbox['lastSentAt'], now)}" if outbox["lastSentAt"] else ""
     yield Line("", f"{_today(outbox, 'sentToday')}{outbox['sentTotal']:,} sent in all{last}; {outbox['failed']:,} failed")
     if (progress := status["progress"]) and not progress["isComplete"]:
-        yield Line("backlog", f"{progress['progressPercent']} % sent, done in {progress['estimatedTimeRemaining'] or 'unknown time'}")
+        yield Line("backlog", f"{progress['progressPercent']} % sent, {pace(status)}")
     yield Line("from HQ", f"{_caught_up(inbound, now)}; {_last_price(inbound, now)}")
-    today = f"{inbound['appliedToday']:,} updates applied today" if "appliedToday" in inbound else "updates are applied"
-    yield Line("", f"{today}; {inbound['quarantined']:,} in quarantine")
+    today = f"{count(inbound['appliedToday'], 'update', 'updates')} applied today; " if "appliedToday" in inbound else ""
+    yield Line("", f"{today}{inbound['quarantined']:,} in quarantine")
     if (pulled := inbound.get("fullPullTypes")) is not None:
         of_all = f" of {inbound['fullPullTotal']:,}" if inbound.get("fullPullTotal") else ""
         yield Line("", f"fetching {', '.join(pulled) or 'everything'} from the beginning: {inbound.get('fullPullItems', 0):,}{of_all}")
@@ -127,6 +127,26 @@ def _caught_up(inbound: dict[str, Any], now: datetime) -> str:
 def _last_price(inbound: dict[str, Any], now: datetime) -> str:
     last = inbound.get("lastApplied", {}).get("price")
     return f"the last price came {ago(last, now)}" if last else "no price has come yet"
+
+
+def pace(status: dict[str, Any], rows_a_second: float | None = None) -> str:
+    """When the backlog will be done: what the file says, or at the rate that was seen; a line that is down makes nothing move."""
+    if status["connection"]["state"] != "connected":
+        return "and goes on with the line"
+    if rows_a_second:
+        return f"{rows_a_second:,.0f} rows/s, done in {time_span(status['outbox']['pending']['total'] / rows_a_second)}"
+    return "nothing moves" if rows_a_second == 0 else f"done in {status['progress']['estimatedTimeRemaining'] or 'unknown time'}"
+
+
+def time_span(seconds: float) -> str:
+    """`hh:mm:ss`."""
+    whole = round(min(seconds, 10_000 * DAY))
+    return f"{whole // HOUR:02}:{whole % HOUR // MINUTE:02}:{whole % MINUTE:02}"
+
+
+def count(number: int, one: str, many: str) -> str:
+    """`1 row waits`, `2 rows wait`."""
+    return f"{number:,} {one if number == 1 else many}"
 
 
 def ago(moment: str, now: datetime) -> str:

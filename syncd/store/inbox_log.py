@@ -39,7 +39,6 @@ class InboxLog:
     """Keeps the last `KEPT_UPDATES` updates; those of the last seconds before a crash are missing, in this log only.
 
     Attributes:
-        applied_today: updates that changed something.
         last_applied: when that last was, by entity type.
     """
 
@@ -49,8 +48,13 @@ class InboxLog:
         self._waiting: deque[Record] = deque(maxlen=KEPT_UPDATES)
         self._added = asyncio.Event()
         self._applied = 0  # since the last flush
-        self.applied_today = DayCount("applied", clock)
+        self._today = DayCount("applied", clock)
         self.last_applied: dict[str, datetime] = {}
+
+    @property
+    def applied_today(self) -> int:
+        """Updates that changed something, those that are not written yet included."""
+        return self._today.count + self._applied
 
     def add(self, update: Update, source: str, *, stale: bool = False, refusal: str | None = None) -> None:
         """Record what became of an update.
@@ -80,7 +84,7 @@ class InboxLog:
             await self._added.wait()
             await self._clock.sleep(FLUSH_SECONDS)
             self._added.clear()
-            records, applied, day = list(self._waiting), self._applied, self.applied_today.today()
+            records, applied, day = list(self._waiting), self._applied, self._today.today()
             self._waiting.clear()
             try:
                 await self._journal.write(partial(self._write, records=records, applied=applied, day=day, last=dict(self.last_applied)))
@@ -89,10 +93,10 @@ class InboxLog:
                 self._added.set()
             else:
                 self._applied -= applied
-                self.applied_today.counted(day, applied)
+                self._today.counted(day, applied)
 
     def _read(self, connection: sqlite3.Connection) -> None:
-        self.applied_today.read(connection)
+        self._today.read(connection)
         for name, milliseconds in connection.execute("SELECT name, value FROM total WHERE name GLOB ?", (f"{_PREFIX}*",)):
             self.last_applied.setdefault(name.removeprefix(_PREFIX), datetime.fromtimestamp(milliseconds / 1000, UTC))
 
@@ -107,5 +111,5 @@ class InboxLog:
     ) -> None:
         connection.executemany(_INSERT, [(*record, iso_ms(at)) for record, at in records])
         connection.execute(_TRIM, (KEPT_UPDATES,))
-        self.applied_today.write(connection, day, applied)
+        self._today.write(connection, day, applied)
         connection.executemany(_LAST_APPLIED, [(f"{_PREFIX}{name}", round(at.timestamp() * 1000)) for name, at in last.items()])

@@ -6,16 +6,17 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from syncd.store.catalog import ENTITY_TYPES
+from syncd.store.catalog import OWN_KINDS, UNDECLARED
 from syncd.store.outbox import spellings
 from syncd.store.row_history import read_file
 from syncd.wire.messages import any_case
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from syncd.config.settings import DatabaseSettings
+    from syncd.store.catalog import Catalog
     from syncd.store.entity_type import EntityType
 
 MOST_UPDATES = 10
@@ -80,11 +81,6 @@ class UpdateHistory:
         return bool(self.table_rows or self.updates or self.quarantined)
 
 
-def kind_of(name: str, kinds: Iterable[EntityType] = ENTITY_TYPES) -> EntityType | None:
-    """`Price`, `price` or `prices`; None for what HQ sends no updates of."""
-    return next((kind for kind in kinds if name.lower() in {kind.name.lower(), kind.table.lower()}), None)
-
-
 class UpdateHistories:
     """Looks into a store's tables of HQ's data.
 
@@ -93,22 +89,26 @@ class UpdateHistories:
         ConfigurationError: it is older or newer than this program.
     """
 
-    def __init__(self, paths: DatabaseSettings) -> None:
+    def __init__(self, paths: DatabaseSettings, catalog: Catalog = OWN_KINDS) -> None:
         self._paths = paths
+        self._catalog = catalog
 
-    def of_entity(self, kind: EntityType, key: Sequence[str]) -> UpdateHistory:
-        """All that is known of the rows whose key begins like that."""
-        history = UpdateHistory(kind.name, kind.table)
-        names = (kind.name, "/".join(key), "/".join((*key, "")))
+    def of_entity(self, name: str, key: Sequence[str]) -> UpdateHistory:
+        """All that is known of the rows whose key begins like that; of a kind that nobody has declared what `entities` has."""
+        declared = self._catalog.of(name)
+        kind = declared or UNDECLARED
+        history = UpdateHistory(name if declared is None else kind.name, kind.table)
+        names = (history.kind, "/".join(key), "/".join((*key, "")))
+        row_key = (name, *key) if declared is None else key
         history.updates = self._updates("entity_type = ?1 AND (entity_id = ?2 OR substr(entity_id, 1, length(?3)) = ?3)", names)
 
         def read(connection: sqlite3.Connection) -> None:
-            history.table_rows = list(_rows(connection, kind, key))
+            history.table_rows = list(_rows(connection, kind, row_key))
             if kind.table == "prices":
                 query = "SELECT price_list, effective_from FROM current_prices WHERE product_id IN (?, ?)"
                 history.in_force = dict(connection.execute(query, _both(key[0])))
             found = connection.execute(f"{_QUARANTINE} instr(raw, ?)", (MOST_LOOKED_AT, key[0]))
-            entries = [Kept(*row[1:]) for row in found if _is_about(row[0], row[2], kind, key)]
+            entries = [Kept(*row[1:]) for row in found if self._is_about(row[0], row[2], history.kind, kind, key)]
             history.quarantined = entries[:MOST_QUARANTINED]
 
         read_file(self._paths.path, "store", read)
@@ -125,6 +125,22 @@ class UpdateHistories:
         read_file(self._paths.path, "store", read)
         return history
 
+    def _is_about(self, raw: str, method: str, name: str | None, kind: EntityType, key: Sequence[str]) -> bool:
+        """Whether a message of the quarantine names this entity, as far as it can be read."""
+        try:
+            message = json.loads(raw)
+        except ValueError:
+            return method == kind.method
+        if not isinstance(message, dict):
+            return method == kind.method
+        names = any_case(message)
+        if method == kind.method:
+            wire = next(field.wire.lower() for field in kind.fields if field.column == kind.keys[0])
+            return str(names.get(wire)) == key[0]
+        carried = str(names.get("entitytype"))
+        declared = self._catalog.of(carried)
+        return (carried if declared is None else declared.name) == name and str(names.get("entityid")) == key[0]
+
     def _updates(self, where: str, values: Sequence[object]) -> list[Received]:
         sql = f"{_INBOX} {where} ORDER BY id DESC LIMIT {MOST_UPDATES}"
         return read_file(self._paths.state_path, "journal", lambda c: [Received(*row) for row in c.execute(sql, values)])
@@ -138,22 +154,6 @@ def _rows(connection: sqlite3.Connection, kind: EntityType, key: Sequence[str]) 
     columns = [column[0] for column in found.description]
     for row in found:
         yield {name: value for name, value in zip(columns, row, strict=True) if value is not None}
-
-
-def _is_about(raw: str, method: str, kind: EntityType, key: Sequence[str]) -> bool:
-    """Whether a message of the quarantine names this entity, as far as it can be read."""
-    try:
-        message = json.loads(raw)
-    except ValueError:
-        return method == kind.method
-    if not isinstance(message, dict):
-        return method == kind.method
-    names = any_case(message)
-    if method == kind.method:
-        wire = next(field.wire.lower() for field in kind.fields if field.column == kind.keys[0])
-        return str(names.get(wire)) == key[0]
-    carried = kind_of(str(names.get("entitytype")))
-    return carried is kind and str(names.get("entityid")) == key[0]
 
 
 def _both(text: str) -> tuple[object, object]:

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from syncd.clock import SystemClock, iso_ms
 from syncd.commands.why import command
 from syncd.status.file import write_status
-from syncd.status.report import DeferredRow, DeferredRows, Report
+from syncd.status.report import DeferredRow, DeferredRows, OutboxError, Report
 from syncd.status.snapshot import snapshot
 from syncd.store import row_history
 from syncd.store.catalog import PRICE, PRODUCT
@@ -113,6 +113,14 @@ async def test_a_failed_sale_says_with_what_words_and_what_a_person_does(shop: S
     told = shop.why(str(first))
     assert 'failed for good, refused 2 times: "no such product [2J"' in told
     assert f"syncd outbox retry {first}" in told
+
+    def remembers(report: Report) -> None:
+        report.outbox.recent_errors.append(OutboxError(BEGINNING, "Receipt", 17, correlation_id, "no such product", final=True))
+
+    ((correlation_id,),) = execute(shop.path, "SELECT correlation_id FROM sync_outbox WHERE id = ?", first)
+    shop.says(remembers)
+    execute(shop.path, "UPDATE sync_outbox SET status = 'failed', last_error = 'no such product', attempts = 2 WHERE id = ?", first)
+    assert '2026-11-23T10:00:00.000Z  failed for good, refused 2 times: "no such product"' in shop.why(str(first))
     assert "waits: for nothing: it is under way" in shop.why(str(second))
     shop.config.write_text(shop.config.read_text() + "[sync]\nhold_entity_on_failure = true\n")
     assert f"waits: behind row {first} of the same entity, which failed" in shop.why(str(second))
@@ -165,7 +173,7 @@ async def test_a_price_tells_what_came_what_was_older_what_the_till_has_and_what
         log.add(read_update(PRICE, new), "live")
         log.add(read_update(PRICE, new | {"version": 6}), "catchup", stale=True)
         log.add(read_update(PRODUCT, {"productId": 4711, "sku": "4711", "name": "Soap", "isActive": True, "updatedAt": AT}), "live")
-        await until(lambda: log.applied_today.count == 2, "it is written")
+        await until(lambda: len(execute(shop.folder / "store.db.syncd", "SELECT 1 FROM inbox")) == 3, "it is written")
         task.cancel()
     with closing(sqlite3.connect(shop.path)) as connection, connection:
         raw = json.dumps({"productId": 4711, "price": "much"})
@@ -244,3 +252,14 @@ async def test_what_is_no_store_yet_is_said_in_words(tmp_path: Path) -> None:
     shop = Shop(tmp_path)
     done = CliRunner().invoke(command, ["--config", str(shop.config), "5"], standalone_mode=False)
     assert "there is no such database; `syncd run` makes it" in str(done.exception)
+
+
+async def test_a_kind_that_nobody_has_declared_is_told_of_as_it_is_kept(shop: Shop) -> None:
+    columns = "entity_type, entity_id, payload, updated_at, applied_at"
+    execute(shop.path, f"INSERT INTO entities ({columns}) VALUES ('Voucher', 'V-5', '{{}}', ?, ?)", AT, AT)
+    raw = json.dumps({"entityType": "Voucher", "entityId": "V-5", "payload": 7})
+    with closing(sqlite3.connect(shop.path)) as connection, connection:
+        keep(connection, [Quarantined("ReceiveSyncItem", None, "payload is no text", raw)], AT)
+    told = shop.why("Voucher/V-5")
+    assert "Voucher: 1 row in entities" in told
+    assert "in quarantine as 1 (ReceiveSyncItem): payload is no text" in told

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from syncd.status.paper import Paper, paint, plain, screen
+from syncd.status.progress import Progress
 from syncd.status.reader import DaemonHealth, read_health
 from syncd.status.report import HubError, OutboxError, Report
 from syncd.status.screen import age
@@ -103,6 +104,16 @@ def test_colours_are_only_where_a_terminal_shows_them_and_others_words_give_it_n
     assert "\x1b[2J" not in coloured
     assert "\x1b" not in text(daemon)
     assert "closed [2J for today" in text(daemon)
+
+
+def test_a_backlog_has_no_end_in_sight_while_the_line_is_down(tmp_path: Path) -> None:
+    report = well()
+    report.outbox.pending[3], report.progress = 1, Progress(4, 3, 0, 60.0, "Receipt 7")
+    shown = text(told(tmp_path, report))
+    assert "1 row waits (1 normal)" in shown
+    assert "75.0 % sent, done in 00:01:00" in shown
+    report.connection.state = "reconnecting"
+    assert "75.0 % sent, and goes on with the line" in text(told(tmp_path, report))
 
 
 @pytest.mark.parametrize(
