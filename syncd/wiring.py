@@ -19,6 +19,7 @@ from syncd.store.inbox import Inbox
 from syncd.store.inbox_log import InboxLog
 from syncd.store.journal import Journal
 from syncd.store.outbox_reader import OutboxReader
+from syncd.store.replay import ReplayRequests
 from syncd.store.retention import Retention
 from syncd.store.status_marks import StatusMarks
 from syncd.store.troubles import Troubles
@@ -132,6 +133,7 @@ class Parts:
             hub=self._hub,
             inbox=Inbox(self._files.store, self._clock, self._catalog),
             inbox_log=InboxLog(self._files.journal, self._clock),
+            replay_requests=ReplayRequests(self._files.journal_maintenance, self._clock),
             catalog=self._catalog,
             settings=self._settings,
             clock=self._clock,

@@ -1,4 +1,4 @@
-"""`syncd quarantine`: what HQ sent and could not be applied, to be looked at or dropped."""
+"""`syncd quarantine`: what HQ sent and could not be applied, to be looked at, applied once more or dropped."""
 
 from __future__ import annotations
 
@@ -12,14 +12,17 @@ from rich.text import Text
 
 from syncd.commands.confirm import confirm, yes_option
 from syncd.commands.filters import chosen, filters
+from syncd.commands.moments import LENGTH
 from syncd.commands.options import config_option, json_option
 from syncd.commands.outbox_table import printable
+from syncd.commands.replay_wait import replayed
 from syncd.config.settings import load_settings
 from syncd.console import people_console
 from syncd.store.quarantine_admin import QuarantineAdmin
 from syncd.store.row_filter import RowFilter
 
 if TYPE_CHECKING:
+    from datetime import timedelta
     from pathlib import Path
 
     from syncd.store.quarantine_admin import QuarantinedUpdate
@@ -32,6 +35,7 @@ def command() -> None:
     \b
     Examples: syncd quarantine list --since 1d
               syncd quarantine show 12
+              syncd quarantine replay 12
               syncd quarantine drop 12
     """
 
@@ -81,6 +85,41 @@ def show(config_file: Path | None, ids: tuple[int, ...], *, as_json: bool) -> in
         else:
             _show(entries[entry_id])
     return int(any(entry_id not in entries for entry_id in ids))
+
+
+@command.command("replay", short_help="Apply entries once more.")
+@config_option
+@click.option("--all", "every", is_flag=True, help="All, or those that the filters name.")
+@filters
+@click.option("--timeout", type=LENGTH, default="15s", show_default=True, metavar="LENGTH", help="How long to wait for the daemon.")
+@click.argument("ids", nargs=-1, type=int, metavar="[ID]...")
+def replay(config_file: Path | None, ids: tuple[int, ...], timeout: timedelta, *, every: bool, **which: str | None) -> int:
+    """Have entries applied once more, after what was in the way is mended: a trigger of the POS, a kind that was not declared.
+
+    Harmless: what is newer in the store stays. What is applied leaves the quarantine, and HQ is told; what is refused again stays with its
+    reason, and the exit code is 1. The running daemon does it at once, with or without a line; one that is stopped does it at its start.
+
+    \b
+    Examples: syncd quarantine replay 12 13
+              syncd quarantine replay --all --entity Price
+    """
+    wanted = chosen(ids, which, every=every)
+    settings = load_settings(config_file)
+    with QuarantineAdmin(settings.database.path) as admin:
+        entries = {entry.id: entry for entry in admin.entries(wanted) if every or entry.id in ids}
+    missing = [] if every else [str(entry_id) for entry_id in ids if entry_id not in entries]
+    if missing:
+        click.echo(f"There is no entry with the id {', '.join(missing)}", err=True)
+    if not entries:
+        click.echo("No such entries.")
+        return int(bool(missing))
+    outcomes = replayed(settings, list(entries), timeout.total_seconds())
+    for outcome in outcomes:
+        entry, words = entries[outcome.quarantine_id], f": {printable(outcome.reason)}" if outcome.reason else ""
+        click.echo(f"{entry.id}  {printable(_entity(entry) or entry.method)}  {outcome.outcome or 'not yet'}{words}")
+    if any(outcome.outcome is None for outcome in outcomes):
+        click.echo("syncd does the rest as soon as it runs and can write the database; see `syncd status`", err=True)
+    return int(bool(missing) or any(outcome.outcome not in (None, "applied") for outcome in outcomes))
 
 
 @command.command("drop", short_help="Delete entries for good.")

@@ -15,6 +15,7 @@ from syncd.downlink.catch_up import CatchUp
 from syncd.downlink.moves import Moves
 from syncd.downlink.queue import UpdateQueue
 from syncd.downlink.receive import LiveUpdates
+from syncd.downlink.replay import Replays
 from syncd.downlink.unreadable import UnreadableMessages
 from syncd.errors import StorageError
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from syncd.store.inbox import Inbox
     from syncd.store.inbox_log import InboxLog
     from syncd.store.quarantine import Quarantined
+    from syncd.store.replay import ReplayRequests
 
 RECOUNT_SECONDS = 5.0  # a person, or the retention, may have emptied the quarantine
 
@@ -50,6 +52,7 @@ class Downlink:
         hub: Hub,
         inbox: Inbox,
         inbox_log: InboxLog,
+        replay_requests: ReplayRequests,
         catalog: Catalog,
         settings: Settings,
         clock: Clock,
@@ -76,6 +79,7 @@ class Downlink:
         )  # fmt: skip
         self._unreadable = UnreadableMessages(clock, self._quarantine, status)
         self._moves = Moves(inbox, self._queue, catalog, clock, log)
+        self._replays = Replays(replay_requests, inbox, self._queue, catalog, clock, log, self._applier.recount)
         LiveUpdates(hub, self._queue, catalog, clock, log)
         hub.on_unreadable(self._unreadable.take)
         hub.on_shed(lambda _: self.catch_up.connected())
@@ -91,6 +95,7 @@ class Downlink:
             group.create_task(self._inbox_log.run(), name="downlink.inbox_log")
             group.create_task(self._recount(), name="downlink.recount")
             group.create_task(self._moves.run(), name="downlink.moves")
+            group.create_task(self._replays.run(), name="downlink.replays")
 
     async def drain(self, seconds: float) -> None:
         """Take nothing more, and wait so long at most until what is here is applied and HQ has its acks."""

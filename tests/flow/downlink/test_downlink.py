@@ -19,6 +19,7 @@ from syncd.status.report import InboundStatus
 from syncd.store.catalog import OWN_KINDS
 from syncd.store.inbox import Inbox
 from syncd.store.inbox_log import InboxLog
+from syncd.store.replay import ReplayRequests
 from tests.support.flow import close_shop, make_store
 from tests.support.hub_rig import eventually, hub_settings, make_rig, running
 from tests.support.hubs import BOTH, FlowHub, counted, flow_hub
@@ -471,7 +472,8 @@ async def test_a_line_that_flaps_before_a_stuck_database_leaves_no_more_than_the
         troubles: list[object] = []
         downlink = Downlink(
             hub=rig.hub, inbox=Inbox(files.store, rig.clock), inbox_log=InboxLog(files.journal, rig.clock),
-            catalog=OWN_KINDS, settings=make_settings(tmp_path), clock=rig.clock, log=structlog.get_logger(), status=InboundStatus(),
+            replay_requests=ReplayRequests(files.journal_maintenance, rig.clock), catalog=OWN_KINDS,
+            settings=make_settings(tmp_path), clock=rig.clock, log=structlog.get_logger(), status=InboundStatus(),
             on_trouble=troubles.append, on_change=lambda: None,
         )  # fmt: skip
 

@@ -74,3 +74,51 @@ async def test_where_there_is_no_database_yet_it_says_so(tmp_path: Path) -> None
     store = Store(tmp_path, NOBODY)
     done = await syncd(store, "quarantine", "list")
     assert (done.code, "there is no such database; `syncd run` makes it" in done.err) == (74, True)
+
+
+PRICE = {"productId": 7, "price": 2.50, "currency": "EUR", "updatedAt": "2026-11-24T09:00:00Z", "correlationId": "p"}
+
+
+async def test_what_a_trigger_of_the_pos_refused_is_applied_once_that_is_mended_and_hq_is_told(tmp_path: Path) -> None:
+    async with flow_hub("real") as hub:
+        store = await make_store(tmp_path, hub.url())
+        store.query("CREATE TRIGGER no_price BEFORE INSERT ON prices BEGIN SELECT RAISE(ABORT, 'no prices today'); END")
+        async with store.running():
+            await until(lambda: store.status()["state"] == "online", "it is connected")
+            await hub.control("POST", "push", {"method": "ReceivePriceUpdate", "args": [PRICE]})
+            await until(lambda: store.status()["inbound"]["quarantined"] == 1, "it is in quarantine")
+            done = await syncd(store, "quarantine", "replay", "1")
+            assert (done.code, done.out) == (1, "1  Price 7  refused: no prices today\n")
+            assert store.query("SELECT count(*) FROM sync_quarantine") == [(1,)], "it is one entry still"
+            store.query("DROP TRIGGER no_price")
+            assert await succeeded(store, "quarantine", "replay", "--all", "--entity", "Price") == "1  Price 7  applied\n"
+            assert store.query("SELECT product_id, price FROM prices") == [(7, "2.5")]
+            assert store.query("SELECT count(*) FROM sync_quarantine") == [(0,)]
+
+            async def told() -> bool:
+                return int(str((await hub.state())["acksOk"])) == 1
+
+            await until(told, "HQ has the acknowledgement")
+            await until(lambda: store.status()["inbound"]["quarantined"] == 0, "the status follows")
+            assert [event["outcome"] for event in store.events("quarantine_replayed")] == ["refused", "applied"]
+
+
+async def test_a_stopped_daemon_does_it_at_its_start_without_a_line_and_what_cannot_be_applied_says_why(tmp_path: Path) -> None:
+    store = await make_store(tmp_path, NOBODY)
+    keep(store, "ReceivePriceUpdate", json.dumps(PRICE))
+    keep(store, "ReceiveSyncItem", json.dumps({"entityType": "Product", "entityId": 5, "operation": "Update", "payload": "{}"}))
+    keep(store, "ReceivePriceUpdate", json.dumps(PRICE)[:40])
+    keep(store, "SetTheClock", "{}")
+    done = await syncd(store, "quarantine", "replay", "--all")
+    assert (done.code, [line.split("  ")[2] for line in done.out.splitlines()]) == (0, ["not yet"] * 4)
+    assert "as soon as it runs" in done.err
+    async with store.running():
+        await until(lambda: len(store.events("quarantine_replayed")) == 4, "all are decided")
+        assert store.query("SELECT price FROM prices") == [("2.5",)]
+        assert store.query("SELECT id FROM sync_quarantine ORDER BY id") == [(2,), (3,), (4,)]
+        done = await syncd(store, "quarantine", "replay", "2", "3", "4", "9")
+        assert done.code == 1
+        assert "refused: Product: " in done.out
+        assert "3  Price  refused: what was kept is not whole, or no JSON" in done.out
+        assert "4  SetTheClock  refused: SetTheClock is no method that brings updates" in done.out
+        assert "There is no entry with the id 9" in done.err
