@@ -43,7 +43,11 @@ class Hub:
     def start(self) -> None:
         """Start it, and return when it listens. It remembers nothing of before."""
         self._process.start("devhub", "--port", str(self._port), "--json")
-        line = wait_until(self._first_line, "the hub is ready")
+        try:
+            line = wait_until(self._first_line, "the hub is ready")
+        except AssertionError as error:
+            self._process.kill()
+            raise AssertionError(f"{error}\n{self._process.tail()}") from None
         self.url = json.loads(line)["url"]
         self._port = int(self.url.split(":")[2].partition("/")[0])
 
@@ -72,6 +76,7 @@ class Hub:
         Raises:
             AssertionError: none came in time; with what came instead.
         """
+        __tracebackhide__ = True
 
         def found() -> dict[str, Any] | None:
             ours = (item for item in reversed(self.items()) if (item["entityType"], item["entityId"]) == (entity_type, entity_id))
@@ -93,6 +98,7 @@ class Hub:
         Raises:
             AssertionError: no store is connected, so that nobody would ever see it.
         """
+        __tracebackhide__ = True
         reached = int(self.control("POST", "push", {"method": method, "args": list(arguments)}, **_named(store=store)))
         assert reached, "no store is connected" if store is None else f"store {store} is not connected"
         return reached
@@ -103,6 +109,7 @@ class Hub:
         Raises:
             AssertionError: nobody is connected, or the store gave no result.
         """
+        __tracebackhide__ = True
         query = _named(store=store, seconds=timeout_seconds)
         return self.control("POST", "invoke", {"method": method, "args": list(arguments)}, **query)
 
@@ -128,6 +135,7 @@ class Hub:
         Raises:
             AssertionError: it was refused; with the hub's words.
         """
+        __tracebackhide__ = True
         assert self._process.pid
         address = f"{self.url.removesuffix('/hubs/sync')}/control/{call}{f'?{urlencode(query)}' if query else ''}"
         data = None if body is None else exact.dumps(body)

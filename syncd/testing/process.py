@@ -25,6 +25,7 @@ def wait_until(condition: Callable[[], Found], what: str, timeout_seconds: float
     Raises:
         AssertionError: it was not in time; `what` says what was waited for.
     """
+    __tracebackhide__ = True
     deadline = time.monotonic() + timeout_seconds
     while not (found := condition()):
         if time.monotonic() > deadline:
@@ -49,11 +50,11 @@ class Process:
         """Of the running process.
 
         Raises:
-            AssertionError: it has ended; with the end of its log.
+            AssertionError: it has ended.
         """
         code = None if self._process is None else self._process.poll()
         if self._process is None or code is not None:
-            raise AssertionError(f"syncd is not running{'' if code is None else f'; it ended with {code}'}:\n{self.tail()}")
+            raise AssertionError(f"syncd is not running{'' if code is None else f'; it ended with {code}:'}")
         return self._process.pid
 
     def start(self, *arguments: str) -> None:

@@ -46,19 +46,19 @@ class Store:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.stop()
 
-    def start(self, *, connected: bool = True) -> None:
+    def start(self, *, connected: bool = True, timeout_seconds: float = PATIENCE_SECONDS) -> None:
         """Start the daemon; return when it is connected, or as soon as its tables are there.
 
         Raises:
             AssertionError: it ended, or is not connected in time; with the end of its log.
         """
         self._process.start("run", "--config", str(self._config))
-        wait_until(self._is_up, "syncd is up")
-        if connected:
-            try:
-                wait_until(self.is_connected, "syncd is connected")
-            except AssertionError as error:
-                raise AssertionError(f"{error}\n{self._process.tail()}") from None
+        wanted, what = (self.is_connected, "syncd is connected") if connected else (self._is_up, "syncd is up")
+        try:
+            wait_until(wanted, what, timeout_seconds)
+        except AssertionError as error:
+            self.kill()
+            raise AssertionError(f"{error}\n{self._process.tail()}") from None
 
     def stop(self) -> None:
         """End the daemon, as a service manager does."""
@@ -91,6 +91,7 @@ class Store:
         Raises:
             AssertionError: there was none in time; with what the store could not apply, which may be why.
         """
+        __tracebackhide__ = True
         try:
             return wait_until(lambda: self.execute(sql, *parameters), f"{sql} {parameters or ''}".rstrip(), timeout_seconds)[0]
         except AssertionError as error:

@@ -75,8 +75,16 @@ def test_what_did_not_happen_is_said_with_what_did(tmp_path: Path) -> None:
 
 
 def test_a_store_that_cannot_start_says_why(tmp_path: Path) -> None:
-    with pytest.raises(AssertionError, match=r"(?s)it ended with 78.*sync\.batch_size"):
+    with pytest.raises(AssertionError, match=r"(?s)it ended with 78:.*sync\.batch_size"):
         Store(tmp_path, "http://127.0.0.1:9/hubs/sync", settings={"sync.batch_size": "many"}).start()
+
+
+def test_a_store_that_is_not_connected_in_time_is_not_left_running(tmp_path: Path) -> None:
+    store = Store(tmp_path, "http://127.0.0.1:9/hubs/sync")
+    with pytest.raises(AssertionError, match=r"in vain: syncd is connected"):
+        store.start(timeout_seconds=0.5)
+    with pytest.raises(AssertionError, match="syncd is not running"):
+        store.is_connected()
 
 
 def test_pytest_is_needed_by_its_plugin_only() -> None:
