@@ -13,6 +13,7 @@ from syncd.commands.healthcheck import locate
 from syncd.commands.options import config_option, status_file_option
 from syncd.status.paper import paint, paper_of_stdout, screen
 from syncd.status.reader import DEFAULT_STATUS_FILE, NOBODY_WRITES, read_health
+from syncd.status.screen import reasons
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,7 +46,9 @@ def command(config_file: Path | None, status_file: Path | None, *, as_json: bool
 
             return watch(lambda: look(file, config_file))
         if as_json:
-            click.echo(json.dumps({**(daemon.document or {}), "verdict": daemon.health, "reasons": daemon.reasons}, indent=2))
+            steps = [reason.next_step for reason in reasons(daemon)]
+            answer = {**(daemon.document or {}), "verdict": daemon.health, "reasons": daemon.reasons, "nextSteps": steps}
+            click.echo(json.dumps(answer, indent=2))
         else:
             show(daemon)
         sys.stdout.flush()

@@ -80,6 +80,7 @@ async def test_a_full_disk_loses_nothing_is_critical_and_over_once_there_is_room
                 hub.resume()
                 await all_arrived(hub, 300)
                 await until(lambda: health(store, "critical", "disk"), "the status says why")
+                await until(lambda: store.status()["findings"][0]["code"] == "database_full", "and what to do: to make room")
                 assert store.status()["outbox"]["sentTotal"] == 0, "what is not durable does not count"
                 filler.unlink()
                 await until(lambda: store.count("sent") == 300, "every row is marked")

@@ -17,6 +17,7 @@ from syncd.cli import COMMANDS, cli
 from syncd.errors import AnotherInstanceError, ConfigurationError, StorageError
 from syncd.status.file import write_status
 from syncd.status.healthcheck import quick_verdict
+from syncd.status.next_steps import NEXT_STEPS
 from syncd.status.report import Report
 from syncd.status.snapshot import snapshot
 from tests.support.settings import clean_environment, make_settings  # noqa: F401  (a fixture)
@@ -110,6 +111,9 @@ def test_status_gives_a_program_the_verdict_and_the_file(tmp_path: Path) -> None
     assert answer["verdict"] == "critical"
     assert answer["reasons"] == ["the database cannot be used: disk full"]
     assert answer["storeId"] == 17
+    assert answer["nextSteps"] == [NEXT_STEPS["database_unusable"]]
+    gone = json.loads(syncd_command("status", "--json", "--file", tmp_path / "gone.json").stdout)
+    assert (gone["verdict"], gone["nextSteps"]) == ("missing", [NEXT_STEPS["status_missing"]])
 
 
 def test_status_finds_the_file_by_the_configuration_even_where_that_is_not_complete(tmp_path: Path) -> None:
@@ -272,6 +276,21 @@ def test_check_tells_what_is_right_and_what_is_not(tmp_path: Path) -> None:
     asked = syncd_command("check", "--config", file, "--hub")
     assert asked.returncode == 69
     assert "NOT OK  hub: 127.0.0.1:9 refuses connections" in asked.stdout
+
+
+def test_check_says_whether_the_metrics_file_can_be_written(tmp_path: Path) -> None:
+    file = tmp_path / "syncd.toml"
+    file.write_text(
+        f'[store]\nid = 17\n[database]\npath = "{tmp_path}/store.db"\n[hub]\nurl = "http://127.0.0.1:9/hub"\n'
+        f'[status]\npath = "{tmp_path}/run/status.json"\n[metrics]\nfile = "{tmp_path}/collector/syncd.prom"\n'
+    )
+    done = syncd_command("check", "--config", file)
+    assert done.returncode == 74
+    assert f"NOT OK  metrics file: {tmp_path}/collector/syncd.prom cannot be written: there is no folder" in done.stdout
+    (tmp_path / "collector").mkdir()
+    done = syncd_command("check", "--config", file)
+    assert done.returncode == 0
+    assert f"ok  metrics file: {tmp_path}/collector/syncd.prom can be written" in done.stdout
 
 
 def test_check_of_a_bad_configuration_is_78(tmp_path: Path) -> None:
