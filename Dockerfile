@@ -21,6 +21,11 @@ RUN groupadd --system --gid 10001 syncd \
  && useradd --system --uid 10001 --gid syncd --home-dir /var/lib/syncd --no-create-home --shell /usr/sbin/nologin syncd \
  && install --directory --owner=syncd --group=syncd --mode=2770 /var/lib/syncd \
  && install --directory --owner=syncd --group=syncd --mode=0755 /run/syncd
+LABEL org.opencontainers.image.title="syncd" \
+      org.opencontainers.image.description="Keeps a store's SQLite database and its headquarters' SignalR hub in step" \
+      org.opencontainers.image.version="0.1.0" \
+      org.opencontainers.image.licenses="MIT" \
+      org.opencontainers.image.vendor="the authors of syncd"
 ENV PATH=/opt/syncd/bin:$PATH
 USER 10001:10001
 VOLUME /var/lib/syncd

@@ -85,6 +85,15 @@ def test_the_image_says_how_it_is_started_watched_and_stopped(image: Image) -> N
     assert list(config["Volumes"]) == ["/var/lib/syncd"]
 
 
+def test_the_image_has_the_labels_of_the_oci(image: Image) -> None:
+    labels = json.loads(image.buildah("inspect", "--type=image", image.name).stdout)["Docker"]["config"]["Labels"]
+    told = {
+        name.removeprefix("org.opencontainers.image."): value for name, value in labels.items() if name.startswith("org.opencontainers.")
+    }
+    assert (told["title"], told["version"], told["licenses"]) == ("syncd", __version__, "MIT")
+    assert set(told) == {"title", "description", "version", "licenses", "vendor"}
+
+
 def test_only_what_runs_is_in_the_image(image: Image) -> None:
     assert not list(image.root.glob("opt/syncd/bin/pip*"))
     assert not (image.root / "src").exists()
@@ -92,7 +101,7 @@ def test_only_what_runs_is_in_the_image(image: Image) -> None:
 
 def test_the_compose_file_fits_the_program_and_the_image(image: Image) -> None:
     assert set(re.findall(r"SYNCD_\w+", COMPOSE)) <= {variable_of(key) for key in known_keys(Settings)}
-    assert f"- {StatusSettings().path.parent}:uid={US},gid={US}," in COMPOSE
+    assert f"- {StatusSettings().path.parent}:mode=1777 " in COMPOSE
     assert image.run("id", "-g").stdout == f"{US}\n"
     for line in ("read_only: true", "restart: on-failure:10", "stop_grace_period: 30s"):
         assert line in COMPOSE

@@ -28,10 +28,16 @@ TRIES = 5
 
 
 class Buildah:
-    """buildah with storage of its own; `chroot` isolation needs no container runtime."""
+    """buildah with storage of its own; `chroot` isolation needs no container runtime.
+
+    Attributes:
+        storage: where images and containers are, of the driver `vfs`.
+        run: what goes with a reboot.
+    """
 
     def __init__(self, folder: Path) -> None:
-        self._global = ["--root", str(folder / "storage"), "--runroot", str(folder / "run"), "--storage-driver", "vfs"]
+        self.storage, self.run = folder / "storage", folder / "run"
+        self._global = ["--root", str(self.storage), "--runroot", str(self.run), "--storage-driver", "vfs"]
 
     def __call__(self, *arguments: str | Path, timeout: float = 300, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command of buildah's; fails, with what it said, where that fails."""
