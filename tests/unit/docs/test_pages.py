@@ -130,12 +130,21 @@ def require_names(document: dict[str, Any], schema: dict[str, Any]) -> None:
             require_names(value, schema["properties"][name])
 
 
-@pytest.mark.parametrize("language", ["sql", "csharp", "javascript", "python"])
-def test_the_examples_name_columns_that_the_outbox_has(language: str, database: Path) -> None:
-    inserts = [names for text in blocks(language, "till.md") for names in re.findall(r"INSERT INTO sync_outbox \((.*?)\)", text)]
-    assert inserts
-    for names in inserts:
-        assert set(names.split(", ")) <= columns(database, "sync_outbox")
+def test_the_examples_name_columns_that_the_outbox_has(database: Path) -> None:
+    for example in ("sale.sql", "csharp/Program.cs", "javascript/till.mjs", "python/till.py"):
+        text = (PROJECT / "examples/till" / example).read_text(encoding="utf-8")
+        inserts = re.findall(r"INSERT INTO sync_outbox \((.*?)\)", text)
+        assert inserts
+        for names in inserts:
+            assert set(names.split(", ")) <= columns(database, "sync_outbox")
+
+
+def test_every_example_of_a_page_is_a_file_and_has_nothing_of_its_own() -> None:
+    """So that what is printed is what a test runs."""
+    for page in ("till.md", "hub.md"):
+        for language in ("sql", "csharp", "javascript", "python"):
+            for text in blocks(language, page):
+                assert re.fullmatch(r'--8<-- "examples/[\w./]+"\n', text), page
 
 
 def test_the_tables_that_till_and_hq_share_have_the_columns_it_tells(database: Path) -> None:

@@ -1,10 +1,9 @@
-"""The hub that docs/hub.md prints, compiled as it stands: a store sends to it, learns from it, and notices when its feed is another."""
+"""The hub of the examples, compiled as it stands: a store sends to it, learns from it, and notices when its feed is another."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import re
 import signal
 import socket
 from pathlib import Path
@@ -20,8 +19,7 @@ from tests.support.store import Store, until
 if TYPE_CHECKING:
     from types import TracebackType
 
-PAGE = (Path(__file__).parents[3] / "docs/hub.md").read_text(encoding="utf-8")
-[PROGRAM] = re.findall(r"^```csharp\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+PROGRAM = (Path(__file__).parents[3] / "examples/hub/Program.cs").read_text(encoding="utf-8")
 START_SECONDS = 120.0
 TOKENS = {"Stores": "the-stores-own", "Prices": "another"}
 
