@@ -11,7 +11,7 @@ import click
 
 from syncd.commands.healthcheck import locate
 from syncd.commands.options import config_option, status_file_option
-from syncd.status.paper import paint, paper_of_stdout, screen
+from syncd.status.display import display_of_stdout, paint, screen
 from syncd.status.reader import DEFAULT_STATUS_FILE, NOBODY_WRITES, read_health
 from syncd.status.screen import reasons
 
@@ -72,6 +72,6 @@ def look(file: Path, config_file: Path | None) -> DaemonHealth:
 def show(daemon: DaemonHealth) -> None:
     """Print it for a person."""
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # HQ's words, on a terminal that has not all letters
-    paper = paper_of_stdout()
-    for line in screen(daemon, paper):
-        click.echo(paint(line, paper), color=True)
+    display = display_of_stdout()
+    for line in screen(daemon, display):
+        click.echo(paint(line, display), color=True)

@@ -15,7 +15,7 @@ from rich.live import Live
 from rich.text import Text
 
 from syncd.console import people_console
-from syncd.status.paper import LABEL, Paper, plain, screen
+from syncd.status.display import LABEL, Display, plain, screen
 from syncd.status.screen import Line, count, pace
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def _live(looks: Looks) -> NoReturn:
     def shown() -> Group:
         daemon, size = looks.look(), console.size
         bar = looks.backlog(size.width)
-        lines = [line for line in screen(daemon, Paper(size.width, size.height - 3)) if not line.label.startswith("backlog")]
+        lines = [line for line in screen(daemon, Display(size.width, size.height - 3)) if not line.label.startswith("backlog")]
         under = [Line("", ""), *([bar] if bar else []), Line("", "Ctrl-C ends this.")]
         return Group(*(Text(f"{line.label}{line.text}", line.style, no_wrap=True, overflow="crop") for line in [*lines, *under]))
 

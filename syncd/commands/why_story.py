@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from syncd.status.paper import plain
+from syncd.status.display import plain
 from syncd.status.report import PRIORITIES
 from syncd.status.screen import age, ago
 from syncd.store.times import moment_for_the_wire

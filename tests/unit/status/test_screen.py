@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from syncd.status.paper import Paper, paint, plain, screen
+from syncd.status.display import Display, paint, plain, screen
 from syncd.status.progress import Progress
 from syncd.status.reader import DaemonHealth, read_health
 from syncd.status.report import HubError, OutboxError, Report
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.usefixtures("clean_environment")
 
-SCREEN = Paper(80, 24)
+SCREEN = Display(80, 24)
 NOW = BEGINNING + timedelta(minutes=2)
 
 
@@ -31,8 +31,8 @@ def told(folder: Path, report: Report) -> DaemonHealth:
     return DaemonHealth(document["health"], tuple(document["reasons"]), document)
 
 
-def text(daemon: DaemonHealth, paper: Paper = SCREEN) -> str:
-    return "\n".join(paint(line, paper) for line in screen(daemon, paper, NOW))
+def text(daemon: DaemonHealth, display: Display = SCREEN) -> str:
+    return "\n".join(paint(line, display) for line in screen(daemon, display, NOW))
 
 
 def well() -> Report:
@@ -70,13 +70,13 @@ def test_every_trouble_at_once_fits_on_one_screen_worst_first_and_what_is_left_o
 
 def test_into_a_pipe_every_reason_goes_whole(tmp_path: Path) -> None:
     daemon = told(tmp_path, reports_of_every_trouble()[0])
-    shown = text(daemon, Paper())
+    shown = text(daemon, Display())
     assert [reason for reason in daemon.reasons if plain(reason) not in shown] == []
     assert shown.count("  ->") == len(daemon.reasons)
 
 
 def test_nobody_at_work_has_a_next_step_too(tmp_path: Path) -> None:
-    assert "  -> Start it: systemctl start syncd" in text(read_health(tmp_path / "gone.json"), Paper())
+    assert "  -> Start it: systemctl start syncd" in text(read_health(tmp_path / "gone.json"), Display())
 
 
 def test_an_older_daemons_file_is_shown_without_steps(tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_colours_are_only_where_a_terminal_shows_them_and_others_words_give_it_n
     report.outbox.failed = 1
     report.last_hub_error = HubError(BEGINNING, "closed\x1b[2J\nfor today\u202e")
     daemon = told(tmp_path, report)
-    coloured = text(daemon, Paper(80, 24, coloured=True))
+    coloured = text(daemon, Display(80, 24, coloured=True))
     assert "\x1b[33mStore 17. It works" in coloured
     assert "\x1b[2J" not in coloured
     assert "\x1b" not in text(daemon)
