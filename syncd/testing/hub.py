@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 CALL_SECONDS = 60.0
+PORT_TAKEN = 69
+"""The exit code of `syncd devhub` then."""
 
 
 class Hub:
@@ -42,7 +44,7 @@ class Hub:
 
     def start(self) -> None:
         """Start it, and return when it listens. It remembers nothing of before."""
-        self._process.start("devhub", "--port", str(self._port), "--json")
+        self._run()
         try:
             line = wait_until(self._first_line, "the hub is ready")
         except AssertionError as error:
@@ -55,10 +57,16 @@ class Hub:
         """End it; the stores lose their connection."""
         self._process.stop()
 
+    def _run(self) -> None:
+        self._process.start("devhub", "--port", str(self._port), "--json")
+
     def _first_line(self) -> str:
+        if self._port and self._process.exit_code == PORT_TAKEN:  # by a connection that got this port while the hub was away
+            self._process.stop()
+            self._run()
         assert self._process.pid
-        line, end, _ = self._process.log.read_text(encoding="utf-8").partition("\n")
-        return line if end else ""
+        lines = self._process.log.read_text(encoding="utf-8").splitlines(keepends=True)
+        return next((line for line in lines if line.startswith("{") and line.endswith("\n")), "")
 
     def state(self) -> dict[str, Any]:
         """Everything counted: `unique`, `duplicates`, `refused`, `connections`, `acksOk`, `acksFailed` and more."""

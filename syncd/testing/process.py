@@ -52,10 +52,14 @@ class Process:
         Raises:
             AssertionError: it has ended.
         """
-        code = None if self._process is None else self._process.poll()
-        if self._process is None or code is not None:
-            raise AssertionError(f"syncd is not running{'' if code is None else f'; it ended with {code}:'}")
+        if self._process is None or self.exit_code is not None:
+            raise AssertionError(f"syncd is not running{'' if self.exit_code is None else f'; it ended with {self.exit_code}:'}")
         return self._process.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        """Of one that has ended by itself."""
+        return None if self._process is None else self._process.poll()
 
     def start(self, *arguments: str) -> None:
         """Start it, with none of this environment's settings."""

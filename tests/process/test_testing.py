@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 import sqlite3
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -85,6 +87,18 @@ def test_a_store_that_is_not_connected_in_time_is_not_left_running(tmp_path: Pat
         store.start(timeout_seconds=0.5)
     with pytest.raises(AssertionError, match="syncd is not running"):
         store.is_connected()
+
+
+def test_a_hub_comes_back_to_its_port_once_nobody_else_has_it(tmp_path: Path) -> None:
+    with Hub(tmp_path) as hub:
+        hub.stop()
+        port = int(hub.url.split(":")[2].partition("/")[0])
+        with socket.create_server(("127.0.0.1", port)) as other, ThreadPoolExecutor() as pool:
+            started = pool.submit(hub.start)
+            wait_until(lambda: "is taken" in hub._process.tail(), "it has found the port taken")
+            other.close()
+            started.result()
+        assert hub.state()["unique"] == 0
 
 
 def test_pytest_is_needed_by_its_plugin_only() -> None:

@@ -13,6 +13,7 @@ import aiohttp
 import pytest
 
 from tests.support.raw_client import invocation, raw_client
+from tests.support.store import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +48,7 @@ class HubHandle:
         return state
 
     async def state_until(self, condition: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while not condition(state := await self.state()):
             assert time.monotonic() < deadline, state
             await asyncio.sleep(0.01)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 SEPARATOR = "\x1e"
 HANDSHAKE = '{"protocol":"json","version":1}' + SEPARATOR
-ANSWER_SECONDS = 10.0
+ANSWER_SECONDS = 60.0
 CLOSED = "closed"  # what `receive` returns for the WebSocket's close, followed by its code
 
 

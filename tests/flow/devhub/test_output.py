@@ -8,6 +8,7 @@ import os
 import socket
 import sys
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -23,35 +24,40 @@ from tests.support.store import PATIENCE_SECONDS, until
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
     from collections.abc import AsyncIterator
-    from pathlib import Path
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
 
 
 @asynccontextmanager
 async def devhub(*options: str, stdout: int) -> AsyncIterator[tuple[HubHandle, Process]]:
     """The command as a process with this standard output, from when it listens to a SIGTERM that it obeys."""
-    port = free_port()
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "syncd", "devhub", "--port", str(port), *options,
+        sys.executable, "-m", "syncd", "devhub", "--port", "0", *options,
         stdin=asyncio.subprocess.DEVNULL, stdout=stdout, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
-    hub = HubHandle(f"http://127.0.0.1:{port}/hubs/sync")
     try:
-        await until(lambda: listens(port), "it listens")
-        yield hub, process
+        yield await hub_of(process), process
     finally:
         if process.returncode is None:
             process.terminate()
         await asyncio.wait_for(process.wait(), PATIENCE_SECONDS)
 
 
-def listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+async def hub_of(process: Process) -> HubHandle:
+    """The hub, as soon as it listens; its output may tell nobody where."""
+    port = await until(lambda: listening_port(process.pid), "it listens")
+    return HubHandle(f"http://127.0.0.1:{port}/hubs/sync")
+
+
+def listening_port(pid: int) -> int:
+    """The port that a process listens on; 0 where there is none."""
+    links = []
+    for fd in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            links.append(str(fd.readlink()))
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        _, local, _, state, *_, inode = line.split()[:10]
+        if state == "0A" and f"socket:[{inode}]" in links:
+            return int(local.partition(":")[2], 16)
+    return 0
 
 
 async def works(hub: HubHandle) -> None:
@@ -113,10 +119,8 @@ async def test_it_serves_on_and_stops_when_asked(kind: str, cannot_be_written: b
 
 
 async def test_one_without_a_standard_output_serves_too() -> None:
-    port = free_port()
-    process = await asyncio.create_subprocess_exec("/bin/sh", "-c", f"exec {sys.executable} -m syncd devhub --port {port} >&-")
-    await until(lambda: listens(port), "it listens")
-    await works(HubHandle(f"http://127.0.0.1:{port}/hubs/sync"))
+    process = await asyncio.create_subprocess_exec("/bin/sh", "-c", f"exec {sys.executable} -m syncd devhub --port 0 >&-")
+    await works(await hub_of(process))
     process.terminate()
     assert await process.wait() == 0
 
