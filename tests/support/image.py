@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -89,24 +90,27 @@ def build_image(folder: Path, cache: Path) -> Iterator[Image]:
 
 
 def _base(cache: Path) -> Path:
-    """Debian's file system as a tar file, made once for a machine."""
+    """Debian's file system as a tar file, made once for a machine, by one of the tests that run at the same time."""
     tar = cache / f"{SUITE}-{'-'.join(PACKAGES)}.tar"
-    if not tar.exists():
-        tree, unfinished = cache / f"tree.{os.getpid()}", cache / f"tar.{os.getpid()}"
-        command = ["debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", SUITE, str(tree)]
-        try:
-            result = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False, stdin=subprocess.DEVNULL)
-            need("buildah", result.returncode == 0, f"debootstrap failed: {result.stdout[-500:]}{result.stderr[-500:]}")
-            left_out = [
-                "--exclude=./var/cache/apt/*",
-                "--exclude=./var/lib/apt/lists/*",
-                "--exclude=./usr/share/doc/*",
-                "--exclude=./dev/*",
-            ]
-            subprocess.run(["tar", "--create", "--numeric-owner", "-C", tree, *left_out, "-f", unfinished, "."], check=True)
-            unfinished.rename(tar)
-        finally:
-            shutil.rmtree(tree, ignore_errors=True)
+    with (cache / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not tar.exists():
+            shutil.rmtree(cache / "tree", ignore_errors=True)  # of one that was killed
+            tree, unfinished = cache / "tree", cache / "tar"
+            command = ["debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", SUITE, str(tree)]
+            try:
+                result = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False, stdin=subprocess.DEVNULL)
+                need("buildah", result.returncode == 0, f"debootstrap failed: {result.stdout[-500:]}{result.stderr[-500:]}")
+                left_out = [
+                    "--exclude=./var/cache/apt/*",
+                    "--exclude=./var/lib/apt/lists/*",
+                    "--exclude=./usr/share/doc/*",
+                    "--exclude=./dev/*",
+                ]
+                subprocess.run(["tar", "--create", "--numeric-owner", "-C", tree, *left_out, "-f", unfinished, "."], check=True)
+                unfinished.rename(tar)
+            finally:
+                shutil.rmtree(tree, ignore_errors=True)
     return tar
 
 
