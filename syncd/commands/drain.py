@@ -21,7 +21,7 @@ from syncd.config.settings import load_settings
 from syncd.store.admin import OutboxAdmin
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from datetime import timedelta
     from pathlib import Path
 
@@ -80,7 +80,7 @@ def _certificate(drained: Drained, found: RowsAtHQ, settings: Settings) -> Itera
         yield "  rows       none in the file"
     yield f"  sent       {found.sent_total:,} since this store began to sync"
     if found.cancelled:
-        yield f"  cancelled  {rows_of(found.cancelled)} that somebody took out of the queue: HQ never got them"
+        yield f"  cancelled  {rows_of(found.cancelled)} that somebody took out of the queue, and that HQ need not have"
     yield f"  digest     {found.digest}"
     if drained.sold:
         yield f"The till wrote {rows_of(drained.sold)} while this waited; HQ has {'it' if drained.sold == 1 else 'them'} too."
@@ -92,10 +92,10 @@ def _refusal(drained: Drained, settings: Settings, *, certify: bool) -> Iterator
     yield f"{'NO CERTIFICATE' if certify else 'NOT DRAINED'} for store {settings.store.id}: do not switch this PC off for good"
     if drained.pending_total:
         yield f"- {rows_of(drained.pending_total)} {'waits' if drained.pending_total == 1 else 'wait'} for HQ:"
-        yield from map(_row, drained.pending)
+        yield from _rows(drained.pending, drained.pending_total)
     if drained.failed_total:
         yield f"- {rows_of(drained.failed_total)} failed: mend the cause at HQ, then `syncd outbox retry` or `syncd outbox cancel`:"
-        yield from map(_row, drained.failed)
+        yield from _rows(drained.failed, drained.failed_total)
     if drained.selling:
         yield f"- the till still sells ({rows_of(drained.sold)} since this began): close it, then run this again"
         if drained.at_hq is not None and drained.at_hq.rows:
@@ -107,6 +107,12 @@ def _refusal(drained: Drained, settings: Settings, *, certify: bool) -> Iterator
             yield f"    {entry.id}  {printable(f'{entry.method} {entry.entity_type} {entry.entity_id}: {entry.reason}')}"
     for hint in drained.hints:
         yield f"- {printable(hint)}"
+
+
+def _rows(rows: Sequence[EffectiveRow], total: int) -> Iterator[str]:
+    yield from map(_row, rows)
+    if total > len(rows):
+        yield f"    and {total - len(rows):,} more"
 
 
 def _row(row: EffectiveRow) -> str:

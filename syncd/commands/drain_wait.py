@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from syncd.config.settings import Settings
+    from syncd.status.reader import DaemonHealth
     from syncd.store.admin import EffectiveRow, OutboxAdmin
     from syncd.store.certificate import RowsAtHQ
     from syncd.store.quarantine_admin import QuarantinedUpdate
@@ -92,7 +93,7 @@ class DrainWait:
 
     def run(self, timeout: float) -> Drained:
         """Return as soon as HQ has everything and the till is quiet, or a person is needed, or the time (seconds) is up."""
-        until = self._monotonic() + timeout
+        until = self._monotonic() + max(timeout, QUIET_SECONDS + LOOK_SECONDS)  # or nobody knows whether the till still sells
         while True:
             lacking = self._admin.rows("pending", 1)
             failed = self._admin.rows("failed", 1)
@@ -121,7 +122,9 @@ class DrainWait:
         return self._monotonic() - self._seen_at < ABSENT_SECONDS
 
     def _drained(self, at_hq: RowsAtHQ | None) -> Drained:
-        selling = self._is_selling()
+        busy = self._is_selling()
+        sold = self._sold()
+        selling = busy and sold > 0
         kept, entries = quarantined(self._settings.database.path, SHOWN)
         daemon = read_health(self._settings.status.path)
         return Drained(
@@ -129,8 +132,8 @@ class DrainWait:
             pending=self._admin.rows("pending", SHOWN), pending_total=len(self._admin.ids(["pending"])),
             failed=self._admin.rows("failed", SHOWN), failed_total=len(self._admin.ids(["failed"])),
             quarantined=entries, quarantined_total=kept,
-            sold=self._sold(), selling=selling,
-            hints=tuple(daemon.reasons) + tuple(_deferred(daemon.document)),
+            sold=sold, selling=selling,
+            hints=(*_reasons(daemon), *_deferred(daemon.document)),
         )  # fmt: skip
 
     def _sold(self) -> int:
@@ -138,7 +141,15 @@ class DrainWait:
         if self._highest is None:
             return 0
         after = -(2**63) if self._first is None else self._first
-        return int(self._admin.read("SELECT count(*) FROM sync_outbox WHERE id > :after", {"after": after})[0][0])
+        sql = "SELECT count(*) FROM sync_outbox WHERE id > :after AND id <= :up_to"
+        return int(self._admin.read(sql, {"after": after, "up_to": self._highest})[0][0])
+
+
+def _reasons(daemon: DaemonHealth) -> list[str]:
+    """The status file's, but for those that the certificate tells itself, row by row."""
+    told = {"rows_failed", "rows_deferred", "updates_quarantined"}
+    ours = {finding["reason"] for finding in (daemon.document or {}).get("findings", []) if finding["code"] in told}
+    return [reason for reason in daemon.reasons if reason not in ours]
 
 
 def _deferred(document: dict[str, Any] | None) -> list[str]:

@@ -38,3 +38,9 @@ def chosen(ids: tuple[int, ...], texts: dict[str, str | None], *, every: bool) -
     if ids and wanted:
         raise click.UsageError("filters go with --all, not with ids")
     return wanted
+
+
+def tell_of_more(shown: int, limit: int) -> None:
+    """Where a list was cut, somebody should know; on standard error, so that a program does not read it."""
+    if shown == limit:
+        click.echo(f"These are the first {limit:,}; --limit shows more", err=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from syncd.commands.confirm import confirm, rows_of, yes_option
-from syncd.commands.filters import chosen, filters
+from syncd.commands.filters import chosen, filters, tell_of_more
 from syncd.commands.options import config_option, json_option
 from syncd.commands.outbox_table import show_row, show_rows
 from syncd.config.settings import load_settings
@@ -47,7 +47,9 @@ def list_rows(config_file: Path | None, wanted: str, limit: int, *, as_json: boo
     Example:  syncd outbox list --status failed --entity Receipt --json
     """
     with OutboxAdmin(load_settings(config_file).database) as admin:
-        show_rows(admin.rows(wanted, limit, RowFilter.of(**which)), as_json=as_json)
+        rows = admin.rows(wanted, limit, RowFilter.of(**which))
+    show_rows(rows, as_json=as_json)
+    tell_of_more(len(rows), limit)
     return 0
 
 

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from syncd.commands.confirm import confirm, yes_option
-from syncd.commands.filters import chosen, filters
+from syncd.commands.filters import chosen, filters, tell_of_more
 from syncd.commands.moments import LENGTH
 from syncd.commands.options import config_option, json_option
 from syncd.commands.outbox_table import printable
@@ -62,6 +62,7 @@ def list_entries(config_file: Path | None, limit: int, *, as_json: bool, **which
         cells = (str(entry.id), entry.received_at, entry.method, _entity(entry), entry.correlation_id or "", entry.reason)
         table.add_row(*(Text(printable(cell), overflow="fold") for cell in cells))
     people_console().print(table if entries else "No such entries.")
+    tell_of_more(len(entries), limit)
     return 0
 
 

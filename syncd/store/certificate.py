@@ -25,7 +25,7 @@ class RowsAtHQ:
 
     Attributes:
         rows: how many.
-        cancelled: rows that a person has taken out of the queue, so that HQ never got them.
+        cancelled: rows that a person has taken out of the queue; HQ may have one that was in flight then.
         sent_total: since this store began to sync, those that have left included.
         first_sequence: the lowest id of `rows`; None where there are none.
         last_sequence: the highest.
