@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,10 @@ from syncd.devhub.hub import Watcher
 if TYPE_CHECKING:
     from syncd.devhub.connection import Connection
     from syncd.devhub.headquarters import Item
+
+SHOWN_CHARACTERS = 500
+"""Of one line for a person; with `--json` all of it is there."""
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class Printer(Watcher):
@@ -36,8 +41,8 @@ class Printer(Watcher):
         if self._json_output:
             self.say("ready", "", {"url": url})
         else:
-            self._output.write(f"Development hub ready: {url}")
-            self._output.write(f'Point a store at it with [hub] url = "{url}", or SYNCD_HUB__URL={url}. Ctrl-C stops it.')
+            how = f'Point a store at it with [hub] url = "{url}", or SYNCD_HUB__URL={url}. Ctrl-C stops it.'
+            self._output.write(f"Development hub ready: {url}\n{how}")
 
     def tally(self, state: dict[str, object]) -> None:
         """The last line."""
@@ -63,7 +68,9 @@ class Printer(Watcher):
         now = datetime.now(UTC)
         if self._json_output:
             return exact.dumps({"time": now.isoformat(timespec="milliseconds"), "event": event, **details}).decode()
-        return f"{now.astimezone():%H:%M:%S}  {event:<10}  {columns}".rstrip()
+        shown = _UNPRINTABLE.sub(lambda found: f"\\x{ord(found[0]):02x}", columns)
+        cut = shown if len(shown) <= SHOWN_CHARACTERS else f"{shown[:SHOWN_CHARACTERS]}… ({len(shown):,} characters)"
+        return f"{now.astimezone():%H:%M:%S}  {event:<10}  {cut}".rstrip()
 
     def on_connect(self, connection: Connection) -> None:
         """See Watcher."""

@@ -66,6 +66,7 @@ async def devhub(
     finally:
         os.kill(os.getpid(), signal.SIGTERM)
         assert await running == ExitCode.OK
+        await terminal.line_with("topped")
 
 
 @pytest.fixture
@@ -77,7 +78,7 @@ def terminal() -> Iterator[Terminal]:
 
 async def test_it_says_where_it_listens_and_shows_what_arrives(terminal: Terminal) -> None:
     async with devhub(terminal, faults=["refuse-entity-ids=43, 44"]) as url:
-        assert f"SYNCD_HUB__URL={url}" in terminal.lines()[1]
+        assert "Point a store at it" in await terminal.line_with(f"SYNCD_HUB__URL={url}")
         async with raw_client(f"{url}?storeId=7") as client:
             await client.call("Heartbeat", {"storeId": 7, "pendingSyncCount": 3, "state": "online"})
             await client.call("SendSyncBatch", [ITEM, {**ITEM, "entityId": 43, "correlationId": "c43"}])
@@ -121,6 +122,17 @@ async def test_it_shows_what_is_asked_of_it_over_http_and_what_stores_fetch(term
         "push ReceivePriceUpdate, 3 messages, to store 7",
         "leave store 7",
     ]
+
+
+async def test_a_line_stays_one_whatever_a_payload_holds(terminal: Terminal) -> None:
+    async with devhub(terminal) as url, raw_client(url) as client:
+        await client.call("SendSyncItem", {**ITEM, "payload": "one\ntwo\x1b[31m\u2028ü"})
+        await client.call("SendSyncItem", {**ITEM, "payload": "x" * 20_000, "correlationId": "long"})
+        long = await terminal.line_with("20,0")
+        short = await terminal.line_with("one")
+    assert short.endswith(r"one\x0atwo\x1b[31m\x2028ü")
+    assert len(long) < 600
+    assert long.endswith("x… (20,048 characters)")
 
 
 async def test_json_lines_are_for_programs(terminal: Terminal) -> None:
