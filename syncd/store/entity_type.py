@@ -104,11 +104,28 @@ class EntityType:
         return (*(field.column for field in self.fields), "extra", "applied_at", "change_seq")
 
     @cached_property
+    def looked_up(self) -> tuple[str, ...]:
+        """Columns in indexes of ours, or in a trigger's: writing them costs more than the others, and they seldom change."""
+        indexed = {column for index in self.indexes for column in index}
+        found = [
+            field.column
+            for field in self.fields
+            if field.column not in self.keys and (field.column in indexed or field.kind == "barcodes")
+        ]  # fmt: skip
+        return (*found, "is_deleted") if found else ()
+
+    @cached_property
+    def looked_up_at(self) -> tuple[int, ...]:
+        """Their places in `Update.values`."""
+        return tuple(self.columns.index(column) for column in self.looked_up)
+
+    @cached_property
     def select_sql(self) -> str:
-        """What the table has of a group of rows, so that newer can win."""
+        """What the table has of a group of rows, so that newer can win; and what is looked up."""
         where = " AND ".join(f'"{key}" = ?' for key in self.group_keys)
         last = f'"{self.open_key}"' if self.open_key else "''"
-        return f'SELECT {last}, version, updated_at, is_deleted FROM "{self.table}" WHERE {where}'  # noqa: S608 - plain names, quoted
+        more = "".join(f', "{column}"' for column in self.looked_up)
+        return f'SELECT {last}, version, updated_at, is_deleted, change_seq{more} FROM "{self.table}" WHERE {where}'  # noqa: S608 - plain names, quoted
 
     @cached_property
     def staging_table_sql(self) -> str:
@@ -123,16 +140,18 @@ class EntityType:
         return f'INSERT INTO temp."staged_{self.table}" ({columns}) VALUES ({", ".join("?" for _ in self._given)})'  # noqa: S608 - plain names, quoted
 
     @cached_property
-    def merge_sql(self) -> str:
+    def merge_sql(self) -> tuple[str, str]:
         """Write the staged rows from one number to another, whatever was there.
 
-        Its parameters: `applied_at`, the first `change_seq` less the first number, and the two numbers.
+        Its parameters: `applied_at`, the first `change_seq` less the first number, and the two numbers. The second one is
+        for rows whose looked-up columns stay as they are: SQLite leaves their indexes alone.
         """
         columns = ", ".join(f'"{column}"' for column in self._given)
-        return (
+        sql = (
             f'INSERT INTO "{self.table}" ({columns}, applied_at, change_seq) SELECT {columns}, ?, ? + "#" '  # noqa: S608 - plain names, quoted
-            f'FROM temp."staged_{self.table}" WHERE "#" BETWEEN ? AND ? ORDER BY "#" {self._replacing}'
+            f'FROM temp."staged_{self.table}" WHERE "#" BETWEEN ? AND ? ORDER BY "#" '
         )
+        return sql + self._replacing, sql + self._replacing_light
 
     @cached_property
     def _given(self) -> tuple[str, ...]:
@@ -141,16 +160,24 @@ class EntityType:
 
     @cached_property
     def _replacing(self) -> str:
-        changes = ", ".join(f'"{column}" = excluded."{column}"' for column in self.columns if column not in self.keys)
+        return self._on_conflict(self.columns)
+
+    @cached_property
+    def _replacing_light(self) -> str:
+        return self._on_conflict(tuple(column for column in self.columns if column not in self.looked_up))
+
+    def _on_conflict(self, written: tuple[str, ...]) -> str:
+        changes = ", ".join(f'"{column}" = excluded."{column}"' for column in written if column not in self.keys)
         keys = ", ".join(f'"{key}"' for key in self.keys)
         return f"ON CONFLICT ({keys}) DO UPDATE SET {changes}"
 
     @cached_property
-    def upsert_sql(self) -> str:
-        """Write a row, whatever was there."""
+    def upsert_sql(self) -> tuple[str, str]:
+        """Write a row, whatever was there; the second one as in `merge_sql`."""
         columns = ", ".join(f'"{column}"' for column in self.columns)
         marks = ", ".join("?" for _ in self.columns)
-        return f'INSERT INTO "{self.table}" ({columns}) VALUES ({marks}) {self._replacing}'  # noqa: S608 - plain names, quoted
+        sql = f'INSERT INTO "{self.table}" ({columns}) VALUES ({marks}) '  # noqa: S608 - plain names, quoted
+        return sql + self._replacing, sql + self._replacing_light
 
     @cached_property
     def tombstone_sql(self) -> str:

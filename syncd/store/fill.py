@@ -155,7 +155,7 @@ def _filled(rowid: int, text: str, readers: Iterable[FieldReader]) -> tuple[_Fil
 
 def _number(connection: sqlite3.Connection, table: str, rows: list[int]) -> None:
     numbers = next_numbers(connection, len(rows))
-    sql = f'UPDATE "{table}" SET change_seq = ? WHERE rowid = ? AND change_seq = 0'  # noqa: S608 - plain names, quoted
+    sql = f'UPDATE "{table}" SET change_seq = ?, is_deleted = is_deleted WHERE rowid = ? AND change_seq = 0'  # noqa: S608 - for the trigger on products
     connection.executemany(sql, list(zip(numbers, rows, strict=True)))
 
 

@@ -217,10 +217,10 @@ def _write(connection: sqlite3.Connection, groups: Groups, stamp: str) -> None:
             for item in group:
                 _delete(connection, item, stamp, numbers)
         elif first is None:
-            connection.executemany(kind.upsert_sql, [(*item.update.values, stamp, next(numbers)) for item in group])
+            connection.executemany(kind.upsert_sql[group[0].is_light], [(*item.update.values, stamp, next(numbers)) for item in group])
         else:
             lowest, *_ = islice(numbers, len(group))
-            connection.execute(kind.merge_sql, (stamp, lowest - first, first, first + len(group) - 1))
+            connection.execute(kind.merge_sql[group[0].is_light], (stamp, lowest - first, first, first + len(group) - 1))
 
 
 def _delete(connection: sqlite3.Connection, news: News, stamp: str, numbers: Iterator[int]) -> None:
@@ -233,7 +233,7 @@ def _delete(connection: sqlite3.Connection, news: News, stamp: str, numbers: Ite
         return
     number = next(numbers)
     if not (update.key_only and connection.execute(sql, (*dates, number, *update.key)).rowcount):
-        connection.execute(update.entity_type.upsert_sql, (*update.values, stamp, number))
+        connection.execute(update.entity_type.upsert_sql[False], (*update.values, stamp, number))
 
 
 def _as_quarantined(item: Update | Quarantined, reason: str) -> Quarantined:

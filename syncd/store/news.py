@@ -20,9 +20,16 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class _Row:
+    """A row of the table.
+
+    Attributes:
+        looked_up: what it has in the columns of that name; None where that is not known, or is still to be filled in.
+    """
+
     version: object
     updated_at: object
     is_deleted: bool
+    looked_up: tuple[object, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +39,13 @@ class News:
     Attributes:
         writes_own_row: False for a delete of a group whose own row is newer.
         tombstones: keys of the other rows that it deletes.
+        is_light: what is looked up stays as it is.
     """
 
     update: Update
     writes_own_row: bool = True
     tombstones: tuple[tuple[object, ...], ...] = ()
+    is_light: bool = False
 
     @property
     def rows(self) -> int:
@@ -58,8 +67,9 @@ class KnownRows:
         rows = self._rows(update, group)
         last = update.key[-1] if kind.open_key else ""
         own, of_all = rows.get(last), rows.get("")
+        looked_up: tuple[object, ...] | None = None
         if update.deletes_group:
-            older = [value for value, row in rows.items() if value != last and _beats(update, row)]
+            older = sorted((value for value, row in rows.items() if value != last and _beats(update, row)), key=str)
             writes_own_row = own is None or _beats(update, own)
             if not writes_own_row and not older:
                 return None
@@ -69,12 +79,13 @@ class KnownRows:
                 return None
             if own is None and of_all is not None and of_all.is_deleted and not _beats(update, of_all):
                 return None
-            older, news = [], News(update)
+            looked_up = tuple([update.values[place] for place in kind.looked_up_at])
+            older, news = [], News(update, is_light=bool(looked_up) and own is not None and own.looked_up == looked_up)
         for value in older:
             rows[value] = _tombstone(update, rows[value])
         if news.writes_own_row:
             rows[last] = (
-                _Row(update.version, update.updated_at, update.deleted)
+                _Row(update.version, update.updated_at, update.deleted, looked_up)
                 if own is None or not update.key_only
                 else _tombstone(update, own)
             )  # fmt: skip
@@ -84,7 +95,8 @@ class KnownRows:
         kind = update.entity_type
         rows = self._groups.get((kind.table, group))
         if rows is None:
-            rows = {row[0]: _Row(row[1], row[2], bool(row[3])) for row in self._connection.execute(kind.select_sql, group)}
+            found = self._connection.execute(kind.select_sql, group)
+            rows = {row[0]: _Row(row[1], row[2], bool(row[3]), row[5:] if row[4] else None) for row in found}
             self._groups[kind.table, group] = rows
         return rows
 

@@ -23,7 +23,7 @@ FEWEST = 10
 
 
 class Groups:
-    """What goes into one transaction, in its order: neighbours of one kind together, deletes one by one.
+    """What goes into one transaction, in its order: neighbours of one kind together, light ones apart; deletes one by one.
 
     Attributes:
         rows: how many it writes.
@@ -32,7 +32,7 @@ class Groups:
     def __init__(self, items: Sequence[News | Quarantined]) -> None:
         news = [item for item in items if isinstance(item, News)]
         self.rows = sum(item.rows for item in news)
-        self._groups = [(kind, list(group)) for kind, group in groupby(news, key=_kind)]
+        self._groups = [(kind, list(group)) for (kind, _), group in groupby(news, key=_statement)]
 
     @property
     def worth_staging(self) -> bool:
@@ -69,8 +69,9 @@ class Groups:
                 yield kind, group, None
 
 
-def _kind(item: News) -> EntityType | None:
-    return None if item.update.deleted else item.update.entity_type
+def _statement(item: News) -> tuple[EntityType | None, bool]:
+    """What decides on the statement that writes it."""
+    return None if item.update.deleted else item.update.entity_type, item.is_light
 
 
 def _is_staged(group: tuple[EntityType | None, list[News]]) -> bool:

@@ -58,20 +58,28 @@ CREATE TABLE IF NOT EXISTS barcodes (
 CREATE INDEX IF NOT EXISTS sync_barcodes_by_product_id ON barcodes (product_id);
 
 -- No INSERT OR IGNORE: within an upsert it would not be heeded. What is twice in the list was left out when it was read.
+CREATE TRIGGER IF NOT EXISTS sync_barcode_of_new_product AFTER INSERT ON products
+WHEN NEW.is_deleted = 0 AND NEW.barcodes IS NULL AND NEW.barcode <> ''
+BEGIN
+    DELETE FROM barcodes WHERE product_id = NEW.product_id;
+    INSERT INTO barcodes (barcode, product_id) VALUES (NEW.barcode, NEW.product_id);
+END;
+
 CREATE TRIGGER IF NOT EXISTS sync_barcodes_of_new_product AFTER INSERT ON products
-WHEN NEW.is_deleted = 0 AND (NEW.barcode IS NOT NULL OR NEW.barcodes IS NOT NULL)
+WHEN NEW.is_deleted = 0 AND NEW.barcodes IS NOT NULL
 BEGIN
     DELETE FROM barcodes WHERE product_id = NEW.product_id;
     INSERT INTO barcodes (barcode, product_id, unit, quantity)
     SELECT json_extract(value, '$.barcode'), NEW.product_id, json_extract(value, '$.unit'), json_extract(value, '$.quantity')
-    FROM json_each(coalesce(NEW.barcodes, '[]'));
+    FROM json_each(NEW.barcodes);
     INSERT INTO barcodes (barcode, product_id)
     SELECT NEW.barcode, NEW.product_id
     WHERE NEW.barcode <> '' AND NOT EXISTS (SELECT 1 FROM barcodes WHERE barcode = NEW.barcode AND product_id = NEW.product_id);
 END;
 
--- A row without its number is one that was there before this table was.
-CREATE TRIGGER IF NOT EXISTS sync_barcodes_of_changed_product AFTER UPDATE ON products
+-- A row without its number is one that was there before this table was. An update that leaves what is looked up as it was does not
+-- name these columns, and costs nothing here.
+CREATE TRIGGER IF NOT EXISTS sync_barcodes_of_changed_product AFTER UPDATE OF product_id, barcode, barcodes, is_deleted ON products
 WHEN OLD.change_seq = 0 OR OLD.barcode IS NOT NEW.barcode OR OLD.barcodes IS NOT NEW.barcodes OR OLD.is_deleted IS NOT NEW.is_deleted
 BEGIN
     DELETE FROM barcodes WHERE product_id IN (OLD.product_id, NEW.product_id);
