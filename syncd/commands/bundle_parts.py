@@ -21,7 +21,7 @@ from syncd import __version__
 from syncd.clock import SystemClock, iso_ms
 from syncd.commands.check import check_all
 from syncd.commands.healthcheck import locate
-from syncd.commands.service import BOOTED, UNIT, systemctl
+from syncd.commands.service import BOOTED, systemctl, unit_of
 from syncd.config.settings import load_settings
 from syncd.config.sources import find_credentials, find_file
 from syncd.errors import SyncdError
@@ -56,6 +56,7 @@ class Parts:
     def __init__(self, config_file: Path | None) -> None:
         self._config_file = config_file
         self._file, _ = find_file(config_file, os.environ)
+        self._unit = unit_of(self._file)
         self.settings: Settings | None = None
         self.error: str | None = None
         try:
@@ -89,7 +90,7 @@ class Parts:
         hub: dict[str, Any] = self._document().get("hub", {})
         named = {key: os.environ.get(f"SYNCD_HUB__{key.upper()}") or hub.get(key) for key in _SECRET_FILES}
         paths = [*named.values(), *find_credentials(os.environ).values()]
-        paths += re.findall(r"^LoadCredential=[^:\n]+:(/\S+)", systemctl("cat", UNIT), re.MULTILINE)
+        paths += re.findall(r"^LoadCredential=[^:\n]+:(/\S+)", systemctl("cat", self._unit), re.MULTILINE)
         for path in filter(None, paths):
             try:
                 with Path(str(path)).open("rb") as file:
@@ -180,13 +181,13 @@ class Parts:
         if not BOOTED.is_dir():
             return "systemd does not run this machine, or this container\n"
         names = "LoadState,ActiveState,SubState,MainPID,NRestarts,ExecMainStatus,ExecMainExitTimestamp,StatusText,MemoryCurrent"
-        text = systemctl("show", UNIT, f"--property={names}") + "\n" + systemctl("cat", UNIT)
+        text = systemctl("show", self._unit, f"--property={names}") + "\n" + systemctl("cat", self._unit)
         return _SECRET_LINE.sub(rf"\g<1>{HIDDEN}", text)
 
     def _log(self) -> str:
         if not shutil.which("journalctl"):
             return "there is no journald here; the log is wherever standard output goes (docker logs, for example)\n"
-        return _output("journalctl", "--unit", UNIT, "--lines", str(LOG_LINES), "--no-pager", "--output", "short-iso")
+        return _output("journalctl", "--unit", self._unit, "--lines", str(LOG_LINES), "--no-pager", "--output", "short-iso")
 
 
 def _output(*command: str) -> str:
