@@ -30,6 +30,12 @@ if TYPE_CHECKING:
     from syncd.store.database import Database
 
 
+ADVICE = {
+    "store": "give HQ's tables a file of their own: database.path another file, database.outbox_path this one; see docs/beside-a-pos.md"
+}
+"""What helps where something of another make has a name of ours."""
+
+
 class Migration(NamedTuple):
     """One step."""
 
@@ -112,7 +118,7 @@ def plan(connection: sqlite3.Connection, path: object, component: str) -> Plan:
 def _plan(connection: sqlite3.Connection, path: object, component: str) -> Plan:
     steps = migrations(component)
     newest = steps[-1].version
-    _require_ours(path, difference(connection, schema_of(())))
+    _require_ours(path, difference(connection, schema_of(())), component)
     version = applied_version(connection, component)
     if version > newest:
         raise ConfigurationError(
@@ -124,9 +130,9 @@ def _plan(connection: sqlite3.Connection, path: object, component: str) -> Plan:
         version = next((step.version for step in reversed(steps) if _fits(connection, component, step.version)), newest)
     wanted, latest = schema_at(component, version), schema_at(component, newest)
     found = difference(connection, wanted)
-    _require_ours(path, found)
+    _require_ours(path, found, component)
     # What later steps will make must not be there in another make; this is checked while the file is still unchanged.
-    _require_ours(path, difference(connection, {name: item for name, item in latest.items() if name not in wanted}))
+    _require_ours(path, difference(connection, {name: item for name, item in latest.items() if name not in wanted}), component)
     return Plan(version, recorded, found, next((step for step in steps if step.version > version), None))
 
 
@@ -197,9 +203,7 @@ def _fits(connection: sqlite3.Connection, component: str, version: int) -> bool:
     return not difference(connection, schema_at(component, version)).foreign
 
 
-def _require_ours(path: object, found: Difference) -> None:
+def _require_ours(path: object, found: Difference, component: str) -> None:
     if found.foreign:
-        raise ConfigurationError(
-            f"{path}: {'; '.join(found.foreign)}: it is not the one that syncd works with; "
-            "see docs/till.md on the outbox and on the tables that the POS reads"
-        )
+        advice = ADVICE.get(component, "rename yours, or see docs/till.md on the outbox")
+        raise ConfigurationError(f"{path}: {'; '.join(found.foreign)}: it is not the one that syncd works with; {advice}")
