@@ -90,9 +90,14 @@ def boot(root: Path, script: str, *, network: bool = False, seconds: int = 180) 
     enable(root, "exam.service", "default.target")
     options = ["--quiet", "--register=no", "--keep-unit", "--resolv-conf=off", "--link-journal=no", "--console=pipe"]
     command = ["systemd-nspawn", *options, *([] if network else ["--private-network"]), f"--directory={root}", "--boot"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 210, check=False, stdin=subprocess.DEVNULL)
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as container:
+        try:
+            said, _ = container.communicate(timeout=seconds + 210)
+        except BaseException:
+            container.terminate()  # and the system in it: killed, it would leave it running
+            raise
     written = {file.name: file.read_text(errors="replace") for file in (root / "exam").iterdir()}
-    need("nspawn", len(written) > 1, f"nothing was booted: {done.stdout[-2000:]}{done.stderr[-2000:]}")
+    need("nspawn", len(written) > 1, f"nothing was booted: {said[-2000:]}")
     return written
 
 
