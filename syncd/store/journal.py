@@ -6,6 +6,8 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from syncd.clock import iso_ms
 from syncd.errors import StorageError
 from syncd.store.day_count import DayCount
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from syncd.clock import Clock
+    from syncd.store.block import Block
     from syncd.store.database import Database
     from syncd.store.outbox import Entity, OutboxRow
 
@@ -59,6 +62,11 @@ INSERT INTO outcome (id, correlation_id, status, attempts, next_attempt_at, last
 ON CONFLICT (id) DO UPDATE SET correlation_id = excluded.correlation_id, status = excluded.status, attempts = excluded.attempts,
     next_attempt_at = excluded.next_attempt_at, last_error = excluded.last_error, decided_at = excluded.decided_at
 """
+# Plain acceptances, as a JSON array of ids and correlation ids.
+_ACCEPT = """
+INSERT OR REPLACE INTO outcome (id, correlation_id, status, attempts, decided_at)
+SELECT value ->> 0, value ->> 1, 'sent', 0, ?2 FROM json_each(?1)
+"""
 _WAIT = """
 INSERT INTO retry (entity_type, entity_id, id, priority, created_at, due_at) VALUES (?, ?, ?, ?, ?, ?)
 ON CONFLICT (entity_type, entity_id) DO UPDATE SET
@@ -85,6 +93,7 @@ class Journal:
         self._clock = clock
         self._on_trouble = on_trouble
         self._queue: list[tuple[Sequence[Outcome], asyncio.Future[None]]] = []
+        self._accepted: list[tuple[Block, asyncio.Future[None]]] = []
         self._work = asyncio.Event()
         self.recorded = asyncio.Event()
         self.still = asyncio.Lock()
@@ -95,6 +104,13 @@ class Journal:
         """Return once these are durable; while the disk is full or read-only, that is not before it can be written."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._queue.append((outcomes, done))
+        self._work.set()
+        await done
+
+    async def record_accepted(self, block: Block) -> None:
+        """The same for plain rows that HQ has accepted, all of them."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._accepted.append((block, done))
         self._work.set()
         await done
 
@@ -109,11 +125,12 @@ class Journal:
             await self._work.wait()
             self._work.clear()
             group, self._queue = self._queue, []
+            accepted, self._accepted = self._accepted, []
             outcomes = [outcome for some, _ in group for outcome in some]
             while True:
                 try:
                     async with self.still:
-                        await self._write(outcomes)
+                        await self._write(outcomes, [block for block, _ in accepted])
                     break
                 except StorageError as error:
                     troubled = True
@@ -122,13 +139,14 @@ class Journal:
             if troubled:
                 troubled = False
                 self._on_trouble(None)
-            for _, done in group:
+            for _, done in (*group, *accepted):
                 if not done.done():
                     done.set_result(None)
             self.recorded.set()
 
-    async def _write(self, outcomes: Sequence[Outcome]) -> None:
-        sent, day = sum(outcome.status == "sent" for outcome in outcomes), self.sent_today.today()
+    async def _write(self, outcomes: Sequence[Outcome], accepted: Sequence[Block] = ()) -> None:
+        sent, day = sum(outcome.status == "sent" for outcome in outcomes) + sum(map(len, accepted)), self.sent_today.today()
+        stamp = iso_ms(self._clock.now())
         rows = [
             (o.id, o.correlation_id, o.status, o.attempts, o.next_attempt_at, o.last_error and storable(o.last_error), o.decided_at)
             for o in outcomes
@@ -141,6 +159,9 @@ class Journal:
         ]
 
         def work(connection: sqlite3.Connection) -> None:
+            for block in accepted:
+                keys = orjson.dumps(list(zip(block.ids, block.correlation_ids, strict=True)))
+                connection.execute(_ACCEPT, (keys.decode(), stamp))
             _execute(connection, _RECORD, rows)
             connection.executemany(_WAIT, waits)
             connection.execute("UPDATE total SET value = value + ? WHERE name = 'sent'", (sent,))

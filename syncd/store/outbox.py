@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
 Entity = tuple[str, str]  # type, and id as text: the number 5 and the text "5" keep one order
@@ -52,6 +53,7 @@ class Page:
     """Some rows, in the order they were written.
 
     Attributes:
+        rows: a `Block` where none of them needs a look.
         after_id: where the next page begins.
         complete: there was nothing more when this was read.
         earlier: rows of the same entities with another priority that were written before one of `rows`, and must go
@@ -61,7 +63,7 @@ class Page:
             the retry is due.
     """
 
-    rows: list[OutboxRow]
+    rows: Sequence[OutboxRow]
     after_id: int
     complete: bool
     earlier: list[OutboxRow] = field(default_factory=list)

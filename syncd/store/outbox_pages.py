@@ -8,9 +8,10 @@ import orjson
 
 from syncd.clock import iso_ms
 from syncd.store import item_sql, outbox_sql
+from syncd.store.block import Block
 from syncd.store.outbox import MAX_ID, MIN_ID, DuePage, OutboxRow, Page, as_sent, spellings
 from syncd.store.text import any_text, is_text
-from syncd.store.times import moment_for_the_wire, parse_time
+from syncd.store.times import moment_for_the_wire, parse_time, wire_forms
 from syncd.wire.messages import UnencodableError, encode_item
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 MAX_PAGE_BYTES = 4 * 1024 * 1024  # of encoded rows a page, so that big rows cannot fill the memory
 LOOKAHEAD_ROWS = 200  # earlier rows of an entity that one page brings along
 FOLLOWING_ROWS = 50  # later rows of an entity that come along with the one whose retry is due
+
+_Raw = tuple[Any, ...]  # the columns of `outbox_sql`
+_HEAD = 9
 
 
 class PageReader:
@@ -40,8 +44,13 @@ class PageReader:
 
     def lane(self, connection: sqlite3.Connection, priority: int, after_id: int, limit: int, done_up_to: Callable[[Entity], int]) -> Page:
         """See `OutboxReader.page`."""
-        rows, complete = self._rows(connection, outbox_sql.LANE, {"priority": priority, "after_id": after_id, "limit": limit})
-        page = Page(rows, rows[-1].id if rows else after_id, complete)
+        raws, complete = self._fetch(connection, outbox_sql.LANE, {"priority": priority, "after_id": after_id, "limit": limit})
+        block = self._block(priority, raws)
+        if block is not None:
+            page = Page(block, block.ids[-1], complete)
+        else:
+            rows, complete = self._rows(connection, raws, complete=complete)
+            page = Page(rows, rows[-1].id if rows else after_id, complete)
         if complete:  # rows of waiting entities may be behind the last one: skip them from now on
             newest = connection.execute(outbox_sql.NEWEST, (priority, after_id)).fetchone()[0]
             page.after_id = page.after_id if newest is None else newest
@@ -49,7 +58,8 @@ class PageReader:
             scanned = {"priority": priority, "after_id": after_id, "up_to": page.after_id}
             found = connection.execute(outbox_sql.PROMOTED, scanned).fetchall()
             page.promoted = {(kind, identifier): due_at for kind, identifier, due_at in found}
-        self._add_earlier(connection, page, priority, done_up_to)
+        if block is None:
+            self._add_earlier(connection, page, priority, done_up_to)
         return page
 
     def _add_earlier(self, connection: sqlite3.Connection, page: Page, priority: int, done_up_to: Callable[[Entity], int]) -> None:
@@ -73,9 +83,10 @@ class PageReader:
         found = connection.execute(outbox_sql.DUE, (priority, latest, limit)).fetchall()
         again = bool(found)  # the others then, at once
         found = found or connection.execute(outbox_sql.DUE, (priority, "", limit)).fetchall()
+        due_rows: list[OutboxRow] = []
         size = 0
         for kind, identifier, first_id, due_at in found:
-            if now < due_at <= latest or len(page.rows) >= limit or size >= MAX_PAGE_BYTES:
+            if now < due_at <= latest or len(due_rows) >= limit or size >= MAX_PAGE_BYTES:
                 page.next_due = due_at
                 break
             entity = (kind, identifier)
@@ -83,12 +94,13 @@ class PageReader:
             if rows and rows[0].id == first_id:
                 rows[0].retry_at = None
             page.entities[entity] = first_id
-            page.rows += rows
+            due_rows += rows
             size += sum(len(row.encoded) for row in rows)
             if not complete:
                 page.cut_entities.add(entity)
         else:
             page.next_due = now if again or len(found) == limit else None
+        page.rows = due_rows
         page.oldest_waiting = connection.execute(outbox_sql.OLDEST_WAITING).fetchone()[0]
         return page
 
@@ -111,7 +123,8 @@ class PageReader:
         rows: list[OutboxRow] = []
         complete = True
         for identifier in spellings(text):
-            found, whole = self._rows(connection, sql, bounds | {"entity_id": identifier})
+            raws, whole = self._fetch(connection, sql, bounds | {"entity_id": identifier})
+            found, whole = self._rows(connection, raws, complete=whole)
             rows += found
             complete = complete and whole
         rows.sort(key=lambda row: row.id)
@@ -119,25 +132,41 @@ class PageReader:
             rows, complete = rows[:limit], False
         return rows, complete
 
-    def _rows(self, connection: sqlite3.Connection, sql: str, parameters: dict[str, Any]) -> tuple[list[OutboxRow], bool]:
-        return any_text(connection, lambda: self._fetch(connection, sql, parameters))
+    def _fetch(self, connection: sqlite3.Connection, sql: str, parameters: dict[str, Any]) -> tuple[list[_Raw], bool]:
+        """What SQLite gives for each row; and whether there was nothing more."""
+        return any_text(connection, lambda: _fetched(connection, sql, parameters | {"store_id": self._store_id_json}))
 
-    def _fetch(self, connection: sqlite3.Connection, sql: str, parameters: dict[str, Any]) -> tuple[list[OutboxRow], bool]:
+    def _block(self, priority: int, raws: list[_Raw]) -> Block | None:
+        """All of these as columns; None where one of them needs a look: by itself, by its time, or for an earlier row of its entity."""
+        if not raws:
+            return None
+        ids, kinds, entity_ids, _, correlation_ids, created_at, attempts, retry_at, _, heads, tails, has_earlier = zip(*raws, strict=True)
+        if any(attempts) or any(has_earlier) or None in heads or retry_at.count(None) != len(raws):
+            return None
+        if (timestamps := wire_forms(created_at)) is None:
+            return None
+        moments = "\n".join(timestamps).encode().split(b"\n")
+        items = [head + moment + tail for head, moment, tail in zip(heads, moments, tails, strict=True)]
+        if not item_sql.is_utf8(b"".join(items)):
+            return None
+        return Block(
+            priority, ids=ids, kinds=kinds, entity_ids=[as_sent(entity_id) for entity_id in entity_ids], correlation_ids=correlation_ids,
+            timestamps=timestamps, items=items,
+        )  # fmt: skip
+
+    def _rows(self, connection: sqlite3.Connection, raws: list[_Raw], *, complete: bool) -> tuple[list[OutboxRow], bool]:
+        """Each of these as a row, as far as they are not too many bytes; and whether there was nothing more."""
         rows: list[OutboxRow] = []
         size = 0
-        cursor = connection.execute(sql, parameters | {"store_id": self._store_id_json})
-        try:
-            for raw in cursor:
-                row = self._row(connection, raw)
-                rows.append(row)
-                size += len(row.encoded)
-                if size >= MAX_PAGE_BYTES:
-                    return rows, False
-        finally:
-            cursor.close()
-        return rows, len(rows) < parameters["limit"]
+        for raw in raws:
+            row = self._row(connection, raw)
+            rows.append(row)
+            size += len(row.encoded)
+            if size >= MAX_PAGE_BYTES:
+                return rows, False
+        return rows, complete
 
-    def _row(self, connection: sqlite3.Connection, raw: tuple[Any, ...]) -> OutboxRow:
+    def _row(self, connection: sqlite3.Connection, raw: _Raw) -> OutboxRow:
         identifier, kind, entity_id, priority, correlation_id, created_at, attempts, retry_at, seen_at, head, tail, has_earlier = raw
         written = moment_for_the_wire(created_at) if isinstance(created_at, str) else None
         created, timestamp = written or self._first_seen(seen_at)
@@ -172,3 +201,18 @@ class PageReader:
             )  # fmt: skip
         except UnencodableError as error:
             row.problem = str(error)
+
+
+def _fetched(connection: sqlite3.Connection, sql: str, parameters: dict[str, Any]) -> tuple[list[_Raw], bool]:
+    raws: list[_Raw] = []
+    size = 0
+    cursor = connection.execute(sql, parameters)
+    try:
+        for raw in cursor:
+            raws.append(raw)
+            size += len(raw[_HEAD] or b"")
+            if size >= MAX_PAGE_BYTES:
+                return raws, False
+    finally:
+        cursor.close()
+    return raws, len(raws) < parameters["limit"]

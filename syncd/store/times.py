@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _TIME = re.compile(
     r"""\s*(?P<date>\d{4}-\d{2}-\d{2})
@@ -13,6 +17,7 @@ _TIME = re.compile(
 )
 _PLAIN = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,7})?Z", re.ASCII)
 """As .NET writes nearly all of them."""
+_OUR_FORMS = re.compile(r"(?:\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z(?:\n|\Z))+", re.ASCII)  # a line each
 MAX_OFFSET_HOURS = 14  # as .NET's DateTimeOffset has it
 TICK_DIGITS = 7  # .NET's DateTime counts 100 ns; the finest that anybody here writes
 
@@ -80,6 +85,20 @@ def moment_for_the_wire(text: str) -> tuple[datetime, str] | None:
     if _is_our_form(text):
         return moment, text
     return moment, f"{_to_the_second(moment)}.{fraction[:TICK_DIGITS].ljust(3, '0')}Z"
+
+
+def wire_forms(texts: Sequence[object]) -> Sequence[str] | None:
+    """`for_the_wire` of many texts; None where one of them cannot be read. Nearly always all are in our form, which is told at once."""
+    if not all(type(text) is str for text in texts):
+        return None
+    written: Sequence[str] = texts  # type: ignore[assignment] # as was just seen
+    joined = "\n".join(written)
+    if len(joined) == 25 * len(written) - 1 and _OUR_FORMS.fullmatch(joined):
+        if all(parse_time(second + ".000Z") for second in {text[:19] for text in written}):
+            return written
+        return None
+    forms = [form for text in written if (form := for_the_wire(text)) is not None]
+    return forms if len(forms) == len(written) else None
 
 
 def _to_the_second(moment: datetime) -> str:

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from syncd.errors import HubError, InvocationError, InvocationFailure, invocation_failure
+from syncd.store.block import Block
 from syncd.uplink.deferrals import Deferrals
 from syncd.uplink.invoker import Invoker
 from syncd.uplink.outcomes import OutcomePolicy
@@ -15,6 +16,7 @@ from syncd.uplink.suspects import Suspects
 
 if TYPE_CHECKING:
     import random
+    from collections.abc import Sequence
 
     from structlog.typing import FilteringBoundLogger
 
@@ -64,15 +66,17 @@ class BatchSender:
             deferrals=self.deferrals, policy=self.policy, backoff=self.backoff,
         )  # fmt: skip
 
-    async def send(self, session: HubSession, rows: list[OutboxRow], batch: Batch) -> None:
+    async def send(self, session: HubSession, rows: Sequence[OutboxRow], batch: Batch) -> None:
         """Send these rows of a batch, which takes in what became of each. Rows without an outcome were not processed."""
-        rows = [row for row in rows if self._is_sendable(session, row, batch)]
+        if not (isinstance(rows, Block) and self.suspects.none):
+            rows = [row for row in rows if self._is_sendable(session, row, batch)]
         if not rows:
             return
         if session.lacks(SEND_BATCH):
             await self._send_one_by_one(session, rows, batch)
             return
-        argument = b"[" + b",".join([row.encoded for row in rows]) + b"]"
+        items = rows.items if isinstance(rows, Block) else [row.encoded for row in rows]
+        argument = b"[" + b",".join(items) + b"]"
         size = session.encoded_size(SEND_BATCH, len(argument))
         began = self._clock.monotonic()
         try:
@@ -103,27 +107,29 @@ class BatchSender:
             self.policy.fail(row, reason, batch)
         return reason is None
 
-    def _take_answer(self, rows: list[OutboxRow], answer: object, batch: Batch, size: int, began: float) -> None:
+    def _take_answer(self, rows: Sequence[OutboxRow], answer: object, batch: Batch, size: int, began: float) -> None:
         before = len(batch.outcomes)
         self.policy.take_answer(rows, answer, batch)
         outcomes = [outcome for _, outcome in batch.outcomes[before:]]
-        accepted = sum(outcome.status == "sent" for outcome in outcomes)
+        accepted = len(rows) if batch.accepted else sum(outcome.status == "sent" for outcome in outcomes)
+        refused = 0 if batch.accepted else len(outcomes) - accepted
+        first_id, last_id = (rows.ids[0], rows.ids[-1]) if isinstance(rows, Block) else (rows[0].id, rows[-1].id)
         self.sent_log.add(
-            first_id=rows[0].id, last_id=rows[-1].id, rows=len(rows), bytes=size, accepted=accepted, refused=len(outcomes) - accepted,
+            first_id=first_id, last_id=last_id, rows=len(rows), bytes=size, accepted=accepted, refused=refused,
             milliseconds=round((self._clock.monotonic() - began) * 1000, 1),
         )  # fmt: skip
 
-    async def _bisect(self, session: HubSession, rows: list[OutboxRow], batch: Batch, error: HubError) -> None:
+    async def _bisect(self, session: HubSession, rows: Sequence[OutboxRow], batch: Batch, error: HubError) -> None:
         """An error for a batch does not say which row it is about: each half is sent for itself, down to a row that is alone."""
         if len(rows) == 1:
             batch.add_error(rows[0], str(error))
             return
-        middle = len(rows) // 2
+        rows, middle = list(rows), len(rows) // 2
         await self.send(session, rows[:middle], batch)
         if session.loss is None:
             await self.send(session, rows[middle:], batch)
 
-    async def _send_one_by_one(self, session: HubSession, rows: list[OutboxRow], batch: Batch) -> None:
+    async def _send_one_by_one(self, session: HubSession, rows: Sequence[OutboxRow], batch: Batch) -> None:
         """For a hub without `SendSyncBatch`: entities side by side, an entity's rows one after the other."""
         by_entity: dict[Entity, list[OutboxRow]] = {}
         for row in rows:

@@ -44,6 +44,9 @@ class Deferrals:
     def __contains__(self, row_id: int) -> bool:
         return row_id in self._rows
 
+    def __len__(self) -> int:
+        return len(self._rows)
+
     @property
     def full(self) -> bool:
         """No more rows are remembered."""

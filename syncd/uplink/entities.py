@@ -107,6 +107,13 @@ class Entities:
         self.lane_of[row.id] = priority
         self.lanes[priority].add(row.id)
 
+    def add_or_leave(self, row: OutboxRow, state: EntityState, priority: int) -> None:
+        """Take a row into memory, or leave it and its entity's later ones on disk, where they have to wait anyway."""
+        if state.held_until is not None or (state.in_flight and self.crowded(state)):
+            self.leave_on_disk(row.entity, row.id - 1, row.priority)
+        else:
+            self.add(row, state, priority)
+
     def parked(self, row_id: int) -> bool:
         """This row is in no lane."""
         return row_id in self._parked

@@ -66,6 +66,11 @@ class Hangs:
         return self._silence >= SILENT_AFTER
 
     @property
+    def suspects_any(self) -> bool:
+        """Some rows had no answer."""
+        return bool(self._suspects)
+
+    @property
     def serial(self) -> bool:
         """The last message had no answer: one at a time until one has."""
         return self._silence > 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from syncd.errors import ConnectionLost, InvocationError, InvocationTimeout, MethodMissing, StorageError
+from syncd.store.block import Block
 from syncd.store.times import parse_time
 from syncd.uplink.losses import Unanswered
 from syncd.uplink.message_size import SizeLimit
@@ -83,9 +84,11 @@ class Invoker:
         Raises:
             HubError: see `HubSession.invoke`.
         """
-        await self._until_alone(rows[0])
+        if not self._suspects.none:
+            await self._until_alone(rows[0])
         ticket = id(argument)
-        self._unanswered[ticket] = Unanswered(size, tuple(row.id for row in rows)), rows
+        ids = rows.ids if isinstance(rows, Block) else tuple(row.id for row in rows)
+        self._unanswered[ticket] = Unanswered(size, ids), rows
         seconds = self._suspects.hangs.timeout_seconds(rows)
         began = self._clock.monotonic()
         try:

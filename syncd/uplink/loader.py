@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_right
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from syncd.clock import iso_ms
 from syncd.errors import StorageError
+from syncd.store.block import Block
 from syncd.store.outbox import PRIORITIES, DuePage
 from syncd.store.retry_delays import READ_RETRY_SECONDS
 from syncd.store.times import parse_time
@@ -140,6 +142,14 @@ class Loader:
             self.status.pending[row.priority] = max(0, self.status.pending[row.priority] - 1)
         self.status.failed += failed
 
+    def sent(self, block: Block) -> None:
+        """All of these are sent, durably."""
+        for row_id in block.ids if self.waiting else ():
+            self.waiting.pop(row_id, None)
+        if self._counts is not None:
+            counted = bisect_right(block.ids, self._counts.newest_id[block.priority])
+            self.status.pending[block.priority] = max(0, self.status.pending[block.priority] - counted)
+
     def oldest_waiting(self) -> datetime | None:
         """When the oldest row that waits for its retry was written."""
         moments = list(self.waiting.values())
@@ -184,7 +194,8 @@ class Loader:
             self._queue.begin_load()
             try:
                 page = await self._read(load)
-                await self._remember_first_seen([row for row in (*page.earlier, *page.rows) if row.unreadable_time])
+                if not isinstance(page.rows, Block):
+                    await self._remember_first_seen([row for row in (*page.earlier, *page.rows) if row.unreadable_time])
             except StorageError as error:
                 self._on_trouble(error)
                 await self._clock.sleep(READ_RETRY_SECONDS)
@@ -197,7 +208,7 @@ class Loader:
             self._queue.add_page(load, page, self._clock.monotonic(), self._retry_in, next_due=next_due)
             if isinstance(load, LoadLane) and page.promoted:
                 self._queue.add_due({load.priority: self._due(min(page.promoted.values()))})
-            for row in (*page.earlier, *page.rows):
+            for row in () if isinstance(page.rows, Block) else (*page.earlier, *page.rows):
                 if row.retry_at is not None and self._retry_in(row.retry_at) > 0:
                     self.waiting[row.id] = row.created
                 else:

@@ -34,7 +34,7 @@ class Unanswered:
     """
 
     size: int
-    row_ids: tuple[int, ...]
+    row_ids: Sequence[int]
 
 
 class Losses:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from syncd.clock import iso_ms
 from syncd.status.report import OutboxError
+from syncd.store.block import Block
 from syncd.store.journal import Outcome
 from syncd.uplink.retry import retry_delay
 from syncd.uplink.throws import Throws
-from syncd.wire.messages import UnreadableAnswerError, acks_by_row, read_acks, unreadable_ack
+from syncd.wire.messages import UnreadableAnswerError, accepts_all, acks_by_row, read_acks, unreadable_ack
 
 if TYPE_CHECKING:
     import random
@@ -36,9 +37,11 @@ class Batch:
     """One batch, and what becomes of its rows.
 
     Attributes:
+        accepted: all of its rows, where HQ took them as one block; there are no outcomes then.
         outcomes: of its rows, as they come.
         stopped: entities of which nothing more may be sent in this batch.
         durable: ids of rows whose outcome is durable; the others are requeued.
+        all_durable: those of all rows are.
         delays: seconds until the retry of a refused row, by id.
         waits: seconds until a row without an ack may go again, by id.
         errors: rows that were alone in their message when the hub answered with an error, and its text.
@@ -48,9 +51,11 @@ class Batch:
 
     def __init__(self, rows: Sequence[OutboxRow]) -> None:
         self.rows = rows
+        self.accepted: Block | None = None
         self.outcomes: list[tuple[OutboxRow, Outcome]] = []
         self.stopped: set[Entity] = set()
         self.durable: set[int] = set()
+        self.all_durable = False
         self.delays: dict[int, float] = {}
         self.waits: dict[int, float] = {}
         self.errors: list[tuple[OutboxRow, str]] = []
@@ -100,6 +105,10 @@ class OutcomePolicy:
 
     def take_answer(self, rows: Sequence[OutboxRow], answer: object, batch: Batch) -> None:
         """HQ's answer to these rows."""
+        if isinstance(rows, Block) and accepts_all(answer, rows.correlation_ids):
+            self._hub_has_decided()
+            batch.accepted = rows
+            return
         try:
             acks = read_acks(answer)
         except UnreadableAnswerError as error:
@@ -161,7 +170,7 @@ class OutcomePolicy:
 
     def take_errors(self, batch: Batch) -> None:
         """Charge an error to the row where it is about that row; where it may be about the hub the row waits, at no cost."""
-        accepted = any(outcome.status == "sent" for _, outcome in batch.outcomes)
+        accepted = batch.accepted is not None or any(outcome.status == "sent" for _, outcome in batch.outcomes)
         decided = accepted or any(outcome.attempts > row.attempts for row, outcome in batch.outcomes)
         own = self._throws.take([row.id for row, _ in batch.errors], accepted=accepted)
         if decided:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from syncd.store.block import Block
 from syncd.store.outbox import LOW, DuePage
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from syncd.store.outbox import Entity, OutboxRow, Page
+    from syncd.uplink.blocks import Blocks
     from syncd.uplink.entities import Entities
 
 
@@ -68,8 +70,9 @@ class Pages:
         page_rows: how many rows a lane keeps ready.
     """
 
-    def __init__(self, entities: Entities, page_rows: int) -> None:
+    def __init__(self, entities: Entities, blocks: Blocks, page_rows: int) -> None:
         self._entities = entities
+        self._blocks = blocks
         self._lanes = entities.lanes
         self._page_rows = page_rows
         self._turn = 0
@@ -95,6 +98,12 @@ class Pages:
         meanwhile, self._meanwhile = self._meanwhile, None
         if meanwhile is None:  # `reset` came in between: this page belongs to what was forgotten
             return
+        if isinstance(load, LoadLane) and self._is_plain(page, meanwhile):
+            self._read_up_to(load.priority, page, meanwhile)
+            if isinstance(page.rows, Block):
+                self._blocks.add(page.rows)
+            return
+        self._blocks.unpack()
         adder = _Adder(self._entities, now, retry_in, meanwhile)
         match load:
             case LoadLane():
@@ -105,9 +114,20 @@ class Pages:
                 assert isinstance(page, DuePage)
                 self._add_due(load.priority, page, next_due, adder)
 
-    def _add_lane(self, priority: int, page: Page, adder: _Adder) -> None:
+    def _is_plain(self, page: Page, meanwhile: _Meanwhile) -> bool:
+        """It is empty, or a block, and nothing is known of its rows or of their entities."""
+        block = page.rows
+        if not isinstance(block, Block):
+            return not (block or page.earlier or page.cut_entities)
+        known = (self._entities.states, meanwhile.waits)
+        return all(entities.keys().isdisjoint(block.entities) for entities in known) and meanwhile.finished.isdisjoint(block.ids)
+
+    def _read_up_to(self, priority: int, page: Page, meanwhile: _Meanwhile) -> None:
         lane = self._lanes[priority]
-        lane.after_id, lane.complete = page.after_id, page.complete and priority not in adder.meanwhile.new_rows
+        lane.after_id, lane.complete = page.after_id, page.complete and priority not in meanwhile.new_rows
+
+    def _add_lane(self, priority: int, page: Page, adder: _Adder) -> None:
+        self._read_up_to(priority, page, adder.meanwhile)
         last_earlier = {}
         for row in page.earlier:
             last_earlier[row.entity] = row.id
@@ -154,10 +174,10 @@ class Pages:
             if self._meanwhile is not None:
                 self._meanwhile.new_rows.add(priority)
 
-    def finished(self, row: OutboxRow) -> None:
-        """It is decided, or waits in memory: it is not taken in again."""
+    def finished(self, row_ids: Iterable[int]) -> None:
+        """They are decided, or wait in memory: they are not taken in again."""
         if self._meanwhile is not None:
-            self._meanwhile.finished.add(row.id)
+            self._meanwhile.finished.update(row_ids)
 
     def waits_on_disk(self, entity: Entity, first_id: int, priority: int, due: float) -> None:
         """From this row on an entity waits for a retry, which is due then (monotonic)."""
@@ -193,7 +213,5 @@ class _Adder:
             state.promoted_to = min(state.promoted_to, row.priority)
         elif row.retry_at is not None and (seconds := self.retry_in(row.retry_at)) > 0:
             entities.hold(row.entity, row.id, self.now + seconds)
-        elif state.held_until is not None or (state.in_flight and entities.crowded(state)):
-            entities.leave_on_disk(row.entity, row.id - 1, row.priority)
         else:
-            entities.add(row, state, priority)
+            entities.add_or_leave(row, state, priority)

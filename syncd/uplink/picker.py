@@ -16,6 +16,7 @@ from syncd.store.outbox import PRIORITIES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from syncd.store.outbox import OutboxRow
     from syncd.uplink.entities import Entities
@@ -36,7 +37,7 @@ class BatchPicker:
         self._aged_credit = 0.0  # rows; where a batch is small, a tenth of it is less than a row
 
     def pick(
-        self, limit: int, fits: Callable[[OutboxRow], bool], now: float, age: Callable[[OutboxRow], float], *, spread: bool
+        self, limit: int, fits: Callable[[OutboxRow], bool], now: float, age: Callable[[datetime], float], *, spread: bool
     ) -> list[OutboxRow]:
         """See `SendQueue.take`."""
         batch: list[OutboxRow] = []
@@ -60,7 +61,7 @@ class BatchPicker:
             self._entities.states[row.entity].batch = None
         return batch
 
-    def _aged_share(self, limit: int, batch: list[OutboxRow], age: Callable[[OutboxRow], float]) -> int:
+    def _aged_share(self, limit: int, batch: list[OutboxRow], age: Callable[[datetime], float]) -> int:
         """How many rows of this batch are for aged ones; 0 where there are none."""
         if self._oldest_aged(batch, age) is None:
             self._aged_credit = 0.0
@@ -68,10 +69,10 @@ class BatchPicker:
         self._aged_credit = min(self._aged_credit + limit * AGED_SHARE, max(1.0, limit * AGED_SHARE))
         return min(limit, int(self._aged_credit))
 
-    def _oldest_aged(self, batch: list[OutboxRow], age: Callable[[OutboxRow], float]) -> OutboxRow | None:
+    def _oldest_aged(self, batch: list[OutboxRow], age: Callable[[datetime], float]) -> OutboxRow | None:
         """The first written of the less urgent rows that have waited too long."""
         firsts = (self._skip_to_ready(priority, batch) for priority in PRIORITIES[1:])
-        aged = (row for row in firsts if row and age(row) > self._max_wait_seconds)
+        aged = (row for row in firsts if row and age(row.created) > self._max_wait_seconds)
         return min(aged, key=lambda row: row.id, default=None)
 
     def _skip_to_ready(self, priority: int, batch: list[OutboxRow]) -> OutboxRow | None:

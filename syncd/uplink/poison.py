@@ -53,6 +53,11 @@ class PoisonSearch:
             score += SOLE_SUSPECT_SCORE
         self._scores[row_id] = (score, self._passes)
 
+    @property
+    def suspects_any(self) -> bool:
+        """Some rows have closed the connection."""
+        return bool(self._scores)
+
     def is_poison(self, row_id: int) -> bool:
         """Whether this row, alone in its message, has closed the connection too often."""
         return self._scores.get(row_id, (0.0, 0))[0] >= POISON_SCORE

@@ -4,6 +4,7 @@
 * **An entity's rows go out in the order they were written.** Rows come into memory with their entity's earlier, less
   urgent ones; an entity whose rows are in flight, or wait for a retry, gives nothing more until they are back.
 * **Flat memory.** See `Entities`, which knows what of all that is in memory.
+* **Plain rows move as blocks** (`Blocks`), and as rows one by one only from where something else than success happens.
 
 `Pages` knows what is read next and takes it in, `BatchPicker` chooses a batch; what is done here is taking back rows
 that were in flight.
@@ -15,14 +16,16 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from syncd.store.outbox import MIN_ID, PRIORITIES
+from syncd.uplink.blocks import Blocks
 from syncd.uplink.entities import Entities
 from syncd.uplink.pages import Pages
 from syncd.uplink.picker import BatchPicker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
 
+    from syncd.store.block import Block
     from syncd.store.outbox import Entity, OutboxRow, Page
     from syncd.uplink.pages import Load
 
@@ -41,7 +44,8 @@ class SendQueue:
         self.page_rows = page_rows
         self._entities = Entities()
         self._lanes = self._entities.lanes
-        self._pages = Pages(self._entities, page_rows)
+        self._blocks = Blocks(self._entities, max_wait_seconds)
+        self._pages = Pages(self._entities, self._blocks, page_rows)
         self._picker = BatchPicker(self._entities, max_wait_seconds)
         self._positions: OrderedDict[Entity, int] = OrderedDict()
 
@@ -85,23 +89,37 @@ class SendQueue:
     def reset(self) -> None:
         """Forget everything but what is in flight, and read the backlog afresh."""
         self._pages.reset()
+        self._blocks.reset()
         self._entities.reset()
         self._positions.clear()
 
     # ── taking ────────────────────────────────────────────────────────────────────────────────────────────────────
     def take(
-        self, limit: int, fits: Callable[[OutboxRow], bool], now: float, age: Callable[[OutboxRow], float], *, spread: bool = False
-    ) -> list[OutboxRow]:
+        self,
+        limit: int,
+        fits: Callable[[OutboxRow], bool],
+        now: float,
+        age: Callable[[datetime], float],
+        *,
+        spread: bool = False,
+        block_bytes: int | None = None,
+    ) -> Sequence[OutboxRow]:
         """The next batch, in the order in which it must be processed; its entities are blocked until its rows are back.
 
         Args:
             limit: rows at most.
             fits: whether one more row has room; called once a row, in order, up to the first that has none.
             now: monotonic.
-            age: seconds since a row was written.
+            age: seconds since a moment.
             spread: some of each priority, whatever waits of the more urgent ones.
+            block_bytes: the batch may be a `Block` of so many bytes, with a separator for each row; None where each row needs a look.
         """
         self.release_due(now)
+        if block_bytes is not None and not spread and not self._entities.queued:
+            block = self._blocks.take(limit, block_bytes, now, age)
+            if block is not None:
+                return block
+        self._blocks.unpack()
         return self._picker.pick(limit, fits, now, age, spread=spread)
 
     def release_due(self, now: float) -> None:
@@ -111,28 +129,45 @@ class SendQueue:
     # ── taking back ───────────────────────────────────────────────────────────────────────────────────────────────
     def done(self, row: OutboxRow) -> None:
         """Its outcome is final, and durable."""
+        if row.id not in self._entities.in_flight:
+            self._blocks.unpack()
         self._entities.no_longer_in_flight(row)
-        self._pages.finished(row)
+        self._pages.finished((row.id,))
         self._positions[row.entity] = max(row.id, self._positions.get(row.entity, MIN_ID))
         self._positions.move_to_end(row.entity)
         if len(self._positions) > REMEMBERED_ENTITIES:
             self._positions.popitem(last=False)
         self._entities.settle(row.entity)
 
+    def done_block(self, block: Block) -> None:
+        """All of its rows are sent, durably."""
+        if block not in self._blocks:  # something else has happened meanwhile
+            for row in block:
+                self.done(row)
+            return
+        self._blocks.done(block)
+        self._pages.finished(block.ids)
+        self._positions.update(zip(block.entities, block.ids, strict=True))
+        while len(self._positions) > REMEMBERED_ENTITIES:
+            self._positions.popitem(last=False)
+
     def retry_at(self, row: OutboxRow, moment: float) -> None:
         """It has no outcome: it and its entity's later rows wait until then (monotonic), and then go again."""
+        self._blocks.unpack()
         self._entities.no_longer_in_flight(row)
-        self._pages.finished(row)
+        self._pages.finished((row.id,))
         self._entities.hold(row.entity, row.id, moment)
 
     def urgency(self, row: OutboxRow) -> int:
         """The priority at which a row in flight is tried again: its own, or that of the most urgent row behind it."""
+        self._blocks.unpack()
         state = self._entities.states[row.entity]
         behind = [self._entities.lane_of[row_id] for row_id in state.queued]
         return min([row.priority, state.urgency, *behind, *([state.promoted_to] if state.unread_after is not None else [])])
 
     def refused(self, row: OutboxRow, due: float, urgency: int) -> None:
         """HQ has refused it, durably: from this row on its entity waits on disk until the retry is due (monotonic)."""
+        self._blocks.unpack()
         state = self._entities.no_longer_in_flight(row)
         state.waits_from = row.id if state.waits_from is None else min(row.id, state.waits_from)
         self._entities.drop_after(state, row.id)
@@ -144,6 +179,7 @@ class SendQueue:
 
     def requeue(self, row: OutboxRow) -> None:
         """It was not processed: it goes again."""
+        self._blocks.unpack()
         state = self._entities.no_longer_in_flight(row)
         held = state.failed_from is not None and row.id > state.failed_from
         if not held and (state.waits_from is None or row.id <= state.waits_from):
@@ -159,6 +195,7 @@ class SendQueue:
 
     def hold(self, entity: Entity, failed_id: int) -> None:
         """Keep an entity back behind its failed row, until a person has looked at that."""
+        self._blocks.unpack()
         self._entities.hold_until_a_person_acts(entity, failed_id)
 
     # ── looking ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -182,18 +219,20 @@ class SendQueue:
     @property
     def in_flight(self) -> int:
         """Rows that are with the hub, or whose outcome is not durable yet."""
-        return len(self._entities.in_flight)
+        return len(self._entities.in_flight) + self._blocks.rows_in_flight
 
     def ids_in_flight(self) -> frozenset[int]:
         """The same rows, by their ids."""
-        return frozenset(self._entities.in_flight)
+        return frozenset(self._entities.in_flight).union(*(block.ids for block in self._blocks.in_flight))
 
     @property
     def idle(self) -> bool:
         """Nothing is in memory, and there is nothing to read."""
         entities = self._entities
-        return not (entities.queued or entities.in_flight or entities.to_read) and all(lane.complete for lane in self._lanes.values())
+        in_memory = entities.queued or entities.in_flight or entities.to_read or any(self._blocks)
+        return not in_memory and all(lane.complete for lane in self._lanes.values())
 
-    def rows_in_memory(self) -> Iterable[OutboxRow]:
-        """All of them, in no order; for looking at the oldest."""
-        return self._entities.rows()
+    def oldest_in_memory(self) -> datetime | None:
+        """When the oldest of the rows in memory was written."""
+        moments = [row.created for row in self._entities.rows()] + [block.oldest() for block in self._blocks]
+        return min(moments, default=None)

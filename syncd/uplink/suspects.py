@@ -30,6 +30,11 @@ class Suspects:
         self._retry_base_seconds = settings.sync.retry_base_seconds
 
     @property
+    def none(self) -> bool:
+        """Nothing is known of any row."""
+        return not (self.losses.poison.suspects_any or self.hangs.suspects_any or self._deferrals)
+
+    @property
     def serial(self) -> bool:
         """Only one message may be in flight."""
         return self.losses.serial or self.hangs.serial

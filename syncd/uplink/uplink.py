@@ -18,7 +18,7 @@ from syncd.uplink.window import MessageRoom, Window
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from structlog.typing import FilteringBoundLogger
@@ -102,7 +102,7 @@ class Uplink:
                 await self._sleep()
                 continue
             self._window.take()
-            group.create_task(self._deliver(session, batch), name=f"uplink.batch.{batch[0].id}")
+            group.create_task(self._deliver(session, batch), name="uplink.batch")
 
     async def _sleep(self) -> None:
         """Until there is something to do."""
@@ -120,7 +120,7 @@ class Uplink:
             self._loader.may_load.set()
         self._wake.clear()
 
-    def _next_batch(self, session: HubSession) -> list[OutboxRow]:
+    def _next_batch(self, session: HubSession) -> Sequence[OutboxRow]:
         suspects, breaker = self._sender.suspects, self._breaker
         batches = 1 if suspects.serial or breaker.open else self._sync.batches_in_flight
         now = self._clock.monotonic()
@@ -133,9 +133,13 @@ class Uplink:
         most = suspects.max_rows
         limit = self._sync.batch_size if most is None else min(self._sync.batch_size, most)
         limit = min(limit, PROBE_ROWS) if breaker.open else limit
-        room = MessageRoom(suspects, suspects.losses.size.ceiling - session.encoded_size(SEND_BATCH, 2))
+        budget = suspects.losses.size.ceiling - session.encoded_size(SEND_BATCH, 2)
+        room = MessageRoom(suspects, budget)
         wall = self._clock.now()
-        batch = self._queue.take(limit, room.fits, now, lambda row: (wall - row.created).total_seconds(), spread=breaker.open)
+        batch = self._queue.take(
+            limit, room.fits, now, lambda moment: (wall - moment).total_seconds(), spread=breaker.open,
+            block_bytes=budget if suspects.none else None,
+        )  # fmt: skip
         if room.together is not None and not suspects.hangs.seconds_left(batch[0]):
             suspects.losses.send_serially()
         if batch:
@@ -143,7 +147,7 @@ class Uplink:
         return batch
 
     # ── one batch ─────────────────────────────────────────────────────────────────────────────────────────────────
-    async def _deliver(self, session: HubSession, rows: list[OutboxRow]) -> None:
+    async def _deliver(self, session: HubSession, rows: Sequence[OutboxRow]) -> None:
         batch = Batch(rows)
         try:
             try:
@@ -156,9 +160,10 @@ class Uplink:
             await self._decide(batch)
         finally:
             self._window.undurable -= 1
-            for row in rows:
-                if row.id not in batch.durable:
-                    self._requeue(row, batch.waits.get(row.id, 0.0))
+            if not batch.all_durable:
+                for row in rows:
+                    if row.id not in batch.durable:
+                        self._requeue(row, batch.waits.get(row.id, 0.0))
             for entity in self._sender.suspects.hangs.take_released():
                 self._queue.release(entity)
             self._wake.set()
@@ -173,7 +178,7 @@ class Uplink:
 
     def _count_answer(self, batch: Batch) -> None:
         """How many of these rows HQ accepted and refused; a row that was never sent, for its size, is neither."""
-        accepted = sum(outcome.status == "sent" for _, outcome in batch.outcomes)
+        accepted = len(batch.accepted or ()) + sum(outcome.status == "sent" for _, outcome in batch.outcomes)
         refused = [o for row, o in batch.outcomes if o.status == "pending" or (o.status == "failed" and o.attempts > row.attempts)]
         words = self._status.undecided[0] if self._status.undecided else None
         if self._sender.invoker.lost_sessions > 1:  # once may be the line; whoever cuts it for every batch may leave the heartbeats alone
@@ -182,13 +187,29 @@ class Uplink:
 
     async def _decide(self, batch: Batch) -> None:
         """Make the outcomes durable; only then do they count."""
-        if not batch.outcomes:
+        if batch.accepted is not None:
+            await self._journal.record_accepted(batch.accepted)
+            batch.all_durable = True
+            self._loader.sent(batch.accepted)
+            self._queue.done_block(batch.accepted)
+            self._count_sent(batch.accepted.current_item())
+        elif batch.outcomes:
+            await self._decide_rows(batch)
+        else:
             return
+        if not self._status.pending_total:
+            self._breaker.nothing_waits()
+        self._on_change()
+
+    def _count_sent(self, item: str) -> None:
+        self._status.last_sent_at = self._clock.now()
+        self._status.current_item = item[:LONGEST_ITEM]
+
+    async def _decide_rows(self, batch: Batch) -> None:
         outcomes = [
             outcome if outcome.row is None else replace(outcome, urgency=self._queue.urgency(row)) for row, outcome in batch.outcomes
         ]
         await self._journal.record(outcomes)
-        now = self._clock.now()
         for (row, _), outcome in zip(batch.outcomes, outcomes, strict=True):
             batch.durable.add(row.id)
             self._sender.suspects.forget(row)
@@ -198,14 +219,10 @@ class Uplink:
             self._sender.policy.forget(row)
             self._loader.decided(row, failed=outcome.status == "failed")
             if outcome.status == "sent":
-                self._status.last_sent_at = now
-                self._status.current_item = f"{row.entity_type} {row.entity_id}"[:LONGEST_ITEM]
+                self._count_sent(f"{row.entity_type} {row.entity_id}")
             self._queue.done(row)
             if outcome.status == "failed" and self._sync.hold_entity_on_failure:
                 self._queue.hold(row.entity, row.id)
-        if not self._status.pending_total:
-            self._breaker.nothing_waits()
-        self._on_change()
 
     def pause(self, paused: bool) -> None:
         """Send nothing more, or go on; what is in flight comes back, and counts."""
@@ -230,10 +247,8 @@ class Uplink:
 
     def _oldest_pending(self) -> datetime | None:
         """When the oldest row that waits was written, as far as it is in memory."""
-        moments = [row.created for row in self._queue.rows_in_memory()]
-        if (waiting := self._loader.oldest_waiting()) is not None:
-            moments.append(waiting)
-        return min(moments, default=None)
+        moments = (self._queue.oldest_in_memory(), self._loader.oldest_waiting())
+        return min((moment for moment in moments if moment is not None), default=None)
 
     async def _watch_acceptance(self) -> None:
         while True:

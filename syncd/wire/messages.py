@@ -13,7 +13,7 @@ from syncd.redaction import foreign
 from syncd.wire.json import json_type
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
 
@@ -94,6 +94,19 @@ def read_acks(result: object) -> list[SyncAck] | None:
     if not isinstance(acks, list):
         raise UnreadableAnswerError(f"HQ answers a batch with {json_type(result)}, not with a list of verdicts")
     return [read for ack in acks if isinstance(read := _read_ack(ack), SyncAck)]
+
+
+def accepts_all(result: object, correlation_ids: Sequence[str]) -> bool:
+    """Whether this is what nearly every answer is: nothing, or a success for each of these in their order, and no more than that."""
+    if result is None:
+        return True
+    if not isinstance(result, list) or len(result) != len(correlation_ids):
+        return False
+    try:
+        in_order = all(ack["correlationId"] == key for ack, key in zip(result, correlation_ids, strict=True))
+        return in_order and all(ack["success"] is True for ack in result)
+    except (TypeError, KeyError):  # it is to be read one by one
+        return False
 
 
 def unreadable_ack(result: object) -> str | None:

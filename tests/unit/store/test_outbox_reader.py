@@ -12,6 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from syncd.store import outbox_pages, outbox_sql
+from syncd.store.block import Block
+from syncd.store.outbox import OutboxRow
 from tests.support.clock import FakeClock
 from tests.support.storefiles import AT, a_journal, a_reader, execute, opened, outcome, write_rows
 
@@ -321,6 +323,52 @@ async def test_every_page_is_read_by_an_index_and_never_sorts(tmp_path: Path, pa
             plan = [row[3] for row in await files.reader.run(lambda c, s=sql, v=values: c.execute(f"EXPLAIN QUERY PLAN {s}", v).fetchall())]  # type: ignore[misc]
             assert any("SEARCH o USING INDEX" in step for step in plan), plan
             assert not any("SCAN" in step or "TEMP B-TREE" in step for step in plan), plan
+
+
+async def test_plain_rows_are_a_block_that_holds_what_each_row_by_itself_would(tmp_path: Path, path: Path) -> None:
+    async with opened(tmp_path) as files:
+        for n, (entity_id, created_at) in enumerate([(5, AT), ("x", "2026-11-23 10:00:00.1234567"), (7.0, AT)]):
+            execute(
+                path,
+                "INSERT INTO sync_outbox (entity_type, entity_id, operation, payload, created_at) VALUES ('Rü', ?, 'Create', ?, ?)",
+                entity_id, f'{{"n": {n}, "ü": "\U0001f600"}}', created_at,
+            )  # fmt: skip
+        block = (await a_reader(files, FakeClock()).page(3, 0, 10, nothing_known)).rows
+        assert isinstance(block, Block)
+        reader = a_reader(files, FakeClock())
+        rows = [row for key in ("5", "x", "7") for row in (await reader.entity_page(("Rü", key), 0, 10)).rows]
+        assert [fields(row) for row in block] == [fields(row) for row in rows]
+        assert block.items == [row.encoded for row in rows]
+        assert list(block.entities) == [row.entity for row in rows]
+        assert [fields(row) for row in block[1:]] == [fields(row) for row in rows[1:]]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE sync_outbox SET attempts = 1 WHERE id = 2",
+        "UPDATE sync_outbox SET next_attempt_at = '2026-11-23T09:00:00.000Z' WHERE id = 2",
+        "UPDATE sync_outbox SET created_at = 'yesterday' WHERE id = 2",
+        "UPDATE sync_outbox SET created_at = x'00' WHERE id = 2",
+        "UPDATE sync_outbox SET payload = CAST(x'80FF' AS TEXT) WHERE id = 2",
+        "UPDATE sync_outbox SET correlation_id = CAST(x'80FF' AS TEXT) WHERE id = 2",
+        "UPDATE sync_outbox SET correlation_id = 'a' || char(0) || 'b' WHERE id = 2",
+        "UPDATE sync_outbox SET priority = 4, entity_id = 3 WHERE id = 2",
+    ],
+)
+async def test_a_page_with_a_row_that_needs_a_look_is_no_block(tmp_path: Path, path: Path, change: str) -> None:
+    async with opened(tmp_path) as files:
+        write_rows(path, ("R", 1, 3), ("R", 2, 3), ("R", 3, 3))
+        reader = a_reader(files, FakeClock())
+        assert isinstance((await reader.page(3, 0, 10, nothing_known)).rows, Block)
+        execute(path, change)
+        page = await reader.page(3, 0, 10, nothing_known)
+        assert not isinstance(page.rows, Block)
+        assert sorted(ids(page) + [row.id for row in page.earlier]) == [1, 2, 3]
+
+
+def fields(row: OutboxRow) -> list[object]:
+    return [getattr(row, name) for name in OutboxRow.__slots__]
 
 
 ENTITY = st.sampled_from([("R", 1), ("R", "1"), ("R", 2), ("P", 1), ("P", "x")])

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from syncd.store.times import for_the_wire, parse_time, sortable
+from syncd.store.times import for_the_wire, parse_time, sortable, wire_forms
 
 MOMENTS = st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30), timezones=st.just(UTC))  # noqa: DTZ001 - the zone is hypothesis's to add
 OFFSETS = st.integers(-14 * 60, 14 * 60)
@@ -72,3 +72,20 @@ def test_sortable_text_sorts_as_the_moments_do(one: datetime, other: datetime) -
     assert second is not None
     assert (first < second) == (one < other)
     assert (first == second) == (one == other)
+
+
+A_TIME = st.one_of(
+    st.datetimes().map(lambda moment: moment.isoformat(timespec="milliseconds") + "Z"),
+    st.datetimes().map(lambda moment: moment.isoformat(" ") + "7"),
+    st.sampled_from(
+        ["2026-02-30T10:00:00.000Z", "2026-11-23T10:00:00.000", "Z", "", "2026-11-23T10:00:00.000Z\n2026-11-23T10:00:00.000Z",
+         "0000-01-01T00:00:00.000Z", "2026-11-23T24:00:00.000Z", "\u0662026-11-23T10:00:00.00Z", None, 5, b"x"],
+    ),
+)  # fmt: skip
+
+
+@given(texts=st.lists(A_TIME, max_size=4))
+def test_many_times_at_once_are_the_wire_forms_of_each_and_nothing_where_one_cannot_be_read(texts: list[object]) -> None:
+    each = [for_the_wire(text) if isinstance(text, str) else None for text in texts]
+    found = wire_forms(texts)
+    assert (None if found is None else list(found)) == (None if None in each else each)

@@ -51,7 +51,7 @@ class Rig:
 
     def take(self, limit: int = 50) -> list[OutboxRow]:
         """The next batch."""
-        return self.queue.take(limit, lambda _: True, self.clock.monotonic(), lambda _: 0.0)
+        return list(self.queue.take(limit, lambda _: True, self.clock.monotonic(), lambda _: 0.0))
 
     async def taken(self, limit: int = 50) -> list[OutboxRow]:
         """The next batch, once it is loaded."""
@@ -114,7 +114,7 @@ async def test_refused_entities_leave_nothing_in_memory_and_come_back_whole_when
         await until(lambda: store.queue.idle, "all is read, and nothing is kept", 10)
         assert sorted(refused) == list(range(1, 101))
         assert not store.queue._entities.states
-        assert not list(store.queue.rows_in_memory())
+        assert store.queue.oldest_in_memory() is None
         assert store.loader.oldest_waiting() is not None
         assert 0 < (store.queue.seconds_to_next_retry(store.clock.monotonic()) or 0) <= RETRY_SECONDS
         store.clock.seconds += RETRY_SECONDS + 1

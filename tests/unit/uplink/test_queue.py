@@ -11,17 +11,28 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from syncd.clock import iso_ms
+from syncd.store.block import Block
 from syncd.store.outbox import PRIORITIES, DuePage, OutboxRow, Page
 from syncd.uplink.pages import LoadDue, LoadLane
 from syncd.uplink.queue import SendQueue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from syncd.store.outbox import Entity
     from syncd.uplink.pages import Load
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def a_block(rows: list[OutboxRow]) -> Block:
+    """Plain rows, as the reader gives them."""
+    return Block(
+        rows[0].priority, ids=[row.id for row in rows], kinds=[row.entity_type for row in rows], entity_ids=[row.entity_id for row in rows],
+        correlation_ids=[row.correlation_id for row in rows], timestamps=[row.timestamp for row in rows],
+        items=[row.encoded for row in rows],
+    )  # fmt: skip
 
 
 @dataclass
@@ -37,7 +48,9 @@ class Model:
     rows: dict[int, OutboxRow] = field(default_factory=dict)  # pending on disk
     settled: list[int] = field(default_factory=list)
     retries: dict[Entity, tuple[int, int, float]] = field(default_factory=dict)  # what waits on disk: first row, priority, due
-    batches: list[list[OutboxRow]] = field(default_factory=list)
+    batches: list[Sequence[OutboxRow]] = field(default_factory=list)
+    as_blocks: bool = False
+    blocks_sent: int = 0
 
     def __post_init__(self) -> None:
         self.queue = SendQueue(max_wait_seconds=self.max_wait_seconds, page_rows=self.page_rows)
@@ -46,7 +59,8 @@ class Model:
         row_id = 1 + max([*self.rows, *self.settled, 0])
         self.rows[row_id] = OutboxRow(
             id=row_id, entity_type="E", entity_id=entity, priority=priority, correlation_id=str(row_id),
-            timestamp="", created=EPOCH + timedelta(seconds=self.now - age_seconds), attempts=0, retry_at=None,
+            timestamp=iso_ms(EPOCH + timedelta(seconds=self.now - age_seconds)),
+            created=EPOCH + timedelta(seconds=self.now - age_seconds), attempts=0, retry_at=None, encoded=b"{}",
         )  # fmt: skip
         if counted:
             self.queue.new_rows()
@@ -83,6 +97,8 @@ class Model:
             page.earlier += earlier
             if not whole:
                 page.cut_entities.add(entity)
+        if self.as_blocks and rows and not page.earlier and all(row.retry_at is None for row in rows):
+            page.rows = a_block(rows)
         return page
 
     def promote(self, want: LoadLane, up_to: int) -> None:
@@ -105,7 +121,7 @@ class Model:
             rows, complete = self._pick(lambda r, e=entity, i=first_id: r.entity == e and r.id >= i, self.entity_limit)  # type: ignore[misc]
             if rows and rows[0].id == first_id:
                 rows[0].retry_at = None
-            page.rows += rows
+            page.rows = [*page.rows, *rows]
             page.entities[entity] = first_id
             if not complete:
                 page.cut_entities.add(entity)
@@ -138,9 +154,10 @@ class Model:
             self.end_load(load)
         pytest.fail("the queue never stops reading")
 
-    def take(self, limit: int = 4, *, spread: bool = False) -> list[OutboxRow]:
-        age = lambda row: self.now - (row.created - EPOCH).total_seconds()  # noqa: E731
-        batch = self.queue.take(limit, lambda _: True, self.now, age, spread=spread)
+    def take(self, limit: int = 4, *, spread: bool = False) -> Sequence[OutboxRow]:
+        age = lambda moment: self.now - (moment - EPOCH).total_seconds()  # noqa: E731
+        room = 1000 if self.as_blocks else None
+        batch = self.queue.take(limit, lambda _: True, self.now, age, spread=spread, block_bytes=room)
         busy = {row.entity for other in self.batches for row in other}
         seen: dict[Entity, int] = {}
         for row in batch:
@@ -155,9 +172,16 @@ class Model:
             self.batches.append(batch)
         return batch
 
-    def finish(self, batch: list[OutboxRow], verdicts: list[str]) -> None:
+    def finish(self, batch: Sequence[OutboxRow], verdicts: list[str]) -> None:
         """`sent`, `back`, `refused` or `deferred` (in memory) for each; after one that is not sent, its entity's later rows come back."""
         self.batches.remove(batch)
+        if isinstance(batch, Block) and set(verdicts) == {"sent"}:
+            for row_id in batch.ids:
+                del self.rows[row_id]
+            self.settled += batch.ids
+            self.blocks_sent += batch in self.queue._blocks
+            self.queue.done_block(batch)
+            return
         stopped: set[Entity] = set()
         for row, verdict in zip(batch, verdicts, strict=True):
             if row.entity in stopped:
@@ -198,19 +222,22 @@ OPERATIONS = st.lists(
 )
 
 
-@given(operations=OPERATIONS, max_wait=st.sampled_from([1e12, 20.0]), fresh_first=st.booleans())
-@settings(max_examples=600)
+@given(operations=OPERATIONS, max_wait=st.sampled_from([1e12, 20.0]), fresh_first=st.booleans(), as_blocks=st.booleans())
+@settings(max_examples=800)
 def test_whatever_happens_order_holds_and_everything_arrives(
-    operations: list[tuple[str, int, int]], max_wait: float, *, fresh_first: bool
+    operations: list[tuple[str, int, int]], max_wait: float, *, fresh_first: bool, as_blocks: bool
 ) -> None:
-    play(Model(max_wait_seconds=max_wait, fresh_first=fresh_first), operations)
+    play(Model(max_wait_seconds=max_wait, fresh_first=fresh_first, as_blocks=as_blocks), operations)
 
 
 @pytest.mark.parametrize("seed", range(200))
 def test_a_long_walk_keeps_the_order_and_everything_arrives(seed: int) -> None:
     chance = random.Random(seed)
-    model = Model(max_wait_seconds=chance.choice([1e12, 20.0]), fresh_first=chance.random() < 0.3, entity_limit=chance.choice([1, 3, 50]))
-    entities = chance.choice([2, 5, 20])
+    model = Model(
+        max_wait_seconds=chance.choice([1e12, 20.0]), fresh_first=chance.random() < 0.3, entity_limit=chance.choice([1, 3, 50]),
+        as_blocks=bool(seed // 2 % 2),
+    )  # fmt: skip
+    entities = chance.choice([2, 5, 20, 200])
     kinds = (
         ["write"] * 4 + ["write unseen", "count"] + ["begin", "end"] * 5 + ["take"] * 3 + ["finish"] * 3 + ["pass"] + ["reset"] * (seed % 2)
     )
@@ -333,7 +360,7 @@ def test_an_entity_with_more_rows_than_memory_holds_goes_out_whole_and_in_order(
     for _ in range(2000):
         model.load_all()
         first, second = model.take(50), model.take(50)
-        assert len(list(model.queue.rows_in_memory())) < 1000
+        assert len(list(model.queue._entities.rows())) + sum(map(len, model.queue._blocks)) < 1000
         for batch in (first, second):
             if batch:
                 sent += [row.id for row in batch]
@@ -380,3 +407,45 @@ def load_one(model: Model) -> None:
     load = model.begin_load()
     if load is not None:
         model.end_load(load)
+
+
+def test_plain_rows_go_as_blocks_within_the_bytes_of_a_message() -> None:
+    model = Model(page_rows=100, as_blocks=True)
+    for n in range(250):
+        model.write(str(n))
+    sizes = []
+    while model.rows:
+        model.load_all()
+        first, second = model.take(1000), model.take(40)
+        sizes.append(len(first))
+        for batch in (first, second):
+            if batch:
+                assert isinstance(batch, Block)
+                model.finish(batch, ["sent"] * len(batch))
+    assert model.blocks_sent > 2
+    assert max(sizes) == 100  # of the page; 1000 bytes hold 333
+
+
+def test_a_refusal_among_blocks_makes_rows_of_all_and_keeps_the_order() -> None:
+    model = Model(page_rows=20, as_blocks=True)
+    for n in range(60):
+        model.write(str(n % 30))
+    model.load_all()
+    first, second = model.take(5), model.take(5)
+    model.load_all()
+    model.finish(second, ["sent"] * 5)
+    model.finish(first, ["sent", "refused", "back", "sent", "deferred"])
+    play(model, [])
+
+
+def test_rows_of_an_entity_whose_block_is_in_flight_wait_for_it() -> None:
+    model = Model(page_rows=4, as_blocks=True)
+    for name in ("a", "b", "a", "c"):
+        model.write(name)
+    model.load_all()
+    first = model.take(2)
+    assert isinstance(first, Block)
+    second = model.take(4)
+    assert [row.entity[1] for row in second] == ["c"]
+    model.finish(first, ["sent", "sent"])
+    assert [row.entity[1] for row in model.take(4)] == ["a"]

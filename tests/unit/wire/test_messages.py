@@ -5,7 +5,16 @@ from typing import Any
 
 import pytest
 
-from syncd.wire.messages import SyncAck, UnreadableAnswerError, any_case, batch_sync_request, read_acks, sync_ack, unreadable_ack
+from syncd.wire.messages import (
+    SyncAck,
+    UnreadableAnswerError,
+    accepts_all,
+    any_case,
+    batch_sync_request,
+    read_acks,
+    sync_ack,
+    unreadable_ack,
+)
 
 NOW = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
 
@@ -73,3 +82,22 @@ def test_a_catch_up_asks_for_what_is_known_only() -> None:
 
 def test_names_are_lower_case() -> None:
     assert any_case({"StoreId": 1, "x": 2}) == {"storeid": 1, "x": 2}
+
+
+def an_ack(correlation_id: object, success: object = True, **more: object) -> dict[str, object]:
+    return {"correlationId": correlation_id, "success": success, "processedAt": "2026-11-23T10:00:00.000Z", **more}
+
+
+@pytest.mark.parametrize("answer", [None, [an_ack("a"), an_ack("b", errorMessage=None)]])
+def test_nothing_or_a_success_for_each_in_order_accepts_all(answer: object) -> None:
+    assert accepts_all(answer, ("a", "b"))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [[], [an_ack("a")], [an_ack("b"), an_ack("a")], [an_ack("a"), an_ack("b", success=False)], [an_ack("a"), an_ack("b", success=1)],
+     [an_ack("a"), None], [an_ack("a"), {"correlationid": "b", "success": True}], [an_ack("A"), an_ack("b")], "OK", {"success": True},
+     [an_ack("a"), an_ack("b"), an_ack("c")], [an_ack("a"), [1]], [an_ack("a"), "b"]],
+)  # fmt: skip
+def test_any_other_answer_is_read_ack_by_ack(answer: object) -> None:
+    assert not accepts_all(answer, ("a", "b"))

@@ -1,0 +1,125 @@
+"""Blocks of plain rows on their way: as long as nothing but success happens to them, no row is looked at by itself.
+
+A block is *ready* in its lane, then *in flight*, then done. Whatever else happens (a refusal, a lost line, a row of an entity that is in
+flight, a person's word) first makes rows of all blocks (`unpack`): from then on they go by `Entities` and `BatchPicker`, as rows do.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from syncd.store.outbox import CRITICAL, PRIORITIES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from datetime import datetime
+
+    from syncd.store.block import Block
+    from syncd.store.outbox import Entity
+    from syncd.uplink.entities import Entities
+
+
+class Blocks:
+    """Which blocks are ready, and which are in flight.
+
+    Args:
+        max_wait_seconds: a row older than this is aged.
+    """
+
+    def __init__(self, entities: Entities, max_wait_seconds: float) -> None:
+        self._entities = entities
+        self._max_wait_seconds = max_wait_seconds
+        self._ready: dict[int, deque[Block]] = {priority: deque() for priority in PRIORITIES}
+        self._in_flight: dict[Block, None] = {}
+        self._busy: set[Entity] = set()  # of those in flight
+
+    def __iter__(self) -> Iterator[Block]:
+        """All of them."""
+        yield from self._in_flight
+        for ready in self._ready.values():
+            yield from ready
+
+    def __contains__(self, block: Block) -> bool:
+        """It is in flight, and still a block."""
+        return block in self._in_flight
+
+    @property
+    def in_flight(self) -> Iterable[Block]:
+        """Those that are with the hub, or have outcomes that are not durable yet."""
+        return self._in_flight
+
+    @property
+    def rows_in_flight(self) -> int:
+        """How many rows are with the hub, or have an outcome that is not durable yet."""
+        return sum(map(len, self._in_flight))
+
+    def add(self, block: Block) -> None:
+        """A page was read."""
+        self._ready[block.priority].append(block)
+        self._entities.lanes[block.priority].ready_count += len(block)
+
+    def take(self, limit: int, budget_bytes: int, now: float, age: Callable[[datetime], float]) -> Block | tuple[()] | None:
+        """The next batch as a block, nothing, or None where its rows have to be picked one by one.
+
+        To be asked only where no rows are in memory that are ready by themselves.
+
+        Args:
+            now: monotonic.
+            age: seconds since a moment.
+        """
+        lanes = [priority for priority in PRIORITIES if self._ready[priority]]
+        if not lanes:
+            return ()
+        wait = any(not lane.complete or lane.is_due(now) for p, lane in self._entities.lanes.items() if p < lanes[0])
+        if wait or len(lanes) > 1:  # else they go in the order they were written, however old they are
+            if any(age(self._ready[p][0].oldest()) > self._max_wait_seconds for p in lanes if p > CRITICAL):
+                return None
+            if wait:  # for more urgent ones that are still to be read
+                return ()
+        ready = self._ready[lanes[0]]
+        block = ready[0]
+        rows = block.fitting(limit, budget_bytes)
+        if not rows or not self._busy.isdisjoint(block.entities[:rows]):
+            return None
+        if rows < len(block):
+            block, ready[0] = block[:rows], block[rows:]
+        else:
+            ready.popleft()
+        self._entities.lanes[block.priority].ready_count -= rows
+        self._in_flight[block] = None
+        self._busy.update(block.entities)
+        return block
+
+    def done(self, block: Block) -> None:
+        """All of its rows are sent, durably."""
+        del self._in_flight[block]
+        self._busy.difference_update(block.entities)
+
+    def unpack(self) -> None:
+        """Make rows of all blocks."""
+        entities = self._entities
+        for block in self._in_flight:
+            for row in block:
+                state = entities.state(row.entity)
+                entities.in_flight[row.id] = row
+                state.in_flight += 1
+                state.urgency = min(row.priority, state.urgency)
+        for ready in self._ready.values():
+            for block in ready:
+                entities.lanes[block.priority].ready_count -= len(block)
+                for row in block:
+                    entities.add_or_leave(row, entities.state(row.entity), row.priority)
+        self._forget()
+
+    def reset(self) -> None:
+        """Forget what is ready; what is in flight becomes rows."""
+        for ready in self._ready.values():
+            ready.clear()
+        self.unpack()
+
+    def _forget(self) -> None:
+        for ready in self._ready.values():
+            ready.clear()
+        self._in_flight.clear()
+        self._busy.clear()
