@@ -150,7 +150,7 @@ class SyncSettings(Section):
     """How rows are sent and updates fetched."""
 
     batch_size: Annotated[int, Field(ge=1, le=10_000)] = 50
-    batches_in_flight: Annotated[int, Field(ge=1, le=64)] = 4
+    batches_in_flight: Annotated[int, Field(ge=1, le=64)] = 32
     retry_base_seconds: Seconds = 30
     retry_max_seconds: Seconds = 480
     max_attempts: Annotated[int, Field(ge=1, le=1000)] = 5

@@ -81,6 +81,11 @@ class Block(Sequence[OutboxRow]):
         sizes = accumulate(len(item) + 1 for item in self.items[:limit])
         return sum(size <= budget_bytes for size in sizes)
 
+    @property
+    def size(self) -> int:
+        """Bytes of its items."""
+        return sum(map(len, self.items))
+
     def oldest(self) -> datetime:
         """When the oldest row was written."""
         return _moment(min(self.timestamps))

@@ -16,7 +16,7 @@ from syncd.uplink.suspects import Suspects
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from structlog.typing import FilteringBoundLogger
 
@@ -53,6 +53,7 @@ class BatchSender:
         random: random.Random,
         log: FilteringBoundLogger,
         status: OutboxStatus,
+        on_answer: Callable[[float], None],
     ) -> None:
         self._clock = clock
         self._status = status
@@ -63,7 +64,7 @@ class BatchSender:
         self.policy = OutcomePolicy(settings.sync, self.deferrals, self.backoff, clock, random, log, status)
         self.invoker = Invoker(
             hub=hub, hub_url=settings.hub.url, journal=journal, clock=clock, log=log, status=status, suspects=self.suspects,
-            deferrals=self.deferrals, policy=self.policy, backoff=self.backoff,
+            deferrals=self.deferrals, policy=self.policy, backoff=self.backoff, on_answer=on_answer,
         )  # fmt: skip
 
     async def send(self, session: HubSession, rows: Sequence[OutboxRow], batch: Batch) -> None:

@@ -12,7 +12,7 @@ from syncd.uplink.message_size import SizeLimit
 from syncd.uplink.retry import ALONE_POLL_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from structlog.typing import FilteringBoundLogger
 
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 class Invoker:
     """Knows which messages are unanswered.
+
+    Args:
+        on_answer: told how many seconds an answer took.
 
     Attributes:
         answers: of the hub, whatever they were: a sign of life.
@@ -49,6 +52,7 @@ class Invoker:
         deferrals: Deferrals,
         policy: OutcomePolicy,
         backoff: SendBackoff,
+        on_answer: Callable[[float], None],
     ) -> None:
         self._hub = hub
         self._hub_url = hub_url
@@ -60,6 +64,7 @@ class Invoker:
         self._deferrals = deferrals
         self._policy = policy
         self._backoff = backoff
+        self._on_answer = on_answer
         self._unanswered: dict[int, tuple[Unanswered, Sequence[OutboxRow]]] = {}  # in the order in which they were sent
         self._lost_session: HubSession | None = None  # the last whose loss has been learned from
         self.answers = 0
@@ -112,7 +117,9 @@ class Invoker:
             del self._unanswered[ticket]
 
     def _answered(self, rows: Sequence[OutboxRow], began: float) -> None:
-        self._suspects.hangs.answered(rows, self._clock.monotonic() - began)
+        seconds = self._clock.monotonic() - began
+        self._on_answer(seconds)
+        self._suspects.hangs.answered(rows, seconds)
         self.lost_sessions = 0
         self._status.missing_methods.clear()
 

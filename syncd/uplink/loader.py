@@ -201,22 +201,25 @@ class Loader:
                 await self._clock.sleep(READ_RETRY_SECONDS)
                 continue
             self._on_trouble(None)
-            next_due = None
-            if isinstance(page, DuePage):
-                self._oldest_on_disk = page.oldest_waiting
-                next_due = self._due(page.next_due) if page.next_due else None
-            self._queue.add_page(load, page, self._clock.monotonic(), self._retry_in, next_due=next_due)
-            if isinstance(load, LoadLane) and page.promoted:
-                self._queue.add_due({load.priority: self._due(min(page.promoted.values()))})
-            for row in () if isinstance(page.rows, Block) else (*page.earlier, *page.rows):
-                if row.retry_at is not None and self._retry_in(row.retry_at) > 0:
-                    self.waiting[row.id] = row.created
-                else:
-                    self.waiting.pop(row.id, None)
+            self._take_in(load, page)
             # Entities whose wait ended together are read one by one: their rows go out in one message all the same.
             entity_pages = entity_pages + 1 if isinstance(load, LoadEntity) else 0
             if not (self._queue.reads_entities and entity_pages % self._sync.batch_size):
                 self._wake.set()
+
+    def _take_in(self, load: Load, page: Page) -> None:
+        next_due = None
+        if isinstance(page, DuePage):
+            self._oldest_on_disk = page.oldest_waiting
+            next_due = self._due(page.next_due) if page.next_due else None
+        self._queue.add_page(load, page, self._clock.monotonic(), self._retry_in, next_due=next_due)
+        if isinstance(load, LoadLane) and page.promoted:
+            self._queue.add_due({load.priority: self._due(min(page.promoted.values()))})
+        for row in () if isinstance(page.rows, Block) else (*page.earlier, *page.rows):
+            if row.retry_at is not None and self._retry_in(row.retry_at) > 0:
+                self.waiting[row.id] = row.created
+            else:
+                self.waiting.pop(row.id, None)
 
     async def _read(self, load: Load) -> Page:
         match load:

@@ -6,15 +6,17 @@ Several batches are in flight at once; each is a task of its own, and all that t
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from syncd.store.block import Block
 from syncd.uplink.batch import SEND_BATCH, BatchSender
 from syncd.uplink.breaker import PROBE_ROWS, Breaker
+from syncd.uplink.decisions import Decisions
 from syncd.uplink.loader import Loader
 from syncd.uplink.outcomes import Batch
 from syncd.uplink.queue import SendQueue
 from syncd.uplink.window import MessageRoom, Window
+from syncd.uplink.window_size import WindowSize
 
 if TYPE_CHECKING:
     import random
@@ -33,7 +35,6 @@ if TYPE_CHECKING:
     from syncd.store.outbox import OutboxRow
     from syncd.store.outbox_reader import OutboxReader
 
-LONGEST_ITEM = 100  # characters of `current_item`
 STATUS_SECONDS = 5.0  # how often `accepts_nothing` is looked at, which changes with the time alone
 
 
@@ -66,7 +67,11 @@ class Uplink:
         self._clock = clock
         self._status = status
         self._on_change = on_change
-        self._sender = BatchSender(hub=hub, journal=journal, settings=settings, clock=clock, random=random, log=log, status=status)
+        self._window = Window(WindowSize(self._sync.batches_in_flight))
+        self._sender = BatchSender(
+            hub=hub, journal=journal, settings=settings, clock=clock, random=random, log=log, status=status,
+            on_answer=self._window.answered,
+        )  # fmt: skip
         self._queue = SendQueue(max_wait_seconds=self._sync.max_wait_minutes * 60, page_rows=max(200, 4 * self._sync.batch_size))
         self._wake = asyncio.Event()  # something to send, or room to send it
         self._breaker = Breaker(clock, log)
@@ -75,8 +80,11 @@ class Uplink:
             busy=lambda: self._window.undurable > 0, wake=self._wake, on_trouble=on_trouble, on_change=on_change,
             on_generation=self._sender.suspects.clear,
         )  # fmt: skip
+        self._decisions = Decisions(
+            sender=self._sender, journal=journal, queue=self._queue, loader=self._loader, breaker=self._breaker, clock=clock,
+            hold_entity_on_failure=self._sync.hold_entity_on_failure, status=status, on_change=on_change,
+        )  # fmt: skip
         self._session: HubSession | None = None  # the last on which something was sent
-        self._window = Window()
 
     # ── the loops ─────────────────────────────────────────────────────────────────────────────────────────────────
     async def run(self) -> None:
@@ -97,12 +105,13 @@ class Uplink:
     async def _send(self, group: asyncio.TaskGroup) -> None:
         while True:
             session = await self._hub.session()
-            batch = self._next_batch(session)
-            if not batch:
+            rows = self._next_batch(session)
+            if not rows:
                 await self._sleep()
                 continue
-            self._window.take()
-            group.create_task(self._deliver(session, batch), name="uplink.batch")
+            size = rows.size if isinstance(rows, Block) else sum(len(row.encoded) for row in rows)
+            self._window.sent(size)
+            group.create_task(self._deliver(session, rows, size), name="uplink.batch")
 
     async def _sleep(self) -> None:
         """Until there is something to do."""
@@ -122,14 +131,14 @@ class Uplink:
 
     def _next_batch(self, session: HubSession) -> Sequence[OutboxRow]:
         suspects, breaker = self._sender.suspects, self._breaker
-        batches = 1 if suspects.serial or breaker.open else self._sync.batches_in_flight
         now = self._clock.monotonic()
         not_before = max(self._sender.backoff.not_before, breaker.not_before)
-        if not self._window.has_room(batches) or now < not_before or session.loss is not None:
+        if not self._window.has_room(serial=suspects.serial or breaker.open) or now < not_before or session.loss is not None:
             return []
         if session is not self._session:
             self._session = session
             suspects.hangs.connected()
+            self._window.size.connected()
         most = suspects.max_rows
         limit = self._sync.batch_size if most is None else min(self._sync.batch_size, most)
         limit = min(limit, PROBE_ROWS) if breaker.open else limit
@@ -147,82 +156,19 @@ class Uplink:
         return batch
 
     # ── one batch ─────────────────────────────────────────────────────────────────────────────────────────────────
-    async def _deliver(self, session: HubSession, rows: Sequence[OutboxRow]) -> None:
+    async def _deliver(self, session: HubSession, rows: Sequence[OutboxRow], size: int) -> None:
         batch = Batch(rows)
         try:
             try:
                 await self._sender.send(session, rows, batch)
             finally:
-                self._window.in_flight -= 1
+                self._window.back(size)
                 self._wake.set()
-            self._sender.policy.take_errors(batch)
-            self._count_answer(batch)
-            await self._decide(batch)
+            await self._decisions.take(batch)
         finally:
             self._window.undurable -= 1
-            if not batch.all_durable:
-                for row in rows:
-                    if row.id not in batch.durable:
-                        self._requeue(row, batch.waits.get(row.id, 0.0))
-            for entity in self._sender.suspects.hangs.take_released():
-                self._queue.release(entity)
+            self._decisions.requeue_rest(batch)
             self._wake.set()
-
-    def _requeue(self, row: OutboxRow, at_least: float) -> None:
-        seconds = max(self._sender.suspects.seconds_until_retry(row), at_least)
-        if not seconds:
-            self._queue.requeue(row)
-            return
-        self._loader.waiting[row.id] = row.created
-        self._queue.retry_at(row, self._clock.monotonic() + seconds)
-
-    def _count_answer(self, batch: Batch) -> None:
-        """How many of these rows HQ accepted and refused; a row that was never sent, for its size, is neither."""
-        accepted = len(batch.accepted or ()) + sum(outcome.status == "sent" for _, outcome in batch.outcomes)
-        refused = [o for row, o in batch.outcomes if o.status == "pending" or (o.status == "failed" and o.attempts > row.attempts)]
-        words = self._status.undecided[0] if self._status.undecided else None
-        if self._sender.invoker.lost_sessions > 1:  # once may be the line; whoever cuts it for every batch may leave the heartbeats alone
-            words = words or batch.lost
-        self._breaker.answered(accepted, len(refused), refused[0].last_error if refused else words)
-
-    async def _decide(self, batch: Batch) -> None:
-        """Make the outcomes durable; only then do they count."""
-        if batch.accepted is not None:
-            await self._journal.record_accepted(batch.accepted)
-            batch.all_durable = True
-            self._loader.sent(batch.accepted)
-            self._queue.done_block(batch.accepted)
-            self._count_sent(batch.accepted.current_item())
-        elif batch.outcomes:
-            await self._decide_rows(batch)
-        else:
-            return
-        if not self._status.pending_total:
-            self._breaker.nothing_waits()
-        self._on_change()
-
-    def _count_sent(self, item: str) -> None:
-        self._status.last_sent_at = self._clock.now()
-        self._status.current_item = item[:LONGEST_ITEM]
-
-    async def _decide_rows(self, batch: Batch) -> None:
-        outcomes = [
-            outcome if outcome.row is None else replace(outcome, urgency=self._queue.urgency(row)) for row, outcome in batch.outcomes
-        ]
-        await self._journal.record(outcomes)
-        for (row, _), outcome in zip(batch.outcomes, outcomes, strict=True):
-            batch.durable.add(row.id)
-            self._sender.suspects.forget(row)
-            if outcome.status == "pending":
-                self._loader.refused(row, self._clock.monotonic() + batch.delays[row.id], outcome.urgency or row.priority)
-                continue
-            self._sender.policy.forget(row)
-            self._loader.decided(row, failed=outcome.status == "failed")
-            if outcome.status == "sent":
-                self._count_sent(f"{row.entity_type} {row.entity_id}")
-            self._queue.done(row)
-            if outcome.status == "failed" and self._sync.hold_entity_on_failure:
-                self._queue.hold(row.entity, row.id)
 
     def pause(self, paused: bool) -> None:
         """Send nothing more, or go on; what is in flight comes back, and counts."""

@@ -70,7 +70,7 @@ def test_the_required_keys_are_enough_and_the_rest_has_the_contract_s_defaults(t
         },
         "sync": {
             "batch_size": 50,
-            "batches_in_flight": 4,
+            "batches_in_flight": 32,
             "retry_base_seconds": 30,
             "retry_max_seconds": 480,
             "max_attempts": 5,
