@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from syncd.store.outbox import OutboxRow
     from syncd.store.outbox_reader import OutboxReader
 
+PAGE_BATCHES = 16  # what one page of a lane holds; smaller ones cost more a row, larger ones more memory
 STATUS_SECONDS = 5.0  # how often `accepts_nothing` is looked at, which changes with the time alone
 
 
@@ -72,7 +73,7 @@ class Uplink:
             hub=hub, journal=journal, settings=settings, clock=clock, random=random, log=log, status=status,
             on_answer=self._window.answered,
         )  # fmt: skip
-        self._queue = SendQueue(max_wait_seconds=self._sync.max_wait_minutes * 60, page_rows=max(200, 4 * self._sync.batch_size))
+        self._queue = SendQueue(max_wait_seconds=self._sync.max_wait_minutes * 60, page_rows=max(200, PAGE_BATCHES * self._sync.batch_size))
         self._wake = asyncio.Event()  # something to send, or room to send it
         self._breaker = Breaker(clock, log)
         self._loader = Loader(
