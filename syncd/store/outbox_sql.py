@@ -14,13 +14,17 @@ _ATTEMPTS = "CASE WHEN j.id IS NULL THEN o.attempts ELSE j.attempts END"
 _ATTEMPT = f"CASE typeof({_ATTEMPTS}) WHEN 'integer' THEN min(max({_ATTEMPTS}, 0), {MAX_ATTEMPTS}) ELSE 0 END"
 # An earlier row of the same entity with another priority; its id may be a number or text, since one till writes 5 and
 # another one '5'. HQ may have that row already: this only saves looking for the earlier rows of an entity that has
-# none.
+# none. Whether any row has another priority is looked up once a page.
 _HAS_EARLIER = """
-EXISTS (SELECT 1 FROM sync_outbox AS e INDEXED BY sync_outbox_by_entity
-        WHERE e.status = 'pending' AND e.entity_type = o.entity_type AND e.id < o.id AND e.priority <> o.priority
-          AND e.entity_id IN (
-              o.entity_id, CAST(o.entity_id AS INTEGER),
-              CAST(CASE typeof(o.entity_id) WHEN 'real' THEN CAST(o.entity_id AS INTEGER) ELSE o.entity_id END AS TEXT)))
+CASE WHEN EXISTS (SELECT 1 FROM sync_outbox INDEXED BY sync_outbox_by_priority WHERE status = 'pending' AND priority < :priority)
+       OR EXISTS (SELECT 1 FROM sync_outbox INDEXED BY sync_outbox_by_priority WHERE status = 'pending' AND priority > :priority)
+THEN EXISTS (
+    SELECT 1 FROM sync_outbox AS e INDEXED BY sync_outbox_by_entity
+    WHERE e.status = 'pending' AND e.entity_type = o.entity_type AND e.id < o.id AND e.priority <> o.priority
+      AND e.entity_id IN (
+          o.entity_id, CAST(o.entity_id AS INTEGER),
+          CAST(CASE typeof(o.entity_id) WHEN 'real' THEN CAST(o.entity_id AS INTEGER) ELSE o.entity_id END AS TEXT)))
+ELSE 0 END
 """
 _COLUMNS = f"""
 SELECT o.id, o.entity_type, o.entity_id, o.priority, o.correlation_id, o.created_at, {_ATTEMPT},
