@@ -77,6 +77,8 @@ class Blocks:
                 return None
             if wait:  # for more urgent ones that are still to be read
                 return ()
+            if sum(len(block) for p in lanes for block in self._ready[p]) <= limit:  # a sale's rows of several priorities: one message
+                return None
         ready = self._ready[lanes[0]]
         block = ready[0]
         rows = block.fitting(limit, budget_bytes)

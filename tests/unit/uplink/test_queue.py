@@ -426,6 +426,27 @@ def test_plain_rows_go_as_blocks_within_the_bytes_of_a_message() -> None:
     assert max(sizes) == 100  # of the page; 1000 bytes hold 333
 
 
+def test_the_few_rows_of_a_sale_go_in_one_message_whatever_their_priorities() -> None:
+    model = Model(page_rows=20, as_blocks=True)
+    for priority in (3, 1, 2, 3):
+        model.write(f"of priority {priority}", priority)
+    model.load_all()
+    assert [row.priority for row in model.take(10)] == [1, 2, 3, 3]
+
+
+def test_an_urgent_block_goes_alone_amid_a_backlog_of_blocks() -> None:
+    model = Model(page_rows=20, as_blocks=True)
+    for n in range(40):
+        model.write(f"old {n}")
+    model.load_all()
+    model.write("urgent", 1)
+    model.load_all()
+    first, second = model.take(10), model.take(10)
+    assert isinstance(first, Block)
+    assert ([row.priority for row in first], len(second)) == ([1], 10)
+    assert isinstance(second, Block)
+
+
 def test_a_refusal_among_blocks_makes_rows_of_all_and_keeps_the_order() -> None:
     model = Model(page_rows=20, as_blocks=True)
     for n in range(60):
