@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 BUSY_TIMEOUT_SECONDS = 5.0  # how long a statement of ours waits for the till's lock before it fails
-CACHE_KIBIBYTES = 8192  # of SQLite's own cache, for each connection, whatever the file's size
+CACHE_KIBIBYTES = 2048  # of SQLite's own cache, for each of some six connections; behind it is the operating system's
 
 
 @dataclass(frozen=True, slots=True)
