@@ -122,3 +122,13 @@ async def test_a_folder_that_this_user_may_not_write_is_77_with_the_way_out(
     code, said = terminal.run(line)
     assert code == 77, said
     assert any(word in said for word in ("may not be written by this user", "sudo", "may not pause")), said
+
+
+@pytest.mark.parametrize("line", ["check", "check --db"])
+async def test_check_has_the_same_codes_and_db_looks_at_every_file(terminal: Terminal, line: str) -> None:
+    code, said = terminal.run(line)
+    assert code == 0, said
+    assert ("quick_check found nothing wrong" in said) == (line == "check --db")
+    terminal.store.database.path.write_bytes(b"no database, " * 1000)
+    code, said = terminal.run(line)
+    assert (code, "store.db: file is not a database" in said) == (74, True), said

@@ -75,6 +75,7 @@ async def test_it_tells_all_that_support_needs_and_neither_a_secret_nor_a_payloa
         await hub.control("PUT", "faults", {"refuseEntityIds": ["2"]})
         async with store.running():
             await until(lambda: (store.count("sent"), store.count("failed")) == (1, 1), "one row is sent, one has failed")
+            await until(lambda: store.status()["outbox"]["failed"] == 1, "the status says so")
             found = await bundle(store, {"SYNCD_LOG__LEVEL": "info", "HTTPS_PROXY": f"http://u:{CANARIES['environ']}@proxy:1"})
             store.write_config(hub__proxy_file=str(tmp_path / "proxy"))
             with_proxy = await bundle(store)

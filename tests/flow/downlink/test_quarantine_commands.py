@@ -87,11 +87,13 @@ async def test_what_a_trigger_of_the_pos_refused_is_applied_once_that_is_mended_
             await until(lambda: store.status()["state"] == "online", "it is connected")
             await hub.control("POST", "push", {"method": "ReceivePriceUpdate", "args": [PRICE]})
             await until(lambda: store.status()["inbound"]["quarantined"] == 1, "it is in quarantine")
-            done = await syncd(store, "quarantine", "replay", "1")
+            done = await syncd(store, "quarantine", "replay", "1", "--timeout", "90s")
             assert (done.code, done.out) == (1, "1  Price 7  refused: no prices today\n")
             assert store.query("SELECT count(*) FROM sync_quarantine") == [(1,)], "it is one entry still"
             store.query("DROP TRIGGER no_price")
-            assert await succeeded(store, "quarantine", "replay", "--all", "--entity", "Price") == "1  Price 7  applied\n"
+            assert (
+                await succeeded(store, "quarantine", "replay", "--all", "--entity", "Price", "--timeout", "90s") == "1  Price 7  applied\n"
+            )
             assert store.query("SELECT product_id, price FROM prices") == [(7, "2.5")]
             assert store.query("SELECT count(*) FROM sync_quarantine") == [(0,)]
 
@@ -116,7 +118,7 @@ async def test_a_stopped_daemon_does_it_at_its_start_without_a_line_and_what_can
         await until(lambda: len(store.events("quarantine_replayed")) == 4, "all are decided")
         assert store.query("SELECT price FROM prices") == [("2.5",)]
         assert store.query("SELECT id FROM sync_quarantine ORDER BY id") == [(2,), (3,), (4,)]
-        done = await syncd(store, "quarantine", "replay", "2", "3", "4", "9")
+        done = await syncd(store, "quarantine", "replay", "2", "3", "4", "9", "--timeout", "90s")
         assert done.code == 1
         assert "refused: Product: " in done.out
         assert "3  Price  refused: what was kept is not whole, or no JSON" in done.out
