@@ -25,6 +25,7 @@ from syncd.own_files import shared_folders
 from syncd.signals import StopSignals
 from syncd.status.report import Report
 from syncd.store.catalog import catalog_of
+from syncd.store.declared import require_possible
 from syncd.store.lock import StoreLock
 from syncd.store.opening import open_store
 from syncd.systemd import Notifier
@@ -118,7 +119,7 @@ class Daemon:
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(loop, name=name) for name, loop in parts.loops().items()]
                 self._notifier.ready()
-                await self._until_told(stop, config_file)
+                await self._until_told(files, stop, config_file)
                 await self._leave(stop, parts, tasks)
         except* SyncdError as errors:
             raise first_of(errors) from errors
@@ -130,7 +131,7 @@ class Daemon:
                 till_lock_longest_seconds=round(files.outbox.longest_hold_seconds, 4),
             )  # fmt: skip
 
-    async def _until_told(self, stop: StopSignals, config_file: Path | None) -> None:
+    async def _until_told(self, files: StoreFiles, stop: StopSignals, config_file: Path | None) -> None:
         """Until we are told to stop, or to go on with another configuration; a bad one changes nothing."""
         while True:
             await stop.any()
@@ -138,14 +139,26 @@ class Daemon:
                 return
             stop.reload.clear()
             try:
-                self.next_settings = load_settings(config_file)
+                settings = load_settings(config_file)
+                await self._require_possible(files, settings)
             except SyncdError as error:
                 self.log.error("configuration_refused", error=str(error), hint="the one before it stays in use")
                 self.report.configuration_error = str(error)
                 self.report.touch()
             else:
                 self.log.info("configuration_reloaded")
+                self.next_settings = settings
                 return
+
+    async def _require_possible(self, files: StoreFiles, settings: Settings) -> None:
+        """Refuse kinds that our database cannot have, while the ones before them are still in use.
+
+        Raises:
+            ConfigurationError: says which, and why.
+        """
+        if settings.database.path == self.settings.database.path:
+            database, catalog = files.store.database, catalog_of(settings.entities)
+            await database.run(lambda connection: require_possible(connection, database.path, catalog))
 
     async def _leave(self, stop: StopSignals, parts: Parts, tasks: list[asyncio.Task[object]]) -> None:
         """Finish what is in flight, within bounds; a second signal cuts that short."""

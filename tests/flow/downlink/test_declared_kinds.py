@@ -184,3 +184,21 @@ async def test_a_kind_that_is_asked_for_later_is_fetched_from_its_beginning_and_
         store.write_config(sync__entity_types=["Price", "Promotion"])
         daemon.reload()
         await until(lambda: [row[0] for row in promotions(store)] == ["P0", "P1", "P2", "P9"], "those before are there")
+
+
+async def test_a_reload_with_a_declaration_that_cannot_be_keeps_the_one_before(tmp_path: Path, hub: FlowHub) -> None:
+    store = await make_store(tmp_path, hub.url())
+    declare(store)
+    async with store.running() as daemon:
+        await online(store)
+        declare(store, PROMOTION.replace('percent = "decimal"', 'percent = "text"'))
+        daemon.reload()
+        (refused,) = await until(lambda: store.events("configuration_refused"), "the new one is refused")
+        assert "entities.Promotion.fields.percent = 'text': it is decimal in the store, and a type cannot change" in refused["error"]
+        await push(hub, "ReceivePromotionUpdate", a_promotion(1))
+        await until(lambda: promotions(store) == [("P1", "12.50", 1, 0)], "the one before it stays in use")
+        declare(store, PROMOTION.replace('percent = "decimal"', 'percent = "decimal", color = "text"'))
+        daemon.reload()
+        color = "SELECT name FROM pragma_table_info('promotions') WHERE name = 'color'"
+        await until(lambda: store.query(color) == [("color",)], "one that can be is taken")
+        await until(lambda: store.query("SELECT color, extra FROM promotions") == [("#ff0000", None)], "and its column is filled")
