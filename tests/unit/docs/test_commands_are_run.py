@@ -18,6 +18,7 @@ RUN_BY = {
     "docs/install.md": ["tests/support/debs.py", *[PACKAGE] * 2, VENV, *[PACKAGE] * 2],
     "docs/install-container.md": ["tests/packaging/test_compose.py"],
     "docs/install-venv.md": [VENV],
+    "docs/operations.md": ["tests/unit/status/test_metrics.py"],
     "docs/roll-back.md": [PACKAGE, VENV],
     "docs/several-stores.md": [PACKAGE] * 3,
     "docs/till.md": ["tests/flow/examples/test_own_machine.py"],

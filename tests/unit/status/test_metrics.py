@@ -24,6 +24,7 @@ from syncd.status.metrics_file import MetricsFile, exposition
 from syncd.status.otlp import OtlpPush
 from syncd.status.report import Report
 from tests.support.clock import BEGINNING, HandClock
+from tests.support.pages import commands_of
 from tests.support.requirements import need
 from tests.support.settings import clean_environment, make_settings  # noqa: F401  (a fixture)
 from tests.support.store import until
@@ -137,6 +138,22 @@ async def test_no_link_is_followed_to_another_file_and_a_failure_is_logged_once(
     assert "No such file or directory" in lines[0]["error"]
     assert (tmp_path / "precious").read_text() == "precious"
     assert not (folder / "syncd.prom").is_symlink()
+
+
+def test_the_exporter_reads_the_file_by_the_link_that_the_page_makes(tmp_path: Path) -> None:
+    [block] = commands_of("docs/operations.md")
+    assert "syncd.prom" in block
+    for name in ("run", "exporter"):
+        (tmp_path / name).mkdir()
+    here = block.replace("sudo ", "").replace("/run/syncd", f"{tmp_path}/run")
+    here = here.replace("/var/lib/prometheus/node-exporter", f"{tmp_path}/exporter")
+    subprocess.run(["sh", "-ec", here], check=True)
+    file = MetricsFile(tmp_path / "run" / "syncd.prom", "", HandClock(), structlog.get_logger())
+    report = well()
+    file.write(report)
+    report.state = "stopped"
+    file.write(report)
+    assert 'syncd_state{state="stopped"} 1.0' in (tmp_path / "exporter" / "syncd.prom").read_text(encoding="utf-8")
 
 
 class Receiver:
