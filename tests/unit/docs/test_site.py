@@ -43,3 +43,11 @@ def test_a_link_to_elsewhere_is_an_https_address() -> None:
         for address in re.findall(r"\]\(([a-z]+:[^)]*)\)", page.read_text(encoding="utf-8")):
             parts = urlsplit(address)
             assert (parts.scheme, bool(parts.hostname), " " in address) == ("https", True, False), f"{page.name}: {address}"
+
+
+def test_the_picture_is_what_the_script_draws() -> None:
+    drawn = subprocess.run(
+        [sys.executable, "-c", "import docs_picture; print(docs_picture.picture(), end='')"],
+        cwd=PROJECT / "scripts", capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert (PROJECT / "docs/pictures/architecture.svg").read_text(encoding="utf-8") == drawn.stdout
