@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from tests.support.image import Image
 
-pytestmark = [pytest.mark.timeout(1200), pytest.mark.xdist_group("image")]
+pytestmark = [pytest.mark.timeout(3000), pytest.mark.xdist_group("image")]
 
 PROJECT = Path(__file__).parents[2]
 FOLDERS = commands_of("docs/install-container.md")[0]

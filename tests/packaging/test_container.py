@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from tests.support.image import Image
 
-pytestmark = [pytest.mark.timeout(1200), pytest.mark.xdist_group("image")]
+pytestmark = [pytest.mark.timeout(3000), pytest.mark.xdist_group("image")]
 
 COMPOSE = (Path(__file__).parents[2] / "compose.yaml").read_text(encoding="utf-8")
 US = 10_001

@@ -15,7 +15,7 @@ from tests.support.deb_exam import BACKLOG_ROWS, OTHER_TABLES, SAME_TABLES, life
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-pytestmark = [pytest.mark.timeout(1500), pytest.mark.xdist_group("deb")]
+pytestmark = [pytest.mark.timeout(3000), pytest.mark.xdist_group("deb")]
 
 
 @pytest.fixture(scope="module")

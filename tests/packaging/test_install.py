@@ -21,7 +21,7 @@ from tests.support.requirements import need
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-pytestmark = [pytest.mark.timeout(1500), pytest.mark.xdist_group("image")]
+pytestmark = [pytest.mark.timeout(3000), pytest.mark.xdist_group("image")]
 
 PROJECT = Path(__file__).parents[2]
 [INSTALL] = commands_of("docs/install-venv.md")

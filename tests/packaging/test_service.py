@@ -17,7 +17,7 @@ from tests.support.requirements import need
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-pytestmark = [pytest.mark.timeout(1200), pytest.mark.xdist_group("image")]
+pytestmark = [pytest.mark.timeout(3000), pytest.mark.xdist_group("image")]
 
 FOLDER = Path(__file__).parents[2] / "systemd"
 SETTINGS = """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shutil
@@ -9,6 +10,7 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.support.image import cache_folder
 from tests.support.requirements import need
 
 if TYPE_CHECKING:
@@ -90,12 +92,15 @@ def boot(root: Path, script: str, *, network: bool = False, seconds: int = 180) 
     enable(root, "exam.service", "default.target")
     options = ["--quiet", "--register=no", "--keep-unit", "--resolv-conf=off", "--link-journal=no", "--console=pipe"]
     command = ["systemd-nspawn", *options, *([] if network else ["--private-network"]), f"--directory={root}", "--boot"]
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as container:
-        try:
-            said, _ = container.communicate(timeout=seconds + 210)
-        except BaseException:
-            container.terminate()  # and the system in it: killed, it would leave it running
-            raise
+    # One at a time on a machine: each keeps this process's cgroup, where the services of two systems would have the same folders.
+    with (cache_folder() / "booted").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as container:
+            try:
+                said, _ = container.communicate(timeout=seconds + 210)
+            except BaseException:
+                container.terminate()  # and the system in it: killed, it would leave it running
+                raise
     written = {file.name: file.read_text(errors="replace") for file in (root / "exam").iterdir()}
     need("nspawn", len(written) > 1, f"nothing was booted: {said[-2000:]}")
     return written

@@ -114,11 +114,16 @@ def _base(cache: Path) -> Path:
     return tar
 
 
-def debian(root: Path) -> None:
-    """A plain Debian in this folder, as a store PC has it."""
+def cache_folder() -> Path:
+    """Where what takes long to make is kept for the next run on this machine."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "syncd-tests"
     cache.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["tar", "--extract", "--numeric-owner", "-C", root, "-f", _base(cache)], check=True)
+    return cache
+
+
+def debian(root: Path) -> None:
+    """A plain Debian in this folder, as a store PC has it."""
+    subprocess.run(["tar", "--extract", "--numeric-owner", "-C", root, "-f", _base(cache_folder())], check=True)
 
 
 def registry_settings(root: Path) -> None:
