@@ -5,28 +5,44 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
 from syncd import __version__
 from tests.support.deb_exam import BACKLOG_ROWS, OTHER_TABLES, SAME_TABLES, life_of_a_package
+from tests.support.debs import build_deb
+from tests.support.requirements import need
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 pytestmark = [pytest.mark.timeout(3000), pytest.mark.xdist_group("deb")]
 
 
 @pytest.fixture(scope="module")
-def exam(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
+def deb(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The package, built once."""
+    return build_deb(tmp_path_factory.mktemp("debs"))
+
+
+@pytest.fixture(scope="module")
+def exam(deb: Path, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
     """What was shown, by the name of the step."""
     root = tmp_path_factory.mktemp("pc")
     try:
-        return life_of_a_package(tmp_path_factory.mktemp("debs"), root)
+        return life_of_a_package(deb, root)
     finally:
         shutil.copytree(root / "exam", tmp_path_factory.mktemp("transcript"), dirs_exist_ok=True)
         shutil.rmtree(root, ignore_errors=True)
+
+
+def test_debians_own_linter_has_nothing_to_say(deb: Path) -> None:
+    need("lintian", shutil.which("lintian") is not None, "there is no lintian")
+    said = subprocess.run(["lintian", "--allow-root", deb], capture_output=True, text=True, timeout=300, check=False)
+    assert said.stdout == ""
 
 
 def test_it_starts_nothing_and_says_what_to_do_next(exam: Mapping[str, str]) -> None:

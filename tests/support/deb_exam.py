@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from syncd import __version__
 from tests.support.booted import OPERATOR, SALE, boot, employ_operator, last_words, write
 from tests.support.certificates import Authority
-from tests.support.debs import build_deb, later_release
+from tests.support.debs import later_release
 from tests.support.image import debian
 from tests.support.pages import commands_of
 
@@ -191,19 +191,18 @@ at end
 """
 
 
-def life_of_a_package(debs: Path, root: Path) -> Mapping[str, str]:
+def life_of_a_package(deb: Path, root: Path) -> Mapping[str, str]:
     """What was shown, by the name of the step.
 
     Args:
-        debs: a folder to build three releases of the package in.
+        deb: the package; releases after it are made beside it.
         root: a folder for the PC.
     """
-    deb = build_deb(debs)
     later_release(deb, SAME_TABLES)
     later_release(deb, OTHER_TABLES, step=STEP)
     debian(root)
     employ_operator(root, NANO, program="/srv/hq/bin/python -m syncd", hub_port=PORT)
-    shutil.copytree(debs, root / "root/debs")
+    shutil.copytree(deb.parent, root / "root/debs")
     write(root / "etc/apt/apt.conf.d/90unattended", 'APT::Get::Assume-Yes "true";\n')
     Authority(root / "exam").issue("hq.store.test")
     shown = boot(root, SCRIPT, seconds=900)
