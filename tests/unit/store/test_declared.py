@@ -13,6 +13,7 @@ import structlog
 from syncd.config.entities import EntityDeclaration
 from syncd.errors import ConfigurationError
 from syncd.store.catalog import catalog_of
+from syncd.store.file_watch import LOOK_SECONDS, SETTLE_SECONDS, FileWatch
 from syncd.store.fill import Fill
 from syncd.store.inbox import Inbox
 from syncd.store.opening import open_store
@@ -175,3 +176,38 @@ async def test_the_record_says_what_each_kind_was_declared_as(tmp_path: Path) ->
         rows = dict(execute(tmp_path / "store.db", "SELECT entity_type, columns FROM sync_entity_types"))
         assert json.loads(rows["Promotion"]) == {"promotion_id": "identifier", "name": "text"}
         assert set(rows) == {"Product", "Price", "Inventory", "Transaction", "Promotion"}
+
+
+async def test_a_table_that_another_program_drops_is_made_again_while_we_run(tmp_path: Path) -> None:
+    catalog, clock = promotions(FIRST | {"percent": "decimal"}, indexes=[["name"]]), FakeClock()
+    async with opened(tmp_path, catalog) as files:
+        watch = FileWatch(
+            files.maintenance[0], files.outbox.database, ("outbox", "store"), clock, structlog.get_logger(), lambda _: None, lambda _: None,
+            catalog,
+        )  # fmt: skip
+        before = columns(tmp_path)
+        execute(tmp_path / "store.db", "DROP TABLE promotions")
+        for _ in range(round(5 * SETTLE_SECONDS / LOOK_SECONDS)):
+            await watch.look()
+            clock.seconds += LOOK_SECONDS
+        assert columns(tmp_path) == before
+        await apply(files, catalog, '{"promotionId":1,"name":"Again","version":1}')
+        assert execute(tmp_path / "store.db", "SELECT name FROM promotions INDEXED BY sync_promotions_by_name WHERE name > ''") == [
+            ("Again",)
+        ]
+
+
+async def test_what_a_pos_adds_to_a_declared_kind_stays_through_its_changes(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    async with opened(tmp_path, promotions()) as files:
+        await apply(files, promotions(), '{"promotionId":1,"name":"A","percent":5,"version":1}')
+    execute(path, "CREATE VIEW pos_names AS SELECT name FROM promotions")
+    execute(path, "CREATE TABLE pos_seen (id)")
+    execute(path, "CREATE TRIGGER pos_saw AFTER INSERT ON promotions BEGIN INSERT INTO pos_seen VALUES (NEW.promotion_id); END")
+    execute(path, "ALTER TABLE promotions ADD COLUMN pos_shelf TEXT DEFAULT 'B'")
+    wider = promotions(FIRST | {"percent": "decimal"})
+    async with opened(tmp_path, wider) as files:
+        await apply(files, wider, '{"promotionId":2,"name":"B","version":1}')
+        assert execute(path, "SELECT promotion_id, percent, pos_shelf FROM promotions") == [(1, "5", "B"), (2, None, "B")]
+        assert execute(path, "SELECT name FROM pos_names") == [("A",), ("B",)]
+        assert execute(path, "SELECT id FROM pos_seen") == [(2,)]
