@@ -55,7 +55,7 @@ class Chunk:
 
     Attributes:
         parts: whose they are, and how many.
-        feed: where the catch-up stands behind them; the chunk ends there.
+        feed: where the catch-up stands behind the last page that ends within the chunk.
     """
 
     source: str
@@ -133,13 +133,15 @@ class UpdateQueue:
         """The next updates, at most so many; they stay in the queue until they are `applied`."""
         chunk = Chunk(self._deliveries[0].source)
         for delivery in self._deliveries:
-            if delivery.source != chunk.source or len(chunk.items) >= size or chunk.feed is not None:
+            room, left = size - len(chunk.items), len(delivery.items) - delivery.position
+            if delivery.source != chunk.source or (left and not room):
                 break
-            taken = delivery.items[delivery.position : delivery.position + size - len(chunk.items)]
+            taken = delivery.items[delivery.position : delivery.position + room]
             chunk.parts.append((delivery, len(taken)))
             chunk.items += taken
-            if delivery.position + len(taken) == len(delivery.items):
-                chunk.feed = delivery.feed
+            if len(taken) < left:
+                break
+            chunk.feed = delivery.feed or chunk.feed
         return chunk
 
     def applied(self, chunk: Chunk, count: int) -> list[Delivery]:

@@ -54,8 +54,13 @@ class Cost:
         return max(1, min(MAX_ROWS, int(seconds / self.seconds_a_row)))
 
     def measured(self, rows: int, seconds: float) -> None:
-        """Take the last chunk into account: up by a factor of 4 at most, down by a factor of 2."""
+        """Take the last chunk into account: up by a factor of 4 at most, down by a factor of 2.
+
+        Of a short chunk of few rows its commit is most; that says nothing of what many rows cost that share one.
+        """
         each = seconds / max(1, rows)
+        if self.seconds_a_row is not None and each > self.seconds_a_row and seconds <= SMALL_SECONDS:
+            return
         if self.seconds_a_row is None:
             self.seconds_a_row = each
         else:
@@ -96,8 +101,20 @@ class PacedWriter:
         self._others_wrote_at = self._clock.monotonic()
 
     def room(self, cost: Cost, *, urgent: bool) -> int:
-        """How many rows of this cost one chunk may have now."""
-        return cost.rows(CHUNK_SECONDS if urgent or self.quiet else LAZY_CHUNK_SECONDS)
+        """How many rows of this cost one chunk may have now: what is urgent takes what is left of the share, where that is worth it."""
+        if self.quiet:
+            return cost.rows(CHUNK_SECONDS)
+        if not urgent:
+            return cost.rows(LAZY_CHUNK_SECONDS)
+        left = BUSY_SHARE * WINDOW_SECONDS - self._spent_seconds()
+        return cost.rows(min(CHUNK_SECONDS, left) if left >= SMALL_SECONDS else CHUNK_SECONDS)
+
+    def _spent_seconds(self) -> float:
+        """For how long the lock was held within the window that ends now."""
+        now = self._clock.monotonic()
+        while self._held and self._held[0][0] <= now - WINDOW_SECONDS:
+            self._held.popleft()
+        return sum(seconds for _, seconds in self._held)
 
     async def write(self, work: Callable[[sqlite3.Connection], T], *, rows: int, cost: Cost, urgent: bool) -> Held[T]:
         """Wait for our share of the lock, then run one transaction of about `rows` rows.
@@ -150,12 +167,10 @@ class PacedWriter:
 
     def _delay(self, quiet: bool, expected: float, *, urgent: bool) -> float:
         """Seconds to wait before a transaction that will hold the lock for about `expected` seconds; 0 for none."""
+        spent = self._spent_seconds()
         now = self._clock.monotonic()
-        while self._held and self._held[0][0] <= now - WINDOW_SECONDS:
-            self._held.popleft()
         if not urgent and self._urgent_waiting:
             return GIVE_WAY_SECONDS
-        spent = sum(seconds for _, seconds in self._held)
         share = (QUIET_SHARE if quiet else BUSY_SHARE) * WINDOW_SECONDS
         if not urgent and not quiet:
             share *= LAZY_PART

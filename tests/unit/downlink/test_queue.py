@@ -22,17 +22,27 @@ def delivery(count: int, source: str = "live", **fields: Any) -> Delivery:
     return Delivery([price(n) for n in range(count)], [None] * count, source, done, **fields)
 
 
-async def test_a_chunk_holds_neighbours_of_one_source_and_ends_at_a_cursor() -> None:
+async def test_a_chunk_holds_neighbours_of_one_source_and_the_cursor_behind_its_last_whole_page() -> None:
     queue = UpdateQueue()
-    for some in (delivery(3), delivery(2), delivery(2, "catchup", feed=feed_at("a")), delivery(1, "catchup", feed=feed_at("b"))):
+    pages = (delivery(rows, "catchup", feed=feed_at(cursor)) for rows, cursor in ((2, "a"), (1, "b"), (2, "c"), (0, "d"), (1, "e")))
+    for some in (delivery(3), delivery(2), *pages):
         queue.put(some)
     sizes = []
     while not queue.is_empty:
         chunk = queue.chunk(4)
         sizes.append((chunk.source, len(chunk.items), chunk.feed and chunk.feed.cursor))
         queue.applied(chunk, len(chunk.items))
-    assert sizes == [("live", 4, None), ("live", 1, None), ("catchup", 2, "a"), ("catchup", 1, "b")]
+    assert sizes == [("live", 4, None), ("live", 1, None), ("catchup", 4, "b"), ("catchup", 2, "e")]
     assert len(queue) == 0
+
+
+async def test_a_cursor_without_rows_behind_it_goes_in_with_the_rows_before_it() -> None:
+    queue = UpdateQueue()
+    for some in (delivery(4, "catchup"), delivery(0, "catchup", feed=feed_at("a")), delivery(1, "catchup")):
+        queue.put(some)
+    chunk = queue.chunk(4)
+    assert (len(chunk.items), chunk.feed) == (4, feed_at("a"))
+    assert len(queue.applied(chunk, 4)) == 2
 
 
 async def test_what_is_left_of_a_chunk_comes_first_in_the_next_one() -> None:

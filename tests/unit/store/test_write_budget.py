@@ -117,6 +117,31 @@ async def test_a_disk_that_turns_slow_gets_smaller_chunks_and_one_slow_chunk_cha
     assert fast.rows(0.005) == MAX_ROWS
 
 
+async def test_the_commit_of_a_few_rows_makes_many_no_dearer() -> None:
+    cost = Cost()
+    cost.measured(1000, 0.002)
+    for _ in range(10):
+        cost.measured(1, 0.0005)
+    assert cost.rows(0.004) >= 1999
+    cost.measured(100, 0.002)
+    assert cost.rows(0.005) < 1000, "what is not short is counted"
+
+
+async def test_what_a_chunk_did_not_need_of_the_share_is_used_within_the_same_second(tmp_path: Path) -> None:
+    clock = FakeClock()
+    async with slow_disk(tmp_path, clock) as disk:
+        till = a_till(disk, clock)
+        cost = Cost()
+        cost.measured(100, 0.005)
+        disk.cost = 0.0015
+        await till.write(insert, rows=till.room(cost, urgent=True), cost=cost, urgent=True)
+        before = clock.seconds
+        disk.cost = 0.003
+        await till.write(insert, rows=till.room(cost, urgent=True), cost=cost, urgent=True)
+        assert clock.seconds - before < 0.01
+        assert disk.busiest_second() <= BUSY_SHARE + 1e-9
+
+
 async def test_small_urgent_work_goes_in_at_once_though_marks_have_used_their_part(tmp_path: Path) -> None:
     clock = FakeClock()
     async with slow_disk(tmp_path, clock) as disk:
