@@ -16,6 +16,7 @@ import tomllib
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from syncd import __version__
 from syncd.clock import SystemClock, iso_ms
@@ -41,7 +42,7 @@ SHOWN = 50
 COMMAND_SECONDS = 20
 LONGEST_SECRET_FILE = 64 * 1024
 _SECRET_LINE = re.compile(r"^(\s*[\w.]*(?:token|password|secret|key|proxy)[\w.]*(?<!_file)\s*=\s*).*$", re.IGNORECASE | re.MULTILINE)
-_SECRET_FILES = ("access_token_file", "proxy_file", "client_key_file")
+_SECRET_FILES = ("access_token_file", "proxy_file")
 _QUERY = re.compile(r"((?:https?|wss?)://[^\s\"'?#]+\?)[^\s\"'#]+")
 _QUOTED = re.compile(r"(?P<quote>['\"]).+?(?P=quote)")
 
@@ -87,7 +88,8 @@ class Parts:
 
     def _know_secrets(self) -> None:
         """What is in the token's file and its like is hidden wherever it stands; an opaque token looks like any word."""
-        hub: dict[str, Any] = self._document().get("hub", {})
+        section = self._document().get("hub")
+        hub = section if isinstance(section, dict) else {}
         named = {key: os.environ.get(f"SYNCD_HUB__{key.upper()}") or hub.get(key) for key in _SECRET_FILES}
         paths = [*named.values(), *find_credentials(os.environ).values()]
         paths += re.findall(r"^LoadCredential=[^:\n]+:(/\S+)", systemctl("cat", self._unit), re.MULTILINE)
@@ -97,7 +99,8 @@ class Parts:
                     text = file.read(LONGEST_SECRET_FILE).decode("utf-8", "replace")
             except OSError:  # whoever may not read it has no secret to tell
                 continue
-            known_secrets.add(text.strip(), *(line for line in text.split() if len(line) >= 8))
+            if len(text.split()) == 1:  # not the lines of a key: only so many secrets are remembered, and nothing repeats those
+                known_secrets.add(text.strip(), _password(text.strip()))
 
     def _document(self) -> dict[str, Any]:
         try:
@@ -188,6 +191,14 @@ class Parts:
         if not shutil.which("journalctl"):
             return "there is no journald here; the log is wherever standard output goes (docker logs, for example)\n"
         return _output("journalctl", "--unit", self._unit, "--lines", str(LOG_LINES), "--no-pager", "--output", "short-iso")
+
+
+def _password(url: str) -> str | None:
+    """Of a proxy; None where this is no URL with one."""
+    try:
+        return urlsplit(url).password
+    except ValueError:
+        return None
 
 
 def _output(*command: str) -> str:

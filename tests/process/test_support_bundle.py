@@ -77,8 +77,12 @@ async def test_it_tells_all_that_support_needs_and_neither_a_secret_nor_a_payloa
             await until(lambda: (store.count("sent"), store.count("failed")) == (1, 1), "one row is sent, one has failed")
             await until(lambda: store.status()["outbox"]["failed"] == 1, "the status says so")
             found = await bundle(store, {"SYNCD_LOG__LEVEL": "info", "HTTPS_PROXY": f"http://u:{CANARIES['environ']}@proxy:1"})
-            store.write_config(hub__proxy_file=str(tmp_path / "proxy"))
-            with_proxy = await bundle(store)
+            (tmp_path / "key.pem").write_text("\n".join(["-----BEGIN PRIVATE KEY-----", *(f"canary-key-line-{n:02}" for n in range(40))]))
+            store.write_config(
+                hub__proxy_file=str(tmp_path / "proxy"), hub__client_certificate_file=str(tmp_path / "key.pem"),
+                hub__client_key_file=str(tmp_path / "key.pem"),
+            )  # fmt: skip
+            with_proxy = await bundle(store, {"SYNCD_STORE__NAME": f"{CANARIES['token']} and {CANARIES['proxy']}"})
         for name, text in [*found.items(), *with_proxy.items()]:
             assert [canary for canary in CANARIES.values() if canary in text] == [], name
         assert json.loads(found["status.json"])["document"]["outbox"]["failed"] == 1
@@ -114,6 +118,7 @@ async def test_it_works_with_the_daemon_dead_and_no_database_and_by_way_of_a_pip
 @pytest.mark.parametrize(
     "text",
     [
+        'hub = 7\n[store]\nurl = "http://x"\naccess_token = "canary-3"\n',
         '[hub]\nurl = "https://u:canary-1@hq.example.com/hub?token=canary-2"\naccess_token = "canary-3"\n',
         'hub\nurl = "https://u:canary-1@hq/hub?access_token=canary-2"\naccess_token = "canary-3" # canary-4\n# canary-5\n',
     ],
