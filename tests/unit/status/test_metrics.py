@@ -206,7 +206,7 @@ async def test_a_receiver_gets_the_same_metrics_at_every_interval(
     clock = HandClock()
     settings = make_settings(tmp_path, metrics={"otlp_endpoint": receiver.url})
     push = asyncio.create_task(OtlpPush(settings, well(), clock, structlog.get_logger()).run())
-    await until(lambda: len(receiver.received) == 1, "it is pushed at once")
+    await until(lambda: len(receiver.received) == 1 and clock.waiting, "it is pushed at once")
     await clock.advance(60)
     await until(lambda: len(receiver.received) == 2, "it is pushed again")
     push.cancel()
