@@ -2,8 +2,8 @@
 
     SYNCD_REFHUB=… SYNCD_PEER=… python -m tests.bench.compare [--rounds 3] [--quick] [--only drain] [--json FILE]
 
-`SYNCD_PEER` names the program that a .NET team would build instead (Microsoft's SignalR client, Microsoft.Data.Sqlite, a C# till); the
-lines that need it are left out where it is absent.
+`SYNCD_PEER` names the program that a .NET team would build instead (Microsoft's SignalR client, Microsoft.Data.Sqlite, a C# till); what a
+JavaScript team would build is in `js_peer`, and npm installs what it needs. The lines that need a program that is absent are left out.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.bench import measures
-from tests.bench.measures import Figures, median_of, peer_program
+from tests.bench.measures import Figures, median_of
+from tests.bench.peers import dotnet_peer, javascript_peer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -75,28 +76,37 @@ async def drain(sizes: Sizes, rounds: int) -> AsyncIterator[Line]:
     """A backlog to HQ, on a short line."""
     ours = await median_of(rounds, lambda: measures.drain(sizes.rows))
     yield Line("memory in a drain", "MiB", ours["resident_mib"], None, 80, at_most=True)
-    if peer_program():
-        peer = await median_of(rounds, lambda: measures.peer_drain(sizes.rows, "window"))
+    if (dotnet := dotnet_peer()) is not None:
+        peer = await median_of(rounds, lambda: measures.peer_drain(dotnet, sizes.rows, "window"))
         yield Line("drain, against the peer", "rows/s", ours["rows_per_second"], peer["rows_per_second"], 1.2)
         yield Line(
             "processor time, against the peer", "µs/row", ours["processor_us_per_row"], peer["processor_us_per_row"], 0.5, at_most=True
+        )
+    if (javascript := javascript_peer()) is not None:
+        peer = await median_of(rounds, lambda: measures.peer_drain(javascript, sizes.rows, "window"))
+        yield Line("drain, against JavaScript", "rows/s", ours["rows_per_second"], peer["rows_per_second"], 1.2)
+        yield Line(
+            "processor time, against JavaScript", "µs/row", ours["processor_us_per_row"], peer["processor_us_per_row"], 0.5, at_most=True
         )
 
 
 async def far(sizes: Sizes, rounds: int) -> AsyncIterator[Line]:
     """A backlog to HQ over a line with a round trip of 100 ms."""
     ours = await median_of(rounds, lambda: measures.drain(sizes.far_rows, round_trip_seconds=0.1))
-    if peer_program():
-        peer = await measures.peer_drain(sizes.far_rows // 4, "batch", round_trip_seconds=0.1)
+    if (dotnet := dotnet_peer()) is not None:
+        peer = await measures.peer_drain(dotnet, sizes.far_rows // 4, "batch", round_trip_seconds=0.1)
         yield Line("drain over 100 ms, against stop and wait", "rows/s", ours["rows_per_second"], peer["rows_per_second"], 10)
 
 
 async def live(sizes: Sizes, rounds: int) -> AsyncIterator[Line]:
     """Updates, one a message."""
     ours = await median_of(rounds, lambda: measures.live_updates(sizes.updates))
-    if peer_program():
-        peer = await median_of(rounds, lambda: measures.peer_live_updates(sizes.updates))
+    if (dotnet := dotnet_peer()) is not None:
+        peer = await median_of(rounds, lambda: measures.peer_live_updates(dotnet, sizes.updates))
         yield Line("live updates, against the peer", "updates/s", ours["updates_per_second"], peer["updates_per_second"], 4)
+    if (javascript := javascript_peer()) is not None:
+        peer = await median_of(rounds, lambda: measures.peer_live_updates(javascript, sizes.updates))
+        yield Line("live updates, against JavaScript", "updates/s", ours["updates_per_second"], peer["updates_per_second"], 4)
 
 
 async def load(sizes: Sizes, rounds: int) -> AsyncIterator[Line]:
@@ -109,9 +119,10 @@ async def load(sizes: Sizes, rounds: int) -> AsyncIterator[Line]:
 
 async def till(sizes: Sizes, rounds: int) -> AsyncIterator[Line]:
     """A C# till at 50 sales a second beside a drain."""
-    if not peer_program():
+    dotnet = dotnet_peer()
+    if dotnet is None:
         return
-    found: Figures = await median_of(rounds, lambda: measures.csharp_till(sizes.rows * 3, 50, sizes.till_seconds))
+    found: Figures = await median_of(rounds, lambda: measures.csharp_till(dotnet, sizes.rows * 3, 50, sizes.till_seconds))
     yield Line("C# till p50 beside a drain", "ms", found["beside_p50ms"], found["alone_p50ms"], 1.5, at_most=True)
     yield Line("C# till p99 beside a drain", "ms", found["beside_p99ms"], found["alone_p99ms"], 1.5, at_most=True)
     yield Line("C# till max beside a drain", "ms", found["beside_maxMs"], found["alone_maxMs"], 1.0, at_most=True)

@@ -32,11 +32,6 @@ CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 TILL = Path(__file__).with_name("till.py")
 
 
-def peer_program() -> str | None:
-    """The program of a .NET team, where `SYNCD_PEER` names it."""
-    return os.environ.get("SYNCD_PEER") or None
-
-
 def payload(number: int) -> str:
     """A receipt of exactly `PAYLOAD_BYTES`."""
     start = json.dumps({"receiptId": number, "total": "12.50", "cashier": "Жанна", "note": ""}, ensure_ascii=False)
@@ -91,11 +86,9 @@ async def begun(hub: RefHub, *, rows: int = 1) -> float:
     return time.perf_counter()
 
 
-async def run_peer(store: Store, url: str, *options: str) -> dict[str, Any]:
-    """Run the .NET program to its end; its last line."""
-    program = peer_program()
-    assert program is not None
-    process = await asyncio.create_subprocess_exec("sh", program, str(store.path), url, *options, stdout=asyncio.subprocess.PIPE)
+async def run_peer(program: list[str], store: Store, url: str, *options: str) -> dict[str, Any]:
+    """Run a peer to its end; its last line."""
+    process = await asyncio.create_subprocess_exec(*program, str(store.path), url, *options, stdout=asyncio.subprocess.PIPE)
     output, _ = await process.communicate()
     figures: dict[str, Any] = json.loads(output.decode().strip().splitlines()[-1])
     return figures
@@ -129,12 +122,12 @@ async def drain(rows: int, *, round_trip_seconds: float = 0.0, **settings: Any) 
     return {"rows_per_second": (rows - first) / seconds, "processor_us_per_row": processor / rows * 1e6, "resident_mib": peak}
 
 
-async def peer_drain(rows: int, mode: str, *, round_trip_seconds: float = 0.0) -> Figures:
-    """The same by the .NET program."""
+async def peer_drain(program: list[str], rows: int, mode: str, *, round_trip_seconds: float = 0.0) -> Figures:
+    """The same by a peer."""
     async with RefHub() as hub, DelayLine(hub.port, round_trip_seconds / 2) as line:
         url = line.url(hub.url()) if round_trip_seconds else hub.url()
         async with store_with(rows, url) as store:
-            figures = await run_peer(store, url, f"--mode={mode}", f"--batch={PEER_BATCH_ROWS}", "--window=4")
+            figures = await run_peer(program, store, url, f"--mode={mode}", f"--batch={PEER_BATCH_ROWS}", "--window=4")
     return {
         "rows_per_second": figures["rowsPerSecond"],
         "processor_us_per_row": figures["cpuSeconds"] / rows * 1e6,
@@ -208,10 +201,10 @@ async def live_updates(updates: int) -> Figures:
     return {"updates_per_second": updates / seconds}
 
 
-async def peer_live_updates(updates: int) -> Figures:
-    """The same by the .NET program."""
+async def peer_live_updates(program: list[str], updates: int) -> Figures:
+    """The same by a peer."""
     async with RefHub() as hub, store_with(0, hub.url()) as store:
-        running = asyncio.create_task(run_peer(store, hub.url(), "--mode=receive", f"--rows={updates}"))
+        running = asyncio.create_task(run_peer(program, store, hub.url(), "--mode=receive", f"--rows={updates}"))
         await reached(hub, "connections", 1)
         began = time.perf_counter()
         await push(hub, updates)
@@ -268,15 +261,15 @@ async def sell(store: Store, rate: float, seconds: float) -> dict[str, float]:
     return figures
 
 
-async def csharp_till(rows: int, rate: float, seconds: float) -> Figures:
+async def csharp_till(program: list[str], rows: int, rate: float, seconds: float) -> Figures:
     """A C# till alone, and beside a drain: its commit times (ms)."""
     figures: Figures = {}
     options = ("--mode=pos", f"--rate={rate:g}", f"--seconds={seconds:g}")
     async with RefHub() as hub, store_with(rows, hub.url()) as store:
-        alone = await run_peer(store, "-", *options)
+        alone = await run_peer(program, store, "-", *options)
         async with store.running():
             await begun(hub)
-            beside = await run_peer(store, "-", *options)
+            beside = await run_peer(program, store, "-", *options)
     for name in ("p50ms", "p99ms", "maxMs"):
         figures[f"alone_{name}"], figures[f"beside_{name}"] = alone[name], beside[name]
     return figures
