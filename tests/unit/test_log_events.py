@@ -15,22 +15,23 @@ PAGE = (PROJECT / "docs" / "log.md").read_text(encoding="utf-8")
 LEVELS = {"debug", "info", "warning", "error", "critical"}
 
 
-def logged(module: ast.Module) -> Iterator[tuple[str, str]]:
-    """Every event and its level: `log.info("event")`, either branch of a conditional, and what a function is given to be logged."""
+def logged(module: ast.Module) -> Iterator[tuple[str, str, str]]:
+    """Every event, its level and a field: `log.info("event", field=…)`, either branch of a conditional, and what a function is given."""
     for function in ast.walk(module):
         if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
-            for level, event in log_calls(function):
-                yield from ((name, level) for name in texts(event))
-                if isinstance(event, ast.Name):
-                    yield from ((name, level) for name in given(module, function, event.id))
+            for level, call in log_calls(function):
+                event = call.args[0]
+                names = [*texts(event), *(given(module, function, event.id) if isinstance(event, ast.Name) else ())]
+                fields = [keyword.arg or f"**{ast.unparse(keyword.value)}" for keyword in call.keywords]
+                yield from ((name, level, field) for name in names for field in fields or [""])
 
 
-def log_calls(function: ast.AST) -> Iterator[tuple[str, ast.expr]]:
+def log_calls(function: ast.AST) -> Iterator[tuple[str, ast.Call]]:
     for node in ast.walk(function):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in LEVELS and node.args:
             owner = ast.unparse(node.func.value)
             if owner.endswith("log") or owner == "structlog.get_logger()":
-                yield node.func.attr, node.args[0]
+                yield node.func.attr, node
 
 
 def texts(node: ast.expr) -> Iterator[str]:
@@ -48,9 +49,30 @@ def given(module: ast.Module, function: ast.FunctionDef | ast.AsyncFunctionDef, 
             yield from texts(node.args[at])
 
 
+def found() -> dict[tuple[str, str], set[str]]:
+    """The fields of every event and level that the code logs; `**…` stands for those that it passes on."""
+    fields: dict[tuple[str, str], set[str]] = {}
+    for path in (PROJECT / "syncd").rglob("*.py"):
+        if "devhub" not in path.parts:
+            for event, level, field in logged(ast.parse(path.read_text(encoding="utf-8"))):
+                fields.setdefault((event, level), set()).update({"exception" if field == "exc_info" else field} - {""})
+    return fields
+
+
+def told() -> dict[tuple[str, str], set[str]]:
+    """The same of the page."""
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \| .* \| ([^|]*) \|$", PAGE, re.MULTILINE)
+    return {(event, level): set(re.findall(r"`(\w+)`", fields)) for event, level, fields in rows}
+
+
 def test_the_page_names_every_event_with_its_level() -> None:
-    told = set(re.findall(r"^\| `(\w+)` \| (\w+) \|", PAGE, re.MULTILINE))
-    modules = [path for path in (PROJECT / "syncd").rglob("*.py") if "devhub" not in path.parts]
-    found = {event for path in modules for event in logged(ast.parse(path.read_text(encoding="utf-8")))}
-    assert found - told == {("hub_connect_failed", "debug")}  # one line of the page tells both levels
-    assert told - found == set()
+    assert found().keys() - told().keys() == {("hub_connect_failed", "debug")}  # one line of the page tells both levels
+    assert told().keys() - found().keys() == set()
+
+
+def test_the_page_names_every_field() -> None:
+    page, code = told(), found()
+    for event in page:
+        plain = {field for field in code[event] if not field.startswith("**")}
+        assert plain <= page[event], event
+        assert plain == page[event] or plain != code[event], f"{event}: a field that is not logged"
