@@ -172,3 +172,11 @@ def test_every_link_leads_to_a_file() -> None:
         folder = PROJECT if page == "README.md" else PROJECT / "docs"
         named = re.findall(r"\]\(([^):#]+)(?:#[\w-]+)?\)", text)
         assert [name for name in named if not (folder / name).exists()] == [], page
+
+
+def test_what_one_sees_when_something_is_wrong_is_what_syncd_says() -> None:
+    source = "\n".join(path.read_text(encoding="utf-8") for path in (PROJECT / "syncd").rglob("*.py"))
+    seen = [words for row in table("| you see |", "trouble.md") for span in spans(row[0]) for words in span.split(" … ")]
+    assert len(seen) > 20
+    unsaid = [words for words in seen if words.strip(" …") not in source]
+    assert unsaid == ["readonly", "disk image is malformed", "not a database"], "SQLite's own words, and no others"
