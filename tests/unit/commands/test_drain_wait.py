@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
 
+from syncd.clock import iso_ms
 from syncd.commands.drain_wait import ABSENT_SECONDS, QUIET_SECONDS, DrainWait
+from syncd.status.file import write_status
+from syncd.status.report import DeferredRow, DeferredRows, Report
+from syncd.status.snapshot import snapshot
 from syncd.store.admin import OutboxAdmin
 from tests.support.settings import clean_environment, make_settings  # noqa: F401  (a fixture)
 from tests.support.storefiles import execute, opened, write_rows
@@ -89,3 +94,21 @@ def test_a_failed_row_needs_a_person_at_once(rig: Rig) -> None:
     execute(rig.path, "UPDATE sync_outbox SET status = 'failed'")
     drained = rig.drain(3600)
     assert (drained.at_hq, drained.failed_total, rig.seconds) == (None, 1, 0)
+
+
+def test_a_row_on_which_hq_says_nothing_is_named_with_the_reason_and_what_is_told_row_by_row_is_not_told_twice(rig: Rig) -> None:
+    rig.sell(sent=False)
+    execute(
+        rig.path, "INSERT INTO sync_outbox (entity_type, entity_id, operation, payload, status) VALUES ('R', 2, 'Create', '', 'failed')"
+    )
+    settings, now = make_settings(rig.folder), datetime.now(UTC)
+    report = Report(store_id=17, hub_url=settings.hub.url, started_at=now)
+    report.outbox.pending[3], report.outbox.failed = 1, 1
+    report.outbox.deferred = DeferredRows(1, [DeferredRow("Receipt", 1, "c", now, now, "HQ never answers")])
+    report.configuration_error = "hub.ulr: no such key"
+    write_status(settings.status.path, snapshot(report, settings, now))
+    drained = rig.drain(5)
+    assert (drained.certified, drained.pending_total, drained.failed_total) == (False, 1, 1)
+    (reason, deferred) = drained.hints
+    assert "hub.ulr: no such key" in reason
+    assert deferred == f"Receipt 1 is deferred since {iso_ms(now)}: HQ never answers"
