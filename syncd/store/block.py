@@ -65,6 +65,24 @@ class Block(Sequence[OutboxRow]):
             entities=self.entities[index],
         )  # fmt: skip
 
+    def pick(self, indices: Sequence[int]) -> Block:
+        """Only these rows of it, by position, ascending."""
+        return Block(
+            self.priority, ids=[self.ids[i] for i in indices], kinds=[self._kinds[i] for i in indices],
+            entity_ids=[self._entity_ids[i] for i in indices], correlation_ids=[self.correlation_ids[i] for i in indices],
+            timestamps=[self.timestamps[i] for i in indices], items=[self.items[i] for i in indices],
+            entities=[self.entities[i] for i in indices],
+        )  # fmt: skip
+
+    def joined(self, later: Block) -> Block:
+        """These rows, and behind them the later ones."""
+        return Block(
+            self.priority, ids=[*self.ids, *later.ids], kinds=[*self._kinds, *later._kinds],
+            entity_ids=[*self._entity_ids, *later._entity_ids], correlation_ids=[*self.correlation_ids, *later.correlation_ids],
+            timestamps=[*self.timestamps, *later.timestamps], items=[*self.items, *later.items],
+            entities=[*self.entities, *later.entities],
+        )  # fmt: skip
+
     @cached_property
     def _rows(self) -> list[OutboxRow]:
         columns = zip(self.ids, self._kinds, self._entity_ids, self.correlation_ids, self.timestamps, self.items, strict=True)

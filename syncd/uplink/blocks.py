@@ -79,19 +79,51 @@ class Blocks:
                 return ()
             if sum(len(block) for p in lanes for block in self._ready[p]) <= limit:  # a sale's rows of several priorities: one message
                 return None
-        ready = self._ready[lanes[0]]
+        for priority in lanes:
+            taken = self._take_of_lane(priority, limit, budget_bytes)
+            lane = self._entities.lanes[priority]
+            if taken is None or taken or not lane.complete or lane.is_due(now):
+                return taken
+        return ()
+
+    def _take_of_lane(self, priority: int, limit: int, budget_bytes: int) -> Block | tuple[()] | None:
+        """See `take`; rows of an entity that is in flight stay, and those of the same entity behind them."""
+        ready = self._ready[priority]
+        while len(ready) > 1 and len(ready[0]) < limit:
+            ready[0] = ready.popleft().joined(ready[0])
         block = ready[0]
-        rows = block.fitting(limit, budget_bytes)
-        if not rows or not self._busy.isdisjoint(block.entities[:rows]):
+        if self._busy.isdisjoint(block.entities[:limit]):
+            rows = block.fitting(limit, budget_bytes)
+            block, rest = block[:rows], block[rows:]
+        else:
+            indices = self._idle(block, limit)
+            if not indices:
+                return ()
+            indices = indices[: block.pick(indices).fitting(limit, budget_bytes)]
+            block, rest = block.pick(indices), block.pick(sorted(set(range(len(block))).difference(indices)))
+        if not block:
             return None
-        if rows < len(block):
-            block, ready[0] = block[:rows], block[rows:]
+        if rest:
+            ready[0] = rest
         else:
             ready.popleft()
-        self._entities.lanes[block.priority].ready_count -= rows
+        self._entities.lanes[priority].ready_count -= len(block)
         self._in_flight[block] = None
         self._busy.update(block.entities)
         return block
+
+    def _idle(self, block: Block, limit: int) -> list[int]:
+        """Positions of the first rows whose entities have nothing in flight, and no row in front that stays."""
+        found: list[int] = []
+        stays: set[Entity] = set()
+        for index, entity in enumerate(block.entities):
+            if entity in self._busy or entity in stays:
+                stays.add(entity)
+            else:
+                found.append(index)
+                if len(found) == limit:
+                    break
+        return found
 
     def done(self, block: Block) -> None:
         """All of its rows are sent, durably."""

@@ -434,6 +434,22 @@ def test_the_few_rows_of_a_sale_go_in_one_message_whatever_their_priorities() ->
     assert [row.priority for row in model.take(10)] == [1, 2, 3, 3]
 
 
+def test_blocks_stay_blocks_though_each_entity_has_rows_in_flight_again_and_again() -> None:
+    model = Model(page_rows=40, as_blocks=True)
+    for n in range(400):
+        model.write(str(n % 15))
+    batches = 0
+    while model.rows:
+        model.load_all()
+        for batch in (model.take(5), model.take(5)):
+            if batch:
+                assert isinstance(batch, Block)
+                batches += 1
+        for batch in list(model.batches):
+            model.finish(batch, ["sent"] * len(batch))
+    assert model.blocks_sent == batches
+
+
 def test_an_urgent_block_goes_alone_amid_a_backlog_of_blocks() -> None:
     model = Model(page_rows=20, as_blocks=True)
     for n in range(40):
@@ -466,7 +482,8 @@ def test_rows_of_an_entity_whose_block_is_in_flight_wait_for_it() -> None:
     model.load_all()
     first = model.take(2)
     assert isinstance(first, Block)
-    second = model.take(4)
+    second = model.take(1)
     assert [row.entity[1] for row in second] == ["c"]
+    assert isinstance(second, Block)
     model.finish(first, ["sent", "sent"])
     assert [row.entity[1] for row in model.take(4)] == ["a"]
