@@ -1,7 +1,7 @@
 """Blocks of plain rows on their way: as long as nothing but success happens to them, no row is looked at by itself.
 
-A block is *ready* in its lane, then *in flight*, then done. Whatever else happens (a refusal, a lost line, a row of an entity that is in
-flight, a person's word) first makes rows of all blocks (`unpack`): from then on they go by `Entities` and `BatchPicker`, as rows do.
+A block is *ready* in its lane, then *in flight*, then done. Whatever else happens (a refusal, a lost line, a page with a row that
+needs a look) first makes rows of all blocks (`unpack`): from then on they go by `Entities` and `BatchPicker`, as rows do.
 """
 
 from __future__ import annotations
