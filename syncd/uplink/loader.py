@@ -1,10 +1,9 @@
-"""What waits on disk: counts it, and keeps the send queue filled with the next pages of it."""
+"""What waits on disk: counts it, and keeps the send queue filled (`page_source.py` reads its pages)."""
 
 from __future__ import annotations
 
 import asyncio
 from bisect import bisect_right
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from syncd.clock import iso_ms
@@ -13,8 +12,8 @@ from syncd.store.block import Block
 from syncd.store.outbox import PRIORITIES, DuePage
 from syncd.store.retry_delays import READ_RETRY_SECONDS
 from syncd.store.times import parse_time
-from syncd.uplink.pages import LoadDue, LoadEntity, LoadLane
-from syncd.uplink.retry import longest_retry_delay
+from syncd.uplink.page_source import PageSource
+from syncd.uplink.pages import LoadEntity, LoadLane
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,10 +72,10 @@ class Loader:
         self._queue = queue
         self._breaker = breaker
         self._reader = reader
+        self._source = PageSource(queue=queue, reader=reader, journal=journal, sync=sync, clock=clock, log=log)
         self._journal = journal
         self._sync = sync
         self._clock = clock
-        self._log = log
         self.status = status
         self._busy = busy
         self._wake = wake
@@ -86,7 +85,6 @@ class Loader:
         self._generation: int | None = None
         self._counts: Counts | None = None
         self._counting = asyncio.Lock()
-        self._clock_warned = False
         self._oldest_on_disk: str | None = None
         self._perhaps_cancelled: frozenset[int] = frozenset()  # rows in flight when a person last retried or cancelled some
         self.may_load = asyncio.Event()
@@ -130,7 +128,7 @@ class Loader:
             self.waiting.clear()
             for entity, failed_id in counts.failed_entities.items():
                 self._queue.hold(entity, failed_id)
-            self._queue.add_due({p: self._due(at) for p, at in counts.next_due.items()})
+            self._queue.add_due({p: self._source.due(at) for p, at in counts.next_due.items()})
             self._oldest_on_disk = counts.oldest_waiting
             self.status.failed, self.status.pending = counts.failed, dict(counts.pending)
             return list(PRIORITIES)
@@ -193,9 +191,7 @@ class Loader:
                 continue
             self._queue.begin_load()
             try:
-                page = await self._read(load)
-                if not isinstance(page.rows, Block):
-                    await self._remember_first_seen([row for row in (*page.earlier, *page.rows) if row.unreadable_time])
+                page = await self._source.read(load)
             except StorageError as error:
                 self._on_trouble(error)
                 await self._clock.sleep(READ_RETRY_SECONDS)
@@ -211,56 +207,12 @@ class Loader:
         next_due = None
         if isinstance(page, DuePage):
             self._oldest_on_disk = page.oldest_waiting
-            next_due = self._due(page.next_due) if page.next_due else None
-        self._queue.add_page(load, page, self._clock.monotonic(), self._retry_in, next_due=next_due)
+            next_due = self._source.due(page.next_due) if page.next_due else None
+        self._queue.add_page(load, page, self._clock.monotonic(), self._source.retry_in, next_due=next_due)
         if isinstance(load, LoadLane) and page.promoted:
-            self._queue.add_due({load.priority: self._due(min(page.promoted.values()))})
+            self._queue.add_due({load.priority: self._source.due(min(page.promoted.values()))})
         for row in () if isinstance(page.rows, Block) else (*page.earlier, *page.rows):
-            if row.retry_at is not None and self._retry_in(row.retry_at) > 0:
+            if row.retry_at is not None and self._source.retry_in(row.retry_at) > 0:
                 self.waiting[row.id] = row.created
             else:
                 self.waiting.pop(row.id, None)
-
-    async def _read(self, load: Load) -> Page:
-        match load:
-            case LoadLane():
-                page: Page = await self._reader.page(load.priority, load.after_id, self._queue.page_rows, self._queue.position)
-                if page.promoted:
-                    await self._journal.promote(page.promoted, load.priority)
-                return page
-            case LoadEntity():
-                return await self._reader.entity_page(load.entity, load.after_id, self._queue.page_rows)
-            case LoadDue():
-                now = self._clock.now()
-                latest = now + timedelta(seconds=self._longest_retry)
-                due = await self._reader.due_page(load.priority, iso_ms(now), iso_ms(latest), self._queue.page_rows)
-                if due.entities:
-                    await self._journal.retry_is_due(due.entities)
-                return due
-
-    @property
-    def _longest_retry(self) -> float:
-        return longest_retry_delay(self._sync)
-
-    def _due(self, at: str) -> float:
-        """On the monotonic clock."""
-        parsed = parse_time(at)
-        return self._clock.monotonic() + (self._retry_in(parsed[0]) if parsed else 0.0)
-
-    def _retry_in(self, at: datetime) -> float:
-        """Seconds until then; 0 where no retry can be so late: the clock was set back, and that must not hold a row."""
-        seconds = (at - self._clock.now()).total_seconds()
-        return 0.0 if seconds > self._longest_retry else seconds
-
-    async def _remember_first_seen(self, rows: list[OutboxRow]) -> None:
-        if not rows:
-            return
-        if not self._clock_warned:
-            self._clock_warned = True
-            self._log.warning(
-                "created_at_unreadable",
-                first_id=rows[0].id,
-                rows=len(rows),
-                hint="sent as the moment they were first seen; write UTC as ISO 8601",
-            )
-        await self._journal.first_saw([(row.id, row.correlation_id, row.timestamp) for row in rows])
