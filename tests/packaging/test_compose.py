@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.timeout(3000), pytest.mark.xdist_group("image")]
 
 PROJECT = Path(__file__).parents[2]
-FOLDERS = commands_of("docs/install-container.md")[0]
+INSTALL = commands_of("docs/install-container.md")[0]
+[UPGRADE], [ROLL_BACK], [UNINSTALL] = (
+    commands_of(page, "In a container") for page in ("docs/upgrade.md", "docs/roll-back.md", "docs/uninstall.md")
+)
 PODMAN_COMPOSE = Path(sys.executable).with_name("podman-compose")
 NO_CGROUPS = """
 [containers]
@@ -46,22 +49,43 @@ db = sqlite3.connect('/var/lib/syncd/store.db', timeout=10)
 db.execute('INSERT INTO sync_outbox (entity_type, entity_id, operation, payload) VALUES (?, 1, ?, ?)', ('Receipt', 'Create', '{}'))
 db.commit()
 """
+DOCKER = r"""
+git() { :; }
+docker() {
+    case "$1 $2 $3" in
+    "compose up -d") compose up -d --no-build ;;
+    "compose exec syncd") shift 3; compose exec -T syncd "$@" ;;
+    "compose down ") compose down ;;
+    "image rm syncd") podman tag localhost/syncd localhost/spare && podman image rm localhost/syncd ;;
+    *) echo "not played: $*"; exit 1 ;;
+    esac
+}
+"""
+"""The pages' `docker` is Podman here, with the image that is built already; other tests need that one, too."""
 SCRIPT = f"""
 [ -e /sys/fs/cgroup/cgroup.controllers ] || {{ umount -l /sys/fs/cgroup; mount -t cgroup2 none /sys/fs/cgroup; }}
 podman run --rm --network=none localhost/syncd --version > able 2>&1 || exit 3
 compose() {{ {PODMAN_COMPOSE} "$@"; }}
 await() {{ timeout 180 sh -c "until $1; do sleep 0.2; done" || {{ compose logs syncd; exit 1; }}; }}
+well() {{ await "podman exec store_syncd_1 syncd healthcheck | grep -x healthy"; }}
+{DOCKER}
 set -x
-compose up -d --no-build
-await "podman exec store_syncd_1 syncd healthcheck | grep -x healthy"
-compose exec -T syncd syncd check --hub
+docker compose up -d --build
+well
+{INSTALL.split("docker compose up -d --build")[1]}
 podman run --rm --network=none --user=1000:10001 --volume=$PWD/pos:/var/lib/syncd --entrypoint=python3 localhost/syncd -c "{SALE}"
 await "podman exec store_syncd_1 syncd status --json | grep '\\"sentTotal\\": 1'"
 compose exec -T syncd sh -c 'touch /written; grep -E "CapEff|NoNewPrivs" /proc/self/status; id'
 podman healthcheck run store_syncd_1 && echo "the image's health check: well"
+{UPGRADE}
+well
+{ROLL_BACK}
+well
 compose stop
 podman inspect --format 'ended with {{{{.State.ExitCode}}}}' store_syncd_1
-compose down
+{UNINSTALL}
+podman image exists localhost/syncd || echo "the image is gone"
+podman tag localhost/spare localhost/syncd
 """
 
 
@@ -92,7 +116,7 @@ def prepare(folder: Path, image: Image, url: str) -> dict[str, str]:
     """The folders as the page makes them, and Podman's settings; the environment for it."""
     (folder / "TOKEN").write_text("s3cr3t")
     made = (
-        FOLDERS.split("docker compose up")[0]
+        INSTALL.split("docker compose up")[0]
         .replace("sudo ", "")
         .replace("/srv/pos", "pos")
         .replace("/etc/syncd/hub_access_token", "hub_access_token")
@@ -129,5 +153,6 @@ async def test_the_compose_file_runs_a_store_with_a_read_only_root_whose_till_is
     assert re.search(r"^NoNewPrivs:\s+1$", shown, re.MULTILINE)
     assert "the image's health check: well" in shown
     assert "ended with 0\n" in shown
+    assert "the image is gone\n" in shown
     made = (store / "pos/store.db").stat()
     assert (made.st_uid, made.st_gid, oct(made.st_mode & 0o777)) == (10_001, 10_001, "0o660")

@@ -12,19 +12,20 @@ PROJECT = Path(__file__).parents[3]
 HERE = "tests/process/test_documented_commands.py"
 PACKAGE = "tests/support/deb_exam.py"  # in a booted Debian, by tests/packaging/test_deb.py
 VENV = "tests/packaging/test_install.py"  # likewise
+COMPOSE = "tests/packaging/test_compose.py"
 RUN_BY = {
     "README.md": [HERE, "tests/packaging/test_deb_files.py"],
     "docs/devhub.md": [HERE, HERE],
     "docs/install.md": ["tests/support/debs.py", *[PACKAGE] * 2, VENV, *[PACKAGE] * 2],
-    "docs/install-container.md": ["tests/packaging/test_compose.py"],
+    "docs/install-container.md": [COMPOSE],
     "docs/install-venv.md": [VENV],
     "docs/operations.md": ["tests/unit/status/test_metrics.py"],
-    "docs/roll-back.md": [PACKAGE, VENV],
+    "docs/roll-back.md": [PACKAGE, VENV, COMPOSE],
     "docs/several-stores.md": [PACKAGE] * 3,
     "docs/till.md": ["tests/flow/examples/test_own_machine.py"],
     "docs/trouble.md": [HERE, HERE],
-    "docs/uninstall.md": [PACKAGE, VENV],
-    "docs/upgrade.md": [HERE, PACKAGE, VENV],
+    "docs/uninstall.md": [PACKAGE, VENV, COMPOSE],
+    "docs/upgrade.md": [HERE, PACKAGE, VENV, COMPOSE],
 }
 """The files that run a page's blocks, in the order of the page."""
 NOT_FROM_THE_PAGE = {"tests/support/debs.py": "scripts/deb"}
