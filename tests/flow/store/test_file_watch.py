@@ -49,9 +49,9 @@ async def test_a_column_that_the_pos_drops_ends_the_daemon_with_words(tmp_path: 
     async with flow_hub("real") as hub:
         store = await make_store(tmp_path, hub.url())
         async with store.running() as daemon:
-            store.query("ALTER TABLE products DROP COLUMN barcode")
+            store.query("ALTER TABLE products DROP COLUMN description")
             assert await daemon.wait() == 78
-        assert "a table products already, and it has no column barcode" in store.log_path.read_text(encoding="utf-8")
+        assert "a table products already, and it has no column description" in store.log_path.read_text(encoding="utf-8")
 
 
 async def test_the_highest_id_there_is_is_told_with_a_way_out_that_loses_nothing(tmp_path: Path) -> None:
