@@ -33,6 +33,7 @@ class Blocks:
         self._ready: dict[int, deque[Block]] = {priority: deque() for priority in PRIORITIES}
         self._in_flight: dict[Block, None] = {}
         self._busy: set[Entity] = set()  # of those in flight
+        self._ids: set[int] = set()  # of all rows in blocks
 
     def __iter__(self) -> Iterator[Block]:
         """All of them."""
@@ -43,6 +44,10 @@ class Blocks:
     def __contains__(self, block: Block) -> bool:
         """It is in flight, and still a block."""
         return block in self._in_flight
+
+    def have_any(self, row_ids: Iterable[int]) -> bool:
+        """One of these rows is in a block; a till may have changed its priority, so that another lane reads it, too."""
+        return not self._ids.isdisjoint(row_ids)
 
     @property
     def in_flight(self) -> Iterable[Block]:
@@ -57,6 +62,7 @@ class Blocks:
     def add(self, block: Block) -> None:
         """A page was read."""
         self._ready[block.priority].append(block)
+        self._ids.update(block.ids)
         self._entities.lanes[block.priority].ready_count += len(block)
 
     def take(self, limit: int, budget_bytes: int, now: float, age: Callable[[datetime], float]) -> Block | tuple[()] | None:
@@ -129,6 +135,7 @@ class Blocks:
         """All of its rows are sent, durably."""
         del self._in_flight[block]
         self._busy.difference_update(block.entities)
+        self._ids.difference_update(block.ids)
 
     def unpack(self) -> None:
         """Make rows of all blocks."""
@@ -157,3 +164,4 @@ class Blocks:
             ready.clear()
         self._in_flight.clear()
         self._busy.clear()
+        self._ids.clear()

@@ -64,7 +64,7 @@ class Decisions:
     def _requeue(self, row: OutboxRow, at_least: float) -> None:
         seconds = max(self._sender.suspects.seconds_until_retry(row), at_least)
         if not seconds:
-            self._queue.requeue(row)
+            self._queue.requeue(row, from_disk=self._loader.may_be_cancelled(row))
             return
         self._loader.waiting[row.id] = row.created
         self._queue.retry_at(row, self._clock.monotonic() + seconds)

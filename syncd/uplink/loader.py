@@ -133,6 +133,10 @@ class Loader:
             self.status.failed, self.status.pending = counts.failed, dict(counts.pending)
             return list(PRIORITIES)
 
+    def may_be_cancelled(self, row: OutboxRow) -> bool:
+        """It was in flight when a person cancelled rows, and not all of those are back: only the disk knows."""
+        return row.id in self._perhaps_cancelled
+
     def decided(self, row: OutboxRow, *, failed: bool) -> None:
         """It is sent or failed, durably."""
         self.waiting.pop(row.id, None)

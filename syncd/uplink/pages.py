@@ -119,6 +119,8 @@ class Pages:
         block = page.rows
         if not isinstance(block, Block):
             return not (block or page.earlier or page.cut_entities)
+        if self._blocks.have_any(block.ids):
+            return False
         known = (self._entities.states, meanwhile.waits)
         return all(entities.keys().isdisjoint(block.entities) for entities in known) and meanwhile.finished.isdisjoint(block.ids)
 

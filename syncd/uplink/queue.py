@@ -177,13 +177,13 @@ class SendQueue:
         self._pages.waits_on_disk(row.entity, state.waits_from, urgency, due)
         self._entities.settle(row.entity)
 
-    def requeue(self, row: OutboxRow) -> None:
-        """It was not processed: it goes again."""
+    def requeue(self, row: OutboxRow, *, from_disk: bool = False) -> None:
+        """It was not processed: it goes again; `from_disk` where it may have changed there, and only if it still waits."""
         self._blocks.unpack()
         state = self._entities.no_longer_in_flight(row)
         held = state.failed_from is not None and row.id > state.failed_from
         if not held and (state.waits_from is None or row.id <= state.waits_from):
-            if state.held_until is not None or (state.unread_after is not None and row.id > state.unread_after):
+            if from_disk or state.held_until is not None or (state.unread_after is not None and row.id > state.unread_after):
                 self._entities.leave_on_disk(row.entity, row.id - 1, row.priority)
             else:
                 self._entities.add(row, state, row.priority)

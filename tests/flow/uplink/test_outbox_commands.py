@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import pty
@@ -10,14 +11,18 @@ import sys
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+from aiohttp import web
+
 from tests.support.commands import succeeded, syncd
 from tests.support.flow import arrived, make_store
 from tests.support.hubs import faults, flow_hub
+from tests.support.scripted_hub import ScriptedHub
 from tests.support.store import until
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.support.scripted_hub import Wire
     from tests.support.store import Store
 
 
@@ -85,3 +90,35 @@ async def test_nothing_is_lost_without_a_word_of_somebody(tmp_path: Path) -> Non
     assert (store.count("sent"), store.count("cancelled"), store.count("pending")) == (0, 3, 1)
     done = await syncd(store, "outbox", "retry", "3", "--entity", "Receipt")
     assert (done.code, "filters go with --all" in done.err) == (64, True)
+
+
+async def test_a_row_that_was_cancelled_in_flight_does_not_go_again_once_its_line_was_lost(tmp_path: Path) -> None:
+    sent: list[list[int]] = []
+    arrived, line_breaks, is_down = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def script(wire: Wire) -> None:
+        while (message := await wire.listen()) is not None:
+            if message.get("target") == "SendSyncBatch":
+                sent.append([item["sequence"] for item in message["arguments"][0]])
+                if len(sent) == 1:
+                    arrived.set()
+                    await line_breaks.wait()
+                    return
+            if "invocationId" in message:
+                await wire.say({"type": 3, "invocationId": message["invocationId"], "result": None})
+
+    hub = ScriptedHub(script)
+    hub.negotiated = lambda request: web.Response(status=503) if is_down.is_set() else hub.normally(request)
+    async with hub:
+        store = await make_store(tmp_path, hub.url, hub__invocation_timeout_seconds=60)
+        store.sell(receipts(1, 2, 3))
+        async with store.running():
+            await arrived.wait()
+            assert await succeeded(store, "outbox", "cancel", "2") == "1 row cancelled\n"
+            await until(lambda: store.status()["outbox"]["pending"]["total"] == 2, "the daemon knows of it")
+            is_down.set()
+            line_breaks.set()
+            await until(lambda: store.status()["state"] != "online" and store.status()["state"] != "syncing", "the line is lost")
+            is_down.clear()
+            await until(lambda: store.count("sent") == 2, "the others are at HQ")
+    assert sent == [[1, 2, 3], [1, 3]]

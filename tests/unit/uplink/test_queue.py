@@ -487,3 +487,23 @@ def test_rows_of_an_entity_whose_block_is_in_flight_wait_for_it() -> None:
     assert isinstance(second, Block)
     model.finish(first, ["sent", "sent"])
     assert [row.entity[1] for row in model.take(4)] == ["a"]
+
+
+@pytest.mark.parametrize("lost", [False, True])
+@pytest.mark.parametrize("changed", [2, 7], ids=["in flight", "ready"])
+def test_a_row_in_a_block_whose_priority_a_till_changes_goes_out_once(changed: int, *, lost: bool) -> None:
+    model = Model(page_rows=8, as_blocks=True)
+    for number in range(8):
+        model.write(f"e{number}", 3)
+    model.load_all()
+    batch = model.take(4)
+    assert [row.id for row in batch] == [1, 2, 3, 4]
+    model.rows[changed].priority = 1
+    model.queue.new_rows([1])
+    model.load_all()
+    model.finish(batch, ["back" if lost else "sent"] * 4)
+    while batch := model.take(4):
+        model.finish(batch, ["sent"] * len(batch))
+        model.load_all()
+    assert sorted(model.settled) == list(range(1, 9))
+    assert model.queue.idle
