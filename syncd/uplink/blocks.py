@@ -103,8 +103,8 @@ class Blocks:
             block, rest = block[:rows], block[rows:]
         else:
             indices = self._idle(block, limit)
-            if not indices:
-                return ()
+            if not indices:  # rows of other entities may be behind a long run of one: picked as rows, they pass it
+                return None if len(ready) > 1 or not self._entities.lanes[priority].complete else ()
             indices = indices[: block.pick(indices).fitting(limit, budget_bytes)]
             block, rest = block.pick(indices), block.pick(sorted(set(range(len(block))).difference(indices)))
         if not block:

@@ -507,3 +507,18 @@ def test_a_row_in_a_block_whose_priority_a_till_changes_goes_out_once(changed: i
         model.load_all()
     assert sorted(model.settled) == list(range(1, 9))
     assert model.queue.idle
+
+
+def test_a_long_run_of_one_entity_in_flight_keeps_no_other_back() -> None:
+    model = Model(page_rows=8, as_blocks=True)
+    for _ in range(16):
+        model.write("hot")
+    others = [model.write(f"e{number}") for number in range(4)]
+    model.load_all()
+    assert [row.entity_id for row in model.take(4)] == ["hot"] * 4
+    for _ in range(3):
+        model.load_all()
+        batch = model.take(4)
+        if batch:
+            break
+    assert [row.id for row in batch] == others
