@@ -1,8 +1,9 @@
 """What a person may do to the outbox: list its rows, retry, cancel or purge them. Works beside a running daemon.
 
-A change is made in two transactions, and a crash between them does no harm, since the row is simply pending then: first
-the row's entry in our journal is deleted, then the till's file gets the new status and a new generation, which makes
-the daemon read its backlog afresh.
+A change is made in transactions of one file each, so that the till waits for no other file's disk: the till's file gets
+a new generation, which fails where its lock cannot be had, and nothing has changed then; the row's entry in our journal
+is deleted; the till's file gets the new status and a generation once more, which makes the daemon read its backlog
+afresh. Killed before the last one, a row is pending that a running daemon does not know of, until it rescans or starts.
 """
 
 from __future__ import annotations
@@ -48,6 +49,8 @@ _WITH_STATUS = {
 }
 STATUSES = tuple(_WITH_STATUS)
 _ORDER = {"pending": "o.priority, o.id", "failed": "o.id", "sent": "o.id DESC", "cancelled": "o.id DESC"}
+NEW_GENERATION = "UPDATE main.sync_outbox_generation SET generation = generation + 1"
+LONGEST_WAIT_SECONDS = 60  # for the till's lock, once our file has forgotten a row's entry
 EVERYTHING = RowFilter()
 
 
@@ -215,6 +218,7 @@ class OutboxAdmin:
 
     def _change(self, ids: Sequence[int], assignments: str) -> Changed:
         marks = ", ".join("?" * len(ids))
+        self._connection.execute(NEW_GENERATION)
         self._connection.execute(
             f"DELETE FROM journal.outcome WHERE id IN ({marks}) AND status IN ('failed', 'pending')",  # noqa: S608 - question marks
             ids,
@@ -222,6 +226,7 @@ class OutboxAdmin:
         if self._connection.execute("SELECT 1 FROM journal.sqlite_schema WHERE name = 'retry'").fetchone():
             # A daemon of an older release that is still running has none.
             self._connection.execute(f"DELETE FROM journal.retry WHERE id IN ({marks})", ids)  # noqa: S608 - question marks
+        self._connection.execute(f"PRAGMA busy_timeout = {LONGEST_WAIT_SECONDS * 1000}")
         # Not IMMEDIATE, which locks the journal as well, and would make the till wait for it: the UPDATE locks what it writes.
         self._connection.execute("BEGIN")
         began = time.perf_counter()
@@ -230,6 +235,6 @@ class OutboxAdmin:
             "AND NOT EXISTS (SELECT 1 FROM journal.outcome AS j WHERE j.id = o.id AND j.correlation_id = o.correlation_id)",
             ids,
         ).rowcount
-        self._connection.execute("UPDATE main.sync_outbox_generation SET generation = generation + 1")
+        self._connection.execute(NEW_GENERATION)
         self._connection.execute("COMMIT")
         return Changed(rows, time.perf_counter() - began)

@@ -193,3 +193,14 @@ def test_the_till_does_not_wait_while_the_daemon_writes_its_journal(store: Path)
         outbox._connection.set_trace_callback(lock_the_journal)
         assert outbox.cancel([8]) == 1
         assert daemon.in_transaction
+
+
+def test_a_change_that_the_tills_lock_refuses_leaves_the_journal_as_it_was(store: Path) -> None:
+    before = execute(paths(store).state_path, "SELECT * FROM outcome ORDER BY id")
+    with closing(sqlite3.connect(paths(store).outbox_path, isolation_level=None)) as till, OutboxAdmin(paths(store)) as outbox:
+        outbox._connection.execute("PRAGMA busy_timeout = 0")
+        till.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StorageError, match="locked"):
+            outbox.retry([5])
+    assert before != []
+    assert execute(paths(store).state_path, "SELECT * FROM outcome ORDER BY id") == before
