@@ -72,5 +72,7 @@ def rows_at_hq(admin: OutboxAdmin) -> RowsAtHQ | None:
         if len(page) < PAGE_ROWS:
             break
         after = page[-1][0]
+    if up_to is not None and any(row_id <= up_to for row_id in admin.ids(["pending", "failed"])):
+        return None  # written meanwhile, below what was read, by a till that gives ids itself
     ((total,),) = admin.read("SELECT value FROM journal.total WHERE name = 'sent'", {})
     return RowsAtHQ(rows, cancelled, total, first, last, None if written_at is None else str(written_at), f"{digest:064x}")
