@@ -68,7 +68,8 @@ def _archive(name: str, parts: list[tuple[str, bytes]], now: datetime) -> bytes:
 def _write(path: Path, content: bytes) -> None:
     opened = False
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
+        # In a folder that others may write, somebody may have put a link under this name, and root would follow it.
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE)
         opened = True
         with open(descriptor, "wb") as file:  # noqa: PTH123  (a descriptor is no path)
             file.write(content)

@@ -144,3 +144,13 @@ async def test_a_full_disk_is_74_with_the_way_out_and_another_disk_takes_it(tmp_
         assert "make room, sales are at risk" in found["check.txt"]
         done = await syncd(store, "outbox", "list")
         assert (done.code, "there is no room left on the disk" in done.err) == (74, True)
+
+
+async def test_it_follows_no_link_that_somebody_has_put_in_its_place(tmp_path: Path) -> None:
+    store = await make_store(tmp_path, NOBODY)
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    (tmp_path / "bundle.tar.gz").symlink_to(victim)
+    done = await syncd(store, "support-bundle", "-o", str(tmp_path / "bundle.tar.gz"))
+    assert done.code == 74
+    assert victim.read_text() == "precious"
