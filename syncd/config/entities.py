@@ -119,12 +119,15 @@ class EntityDeclaration(_Part):
     @classmethod
     def _columns_are_free(cls, fields: dict[str, FieldDeclaration]) -> dict[str, FieldDeclaration]:
         columns: dict[str, str] = {}
+        names = {name.lower(): name for name in STANDARD_FIELDS}
         for name in fields:
             column = snake_case(name)
             if column in RESERVED_COLUMNS:
                 raise ValueError(f"{name}: its column {column} is reserved; every kind has {', '.join(STANDARD_COLUMNS)} by itself")
             if columns.setdefault(column, name) != name:
                 raise ValueError(f"{name}: {columns[column]} has the same column, {column}")
+            if (other := names.setdefault(name.lower(), name)) != name:
+                raise ValueError(f"{name}: {other} is the same name, since HQ's are read in any case")
         return fields
 
     @field_validator("key")
@@ -155,6 +158,12 @@ class EntityDeclaration(_Part):
         for name in (name for index in indexes for name in index):
             if fields and name not in (*fields, *STANDARD_FIELDS):
                 raise ValueError(f"there is no field {name!r}; declared are {', '.join(fields)}")
+        taken = {"change"}  # ours, on `change_seq`
+        for index in indexes:
+            name = "_".join(map(snake_case, index))
+            if name in taken:
+                raise ValueError(f"[{', '.join(index)}]: its name by_{name} is there already, for another; leave it out")
+            taken.add(name)
         return indexes
 
     def table_of(self, name: str) -> str:

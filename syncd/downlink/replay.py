@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NoReturn
 
 from syncd.downlink.feed_page import REQUEST
+from syncd.downlink.moves import METHOD as MOVED
 from syncd.downlink.sync_item import RECEIVE_ITEM, update_of_item
 from syncd.errors import StorageError
 from syncd.store.field_values import MalformedError
@@ -104,7 +105,7 @@ class Replays:
             message = parse_json(raw)
         except ValueError as error:
             raise MalformedError(f"what was kept is not whole, or no JSON ({error}): HQ has to send it again") from None
-        if method in (RECEIVE_ITEM, REQUEST):
+        if method in (RECEIVE_ITEM, REQUEST, MOVED):
             return update_of_item(self._catalog, message, method)
         kind = next((kind for kind in self._catalog.kinds if kind.method == method), None)
         if kind is None:

@@ -58,7 +58,7 @@ def _with_what_the_item_says(kind: EntityType, payload: dict[str, Any], names: d
     if known.get("correlationid") is None and isinstance(names.get("correlationid"), str) and names["correlationid"]:
         added["correlationId"] = names["correlationid"]
     if delete:  # it may say no more than which row
-        identifier = kind.fields[0].wire
+        identifier = next(field.wire for field in kind.fields if field.column == kind.keys[0])
         if known.get(identifier.lower()) is None and names.get("entityid") is not None:
             added[identifier] = names["entityid"]
     timestamp = names.get("timestamp")

@@ -198,6 +198,6 @@ def _record(connection: sqlite3.Connection, kind: EntityType, records: dict[str,
     columns = (before.columns if before else {}) | types
     unfilled = {*before.unfilled, *(set(columns) ^ set(before.columns)), *(set(columns) - set(types))} if before else set(types)
     is_empty = not _columns(connection, kind.table) or not connection.execute(f'SELECT 1 FROM "{kind.table}" LIMIT 1').fetchone()  # noqa: S608
-    left = set() if is_empty else unfilled - set(kind.keys)
+    left = set(columns) - set(types) if is_empty else unfilled - set(kind.keys)  # rows may come before they are declared again
     indexes = [] if kind.is_own else list(_indexes(kind))
     return Record(before.name if before else kind.name, kind.table, list(kind.keys), columns, indexes, sorted(left))

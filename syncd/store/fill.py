@@ -141,8 +141,9 @@ def _filled(rowid: int, text: str, readers: Iterable[FieldReader]) -> tuple[_Fil
         name = names.get(reader.name)
         if name is None:
             continue
-        if extra[name] is None:
+        if extra[name] is None:  # said while the field was not declared; its column may have a value from before
             del extra[name]
+            values[reader.field.column] = reader.default
             continue
         try:
             values[reader.field.column] = reader.read(extra[name])

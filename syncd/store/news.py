@@ -15,6 +15,7 @@ from syncd.store.update import is_newer
 if TYPE_CHECKING:
     import sqlite3
 
+    from syncd.store.entity_type import EntityType
     from syncd.store.update import Update
 
 
@@ -59,6 +60,8 @@ class KnownRows:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._groups: dict[tuple[str, tuple[object, ...]], dict[object, _Row]] = {}
+        # Read before any row: what is still being filled in may change between our look and our write.
+        self._unfilled = set(connection.execute("SELECT table_name, value FROM sync_entity_types, json_each(unfilled)"))
 
     def take(self, update: Update) -> News | None:
         """What is to be written for it; None where what is there is newer, or the same."""
@@ -80,7 +83,7 @@ class KnownRows:
             if own is None and of_all is not None and of_all.is_deleted and not _beats(update, of_all):
                 return None
             looked_up = tuple([update.values[place] for place in kind.looked_up_at])
-            older, news = [], News(update, is_light=bool(looked_up) and own is not None and own.looked_up == looked_up)
+            older, news = [], News(update, is_light=own is not None and own.looked_up == looked_up and self._may_be_light(kind))
         for value in older:
             rows[value] = _tombstone(update, rows[value])
         if news.writes_own_row:
@@ -90,6 +93,9 @@ class KnownRows:
                 else _tombstone(update, own)
             )  # fmt: skip
         return news
+
+    def _may_be_light(self, kind: EntityType) -> bool:
+        return bool(kind.looked_up) and not any((kind.table, column) in self._unfilled for column in kind.looked_up)
 
     def _rows(self, update: Update, group: tuple[object, ...]) -> dict[object, _Row]:
         kind = update.entity_type

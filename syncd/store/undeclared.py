@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from syncd.wire.json import dump_json, parse_json
+from syncd.store.field_values import MalformedError, json_text
+from syncd.wire.json import parse_json
 
 if TYPE_CHECKING:
     import sqlite3
@@ -41,14 +42,21 @@ def page(connection: sqlite3.Connection, name: str, after: int, limit: int) -> l
 
 
 def as_item(row: Kept) -> dict[str, Any]:
-    """The `SyncItem` that says what the row says; its date and version are the row's, whatever the payload has."""
-    payload: Any = parse_json(row.payload) if row.payload else {}
+    """The `SyncItem` that says what the row says; its date and version are the row's, whatever the payload has.
+
+    Raises:
+        MalformedError: the payload, which is kept as it came, is none that can be read: blank, or too large.
+    """
+    try:
+        payload: Any = parse_json(row.payload) if row.payload and row.payload.strip() else {}
+    except ValueError as error:
+        raise MalformedError(f"the payload cannot be read: {error}") from None
     if isinstance(payload, dict):
         payload = {name: value for name, value in payload.items() if name.lower() not in ("version", "updatedat")}
         payload |= {name: value for name, value in (("version", row.version), ("updatedAt", row.updated_at)) if value is not None}
     return {
         "entityType": row.entity_type, "entityId": row.entity_id, "operation": "Delete" if row.is_deleted else "Update",
-        "payload": dump_json(payload), "correlationId": row.correlation_id,
+        "payload": json_text(payload), "correlationId": row.correlation_id,
     }  # fmt: skip
 
 
