@@ -10,15 +10,12 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from contextlib import closing
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from syncd.errors import StorageError, SyncdError
-from syncd.store.database import BUSY_TIMEOUT_SECONDS
-from syncd.store.migrate import require_current
+from syncd.store.by_hand import opened_by_hand
 from syncd.store.outbox import as_sent
-from syncd.store.permissions import require_own_database, require_writable
 from syncd.store.row_filter import RowFilter
 from syncd.store.snapshot import snapshot
 from syncd.store.sqlite_errors import translate
@@ -97,38 +94,20 @@ class OutboxAdmin:
 
     def __init__(self, paths: DatabaseSettings) -> None:
         self._paths = paths
-        require_writable(paths.outbox_path)
-        require_own_database(paths.state_path)
-        for path in (paths.outbox_path, paths.state_path):
-            if not path.exists():
-                raise StorageError(f"{path}: there is no such database; `syncd run` makes it")
         self._idle_seconds = seconds_since_written(paths.outbox_path)
-        try:
-            self._connection = sqlite3.connect(paths.outbox_path, isolation_level=None, timeout=BUSY_TIMEOUT_SECONDS)
-        except sqlite3.Error as error:
-            raise translate(error, paths.outbox_path) from error
-        try:
-            # A text that is no UTF-8 may be the very reason why a row failed: that row is shown, and so are all others.
-            self._connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
-            self._connection.execute("PRAGMA synchronous = NORMAL")
-            self._connection.execute("PRAGMA wal_autocheckpoint = 0")
-            require_current(self._connection, paths.outbox_path, "outbox")
-            with closing(sqlite3.connect(paths.state_path, isolation_level=None, timeout=BUSY_TIMEOUT_SECONDS)) as journal:
-                require_current(journal, paths.state_path, "journal")
+        with ExitStack() as stack:
+            self._connection = stack.enter_context(opened_by_hand(paths.outbox_path, "outbox"))
+            with opened_by_hand(paths.state_path, "journal"):
+                pass  # it is there, and this program's
             self._connection.execute("ATTACH DATABASE ? AS journal", (str(paths.state_path),))
             self._connection.execute("PRAGMA journal.synchronous = FULL")
-        except sqlite3.Error as error:
-            self._connection.close()
-            raise translate(error, paths.outbox_path) from error
-        except SyncdError:
-            self._connection.close()
-            raise
+            self._close = stack.pop_all().close
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._connection.close()
+        self._close()
 
     def rows(self, status: str, limit: int, wanted: RowFilter = EVERYTHING) -> list[EffectiveRow]:
         """The first rows with this status: what goes out next, what failed first, what was sent last."""

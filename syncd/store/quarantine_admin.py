@@ -6,15 +6,12 @@ import json
 import re
 import sqlite3
 import time
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from syncd.errors import StorageError, SyncdError
+from syncd.store.by_hand import opened_by_hand
 from syncd.store.check import read_without_a_trace
-from syncd.store.database import BUSY_TIMEOUT_SECONDS
-from syncd.store.migrate import require_current
-from syncd.store.permissions import require_writable
 from syncd.store.row_filter import RowFilter
 from syncd.store.sqlite_errors import translate
 from syncd.store.till_turns import TillTurns, seconds_since_written
@@ -61,31 +58,16 @@ class QuarantineAdmin:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        require_writable(path)
-        if not path.exists():
-            raise StorageError(f"{path}: there is no such database; `syncd run` makes it")
         self._idle_seconds = seconds_since_written(path)
-        try:
-            self._connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_TIMEOUT_SECONDS)
-        except sqlite3.Error as error:
-            raise translate(error, path) from error
-        try:
-            self._connection.text_factory = _text
-            self._connection.execute("PRAGMA synchronous = NORMAL")
-            self._connection.execute("PRAGMA wal_autocheckpoint = 0")
-            require_current(self._connection, path, "store")
-        except sqlite3.Error as error:
-            self._connection.close()
-            raise translate(error, path) from error
-        except SyncdError:
-            self._connection.close()
-            raise
+        with ExitStack() as stack:
+            self._connection = stack.enter_context(opened_by_hand(path, "store"))
+            self._close = stack.pop_all().close
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._connection.close()
+        self._close()
 
     def entries(self, wanted: RowFilter = EVERYTHING, limit: int = -1) -> list[QuarantinedUpdate]:
         """What is kept, the oldest first."""

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import json
-import sqlite3
-from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from syncd.clock import iso_ms
-from syncd.errors import StorageError
-from syncd.store.database import BUSY_TIMEOUT_SECONDS
-from syncd.store.migrate import require_current
-from syncd.store.permissions import require_own_database, require_writable
-from syncd.store.sqlite_errors import translate
+from syncd.store.by_hand import opened_by_hand
 from syncd.store.text import storable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    import sqlite3
+    from collections.abc import Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -85,7 +80,7 @@ class ReplayClient:
     def look(self, ids: Sequence[int]) -> list[Replayed]:
         """What has become of them so far."""
         sql = "SELECT quarantine_id, outcome, reason FROM replay WHERE quarantine_id IN (SELECT value FROM json_each(?)) ORDER BY 1"
-        with self._opened() as connection:
+        with opened_by_hand(self._path, "journal") as connection:
             return [Replayed(*row) for row in connection.execute(sql, (json.dumps(ids),))]
 
     def forget(self, ids: Sequence[int]) -> None:
@@ -93,20 +88,7 @@ class ReplayClient:
         self._run("DELETE FROM replay WHERE quarantine_id = ? AND outcome IS NOT NULL", [(entry_id,) for entry_id in ids])
 
     def _run(self, sql: str, rows: Sequence[tuple[object, ...]]) -> None:
-        with self._opened() as connection:
+        with opened_by_hand(self._path, "journal") as connection:
             connection.execute("BEGIN IMMEDIATE")
             connection.executemany(sql, rows)
             connection.execute("COMMIT")
-
-    @contextmanager
-    def _opened(self) -> Iterator[sqlite3.Connection]:
-        require_own_database(self._path)
-        require_writable(self._path)
-        if not self._path.exists():
-            raise StorageError(f"{self._path}: there is no such database; `syncd run` makes it")
-        try:
-            with closing(sqlite3.connect(self._path, isolation_level=None, timeout=BUSY_TIMEOUT_SECONDS)) as connection:
-                require_current(connection, self._path, "journal")
-                yield connection
-        except sqlite3.Error as error:
-            raise translate(error, self._path) from error

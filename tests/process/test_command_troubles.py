@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import syncd.__main__
-from syncd.store import admin, quarantine_admin, replay, resync
+from syncd.store import by_hand
 from tests.support.disks import read_only
 from tests.support.flow import make_store
 from tests.support.settings import clean_environment  # noqa: F401  (a fixture)
@@ -52,8 +52,7 @@ async def terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pyte
             "INSERT INTO sync_outbox (entity_type, entity_id, operation, payload, status) VALUES ('R', 1, 'Create', '{}', ?)", status
         )
     store.query("INSERT INTO sync_quarantine (method, reason, raw, received_at) VALUES ('ReceivePriceUpdate', 'why', '{}', '')")
-    for module in (admin, quarantine_admin, replay, resync):
-        monkeypatch.setattr(module, "BUSY_TIMEOUT_SECONDS", 0.05)
+    monkeypatch.setattr(by_hand, "BUSY_TIMEOUT_SECONDS", 0.05)
     return Terminal(store, monkeypatch, capsys)
 
 
