@@ -16,7 +16,7 @@ from syncd.store.feed_cursor import read_feed_cursor, read_requests, write_feed_
 from syncd.store.migrate import newest_schema
 from syncd.store.news import KnownRows, News
 from syncd.store.quarantine import Quarantined, raw_text
-from syncd.store.schema import is_ours
+from syncd.store.refusal import refusal
 from syncd.store.sqlite_errors import is_of_the_database, primary_code
 from syncd.store.staging import Groups
 from syncd.store.update import Update
@@ -92,23 +92,12 @@ class _Work:
 
     def write(self, connection: sqlite3.Connection) -> str | None:
         """Write it all, or nothing; returns why SQLite refused one of the updates."""
-        try:
-            _write(connection, self.groups, self.stamp)
-        except sqlite3.Error as error:
-            if is_of_the_database(error) or (primary_code(error) == sqlite3.SQLITE_ERROR and not self._has_its_tables(connection)):
-                raise
-            if connection.in_transaction:  # RAISE(ROLLBACK) has ended it already
-                connection.execute("ROLLBACK")
-            connection.execute("BEGIN")  # an empty one, which takes no lock, for the writer to commit
-            return str(error)
-        self.kept = quarantine.keep(connection, [item for item in self.news if isinstance(item, Quarantined)], self.stamp)
-        if self.feed is not None:
-            write_feed_cursor(connection, self.feed, self.stamp)
-        return None
-
-    def _has_its_tables(self, connection: sqlite3.Connection) -> bool:
-        """Within the failed transaction, so that nobody has put a table back meanwhile."""
-        return all(is_ours(connection, item) for item in self.schema.values() if item.kind == "table")
+        refused = refusal(connection, lambda c: _write(c, self.groups, self.stamp), self.schema)
+        if refused is None:
+            self.kept = quarantine.keep(connection, [item for item in self.news if isinstance(item, Quarantined)], self.stamp)
+            if self.feed is not None:
+                write_feed_cursor(connection, self.feed, self.stamp)
+        return refused
 
 
 class Inbox:
