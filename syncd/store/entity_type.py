@@ -123,9 +123,18 @@ class EntityType:
     def select_sql(self) -> str:
         """What the table has of a group of rows, so that newer can win; and what is looked up."""
         where = " AND ".join(f'"{key}" = ?' for key in self.group_keys)
+        return f'SELECT 0, {self._known} FROM "{self.table}" WHERE {where}'  # noqa: S608 - plain names, quoted
+
+    @cached_property
+    def select_many_sql(self) -> str:
+        """The same of many groups, a JSON list of their keys' values; the first column is the group's place in it."""
+        where = " AND ".join(f"\"{key}\" = json_extract(wanted.value, '$[{place}]')" for place, key in enumerate(self.group_keys))
+        return f'SELECT wanted.key, {self._known} FROM json_each(?) AS wanted CROSS JOIN "{self.table}" WHERE {where}'  # noqa: S608 - plain names, quoted
+
+    @cached_property
+    def _known(self) -> str:
         last = f'"{self.open_key}"' if self.open_key else "''"
-        more = "".join(f', "{column}"' for column in self.looked_up)
-        return f'SELECT {last}, version, updated_at, is_deleted, change_seq{more} FROM "{self.table}" WHERE {where}'  # noqa: S608 - plain names, quoted
+        return ", ".join((last, "version", "updated_at", "is_deleted", "change_seq", *(f'"{column}"' for column in self.looked_up)))
 
     @cached_property
     def staging_table_sql(self) -> str:
