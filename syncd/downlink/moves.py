@@ -55,9 +55,10 @@ class Moves:
 
     async def _move(self, name: str) -> None:
         till, cost = self._inbox.till, Cost()
-        after, moved, left, reason = 0, 0, 0, ""
+        moved, left, reason = 0, 0, ""
+        after: Kept | None = None
         while rows := await till.database.run(partial(page, name=name, after=after, limit=PAGE_ROWS)):
-            after = rows[-1].rowid
+            after = rows[-1]
             updates: list[Update] = []
             leaving: list[Kept] = []
             for row in rows:

@@ -40,7 +40,7 @@ async def test_a_payload_that_is_kept_and_cannot_be_read_is_no_bug_when_it_is_to
     async with opened(tmp_path, OWN_KINDS) as files:
         item = {"entityType": "Promotion", "entityId": "P1", "operation": "Update", "payload": payload, "timestamp": AT}
         await Inbox(files.store, FakeClock(), OWN_KINDS).apply([update_of_item(OWN_KINDS, item)])
-        (row,) = await files.store.database.run(partial(page, name="Promotion", after=0, limit=10))
+        (row,) = await files.store.database.run(partial(page, name="Promotion", after=None, limit=10))
         with pytest.raises(MalformedError):
             update_of_item(WITH_PERCENT, as_item(row))
 
