@@ -8,17 +8,17 @@ anything is touched.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from syncd.errors import ConfigurationError
+from syncd.store.catalog import Catalog
 from syncd.store.change_seq import go_on_above, gone_back
 from syncd.store.schema import Difference, Schema, difference, mend, schema_of
 
 if TYPE_CHECKING:
     import sqlite3
 
-    from syncd.store.catalog import Catalog
     from syncd.store.database import Database
     from syncd.store.entity_type import EntityType
 
@@ -139,8 +139,11 @@ def _types(kind: EntityType) -> dict[str, str]:
     return {field.column: field.kind for field in kind.fields if field.column not in tail}
 
 
-async def declare(database: Database, catalog: Catalog) -> None:
+async def declare(database: Database, catalog: Catalog) -> Catalog:
     """Make and widen the tables; the tables of our own kinds are there already.
+
+    Returns:
+        The catalog, which knows of each kind's `former_columns`.
 
     Raises:
         ConfigurationError: see `require_possible`.
@@ -158,6 +161,12 @@ async def declare(database: Database, catalog: Catalog) -> None:
     highest = await database.run(lambda connection: gone_back(connection, catalog.tables))
     if highest is not None:
         await database.write(lambda connection: go_on_above(connection, highest))
+    records = await database.run(read_records)
+    return Catalog(tuple(_with_former_columns(kind, records[kind.name.lower()]) for kind in catalog.kinds))
+
+
+def _with_former_columns(kind: EntityType, record: Record) -> EntityType:
+    return replace(kind, former_columns=tuple(sorted(set(record.columns) - set(_types(kind)))))
 
 
 def missing(connection: sqlite3.Connection, path: object, catalog: Catalog) -> Difference:

@@ -59,6 +59,8 @@ class EntityType:
         open_key: the last of them, where it may be left out: a message then means '', and a delete means all rows of
             the group.
         indexes: the columns of each.
+        former_columns: of its table, whose fields are declared no longer; what replaces a row has nothing in them, since
+            what HQ says of them is in `extra`.
         is_own: its table is made by our migration steps; others by `store/declared.py`.
         is_undeclared: it stands for all kinds that nobody has declared, and the first column of its key says which.
     """
@@ -70,6 +72,7 @@ class EntityType:
     fields: tuple[Field, ...]
     open_key: str | None = None
     indexes: tuple[tuple[str, ...], ...] = ()
+    former_columns: tuple[str, ...] = ()
     is_own: bool = False
     is_undeclared: bool = False
 
@@ -176,7 +179,10 @@ class EntityType:
         return self._on_conflict(tuple(column for column in self.columns if column not in self.looked_up))
 
     def _on_conflict(self, written: tuple[str, ...]) -> str:
-        changes = ", ".join(f'"{column}" = excluded."{column}"' for column in written if column not in self.keys)
+        changes = ", ".join(
+            [f'"{column}" = excluded."{column}"' for column in written if column not in self.keys]
+            + [f'"{column}" = NULL' for column in self.former_columns]
+        )  # fmt: skip
         keys = ", ".join(f'"{key}"' for key in self.keys)
         return f"ON CONFLICT ({keys}) DO UPDATE SET {changes}"
 

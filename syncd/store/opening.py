@@ -39,6 +39,7 @@ class StoreFiles:
         journal: our own file.
         maintenance: one more connection for each of the till's files: checkpoints, long scans, looks at the lock.
         journal_maintenance: the same for our own.
+        catalog: the kinds that have a table in the store's file, as it has them.
     """
 
     reader: Database
@@ -47,6 +48,7 @@ class StoreFiles:
     journal: Database
     maintenance: list[Database]
     journal_maintenance: Database
+    catalog: Catalog
 
     @property
     def each_once(self) -> list[Database]:
@@ -106,7 +108,7 @@ async def open_store(paths: DatabaseSettings, clock: Clock, log: FilteringBoundL
         await other.run(lambda connection: require_possible(connection, other.path, catalog))
         await migrate(writer, "outbox", clock)
         await migrate(other, "store", clock)
-        await declare(other, catalog)
+        catalog = await declare(other, catalog)
         reader = await connect(paths.outbox_path, attach=paths.state_path)
         for till in {id(outbox): outbox, id(store): store}.values():
             await till.look()
@@ -116,7 +118,7 @@ async def open_store(paths: DatabaseSettings, clock: Clock, log: FilteringBoundL
         for database in opened:
             await database.close()
         raise
-    return StoreFiles(reader, outbox, store, journal, maintenance, journal_maintenance)
+    return StoreFiles(reader, outbox, store, journal, maintenance, journal_maintenance, catalog)
 
 
 async def _open_journal(path: Path, clock: Clock, log: FilteringBoundLogger) -> Database:
