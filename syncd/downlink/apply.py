@@ -7,11 +7,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from syncd.clock import iso_ms
+from syncd.downlink.queue import MOVED
 from syncd.errors import StorageError
 from syncd.store.quarantine import Quarantined
 from syncd.store.retry_delays import APPLY_RETRY_SECONDS
 from syncd.store.times import sortable
-from syncd.store.update import Update
 from syncd.wire.messages import sync_ack
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from syncd.store.feed_cursor import FeedCursor
     from syncd.store.inbox import Applied, Inbox
     from syncd.store.inbox_log import InboxLog
+    from syncd.store.update import Update
 
 COMPLETED_A_TURN = 50  # deliveries whose handlers go on before anything else gets its turn
 FUTURE = timedelta(days=1)  # how far the clocks of HQ and store may differ before it is logged
@@ -98,7 +99,7 @@ class Applier:
         self._count(chunk, applied)
         complete = self._queue.applied(chunk, len(applied.stale))
         self.progress_count += 1
-        if not all(applied.stale):
+        if not all(applied.stale) and chunk.source != MOVED:
             self._status.last_applied_at = self._clock.now()
         self._on_change()
         return complete
@@ -108,18 +109,22 @@ class Applier:
         tomorrow = sortable(iso_ms(self._clock.now() + FUTURE)) or ""
         places = ((delivery, delivery.position + offset) for delivery, length in chunk.parts for offset in range(length))
         for number, (stale, (delivery, index)) in enumerate(zip(applied.stale, places, strict=False)):
-            item = chunk.items[number]
-            if isinstance(item, Update):
-                self._inbox_log.add(item, chunk.source, stale=stale, refusal=applied.refused.get(number))
-            failure = item.reason if isinstance(item, Quarantined) else applied.refused.get(number)
-            if failure is not None:
-                delivery.errors[index] = failure
-            elif stale:
-                self._status.stale += 1
-            elif isinstance(item, Update):
-                self._status.applied_total[item.entity_type.name] += 1
-                if item.version is None and item.updated_at is not None and item.updated_at > tomorrow:
-                    self._warn_of_the_future(item)
+            item, refusal = chunk.items[number], applied.refused.get(number)
+            if isinstance(item, Quarantined):
+                delivery.errors[index] = item.reason
+                continue
+            if refusal is not None:
+                delivery.errors[index] = refusal
+            if chunk.source != MOVED:
+                self._inbox_log.add(item, chunk.source, stale=stale, refusal=refusal)
+                self._status.stale += stale and refusal is None
+                if not stale and refusal is None:
+                    self._count_applied(item, tomorrow)
+
+    def _count_applied(self, update: Update, tomorrow: str) -> None:
+        self._status.applied_total[update.entity_type.name] += 1
+        if update.version is None and update.updated_at is not None and update.updated_at > tomorrow:
+            self._warn_of_the_future(update)
 
     def _warn_of_the_future(self, update: Update) -> None:
         """Log a time far ahead. It is applied, since our clock may be wrong, but no correction can replace it."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from syncd.downlink.queue import MOVED
 from syncd.downlink.sync_item import update_of_item
 from syncd.errors import StorageError
 from syncd.redaction import foreign
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from syncd.store.inbox import Inbox
     from syncd.store.update import Update
 
-PAGE_ROWS = 500
+PAGE_ROWS = 100  # no more: a price that is pushed meanwhile waits behind them
 METHOD = "entities"
 """By which the updates "came"."""
 
@@ -68,8 +69,8 @@ class Moves:
                 except MalformedError as error:
                     left, reason = left + 1, reason or str(error)
             await self._queue.room()
-            await self._queue.enqueue(updates, [None] * len(updates), "catchup", acknowledge=False)
-            moved += len(leaving)
+            acks = await self._queue.enqueue(updates, [None] * len(updates), MOVED, acknowledge=False)
+            moved += sum(ack["success"] is True for ack in acks)  # the others are in the quarantine
             while leaving:
                 room = till.room(cost, urgent=False)
                 chunk, leaving = leaving[:room], leaving[room:]

@@ -24,6 +24,8 @@ MAX_UPDATES = 4_000
 """Live updates are taken in below this number: two full transactions, so that the writer never waits for one."""
 MAX_CHARACTERS = 8 * 1024 * 1024
 """And below this much text in them. A single list above it is taken in when nothing else waits."""
+MOVED = "moved"
+"""The source of what HQ did not send now: it was counted, recorded and acknowledged when it came."""
 _COST_CHARACTERS = 200  # what an update takes beside its text
 
 
@@ -32,6 +34,7 @@ class Delivery:
     """Some updates that came together, with the future that is done once they are on disk.
 
     Attributes:
+        source: `live`, `catchup` or `moved`.
         feed: where the catch-up stands once they are applied.
         acknowledge: HQ is told by `Acknowledge`; otherwise it waits for the result of its call.
         position: how many of them are applied.

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import structlog
+from structlog.testing import capture_logs
 
 from syncd.downlink.apply import Applier
 from syncd.downlink.moves import Moves
@@ -37,7 +38,7 @@ def kept(kind: str, number: int) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def moving(folder: Path) -> AsyncIterator[tuple[StoreFiles, Moves, InboundStatus]]:
+async def moving(folder: Path) -> AsyncIterator[tuple[StoreFiles, Moves, InboundStatus, InboxLog]]:
     """Five promotions and five customers that nobody had declared; now the promotions are, and an applying loop runs."""
     async with opened(folder) as files:
         items = [kept(kind, number) for kind in ("Promotion", "Customer") for number in range(5)]
@@ -51,7 +52,7 @@ async def moving(folder: Path) -> AsyncIterator[tuple[StoreFiles, Moves, Inbound
     )  # fmt: skip
     applying = asyncio.create_task(applier.run())
     try:
-        yield files, Moves(inbox, queue, CATALOG, clock, log), status
+        yield files, Moves(inbox, queue, CATALOG, clock, log), status, inbox_log
     finally:
         applying.cancel()
         await asyncio.wait([applying])
@@ -60,7 +61,7 @@ async def moving(folder: Path) -> AsyncIterator[tuple[StoreFiles, Moves, Inbound
 
 async def test_what_leaves_is_what_has_moved_also_where_the_pos_rebuilds_the_table_meanwhile(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
-    async with moving(tmp_path) as (files, moves, _):
+    async with moving(tmp_path) as (files, moves, _, _):
         write = files.store.write
 
         async def after_a_rebuild(*arguments: Any, urgent: bool, **options: Any) -> Any:
@@ -72,3 +73,16 @@ async def test_what_leaves_is_what_has_moved_also_where_the_pos_rebuilds_the_tab
         await moves.run()
         assert execute(path, "SELECT promotion_id FROM promotions ORDER BY 1") == [(n,) for n in range(5)]
         assert execute(path, "SELECT entity_type, entity_id FROM entities ORDER BY 2") == [("Customer", n) for n in range(5)]
+
+
+async def test_what_moves_is_no_update_of_hqs_once_more(tmp_path: Path) -> None:
+    """It was counted and recorded when it came; what the table refuses now is in the quarantine, and no row that has moved."""
+    path = tmp_path / "store.db"
+    async with moving(tmp_path) as (_, moves, status, inbox_log):
+        execute(path, "CREATE TRIGGER pos BEFORE INSERT ON promotions WHEN NEW.promotion_id = 3 BEGIN SELECT RAISE(ABORT, 'no'); END")
+        with capture_logs() as lines:
+            await moves.run()
+        assert execute(path, "SELECT count(*) FROM promotions") == [(4,)]
+        assert [(line["entity_type"], line["rows"]) for line in lines if line["event"] == "kind_moved"] == [("Promotion", 4)]
+        assert (status.applied_total, status.stale, status.last_applied_at, status.quarantined) == ({}, 0, None, 1)
+        assert (inbox_log.applied_today, inbox_log.last_applied) == (0, {})
