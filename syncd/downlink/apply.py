@@ -12,15 +12,15 @@ from syncd.errors import StorageError
 from syncd.store.quarantine import Quarantined
 from syncd.store.retry_delays import APPLY_RETRY_SECONDS
 from syncd.store.times import sortable
-from syncd.wire.messages import sync_ack
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable, Sequence
+    from datetime import datetime
 
     from structlog.typing import FilteringBoundLogger
 
     from syncd.clock import Clock
-    from syncd.downlink.queue import Chunk, Delivery, UpdateQueue
+    from syncd.downlink.queue import Chunk, Delivery, Refusals, UpdateQueue
     from syncd.status.report import InboundStatus
     from syncd.store.feed_cursor import FeedCursor
     from syncd.store.inbox import Applied, Inbox
@@ -38,7 +38,7 @@ class Applier:
 
     Args:
         status: the section of the report in which it counts.
-        acknowledge: takes the acks of what is on disk.
+        acknowledge: told what is on disk; see `Acknowledgements.add`.
         on_feed: told where the catch-up stands, once the updates before it are applied.
         on_trouble: told of a store database that cannot be written, and None once it can.
         on_change: told whenever a figure of the status changes.
@@ -57,7 +57,7 @@ class Applier:
         clock: Clock,
         log: FilteringBoundLogger,
         status: InboundStatus,
-        acknowledge: Callable[[Iterable[dict[str, object]]], None],
+        acknowledge: Callable[[Sequence[str | None], Refusals, datetime], None],
         on_feed: Callable[[FeedCursor], None],
         on_trouble: Callable[[StorageError | None], None],
         on_change: Callable[[], None],
@@ -107,19 +107,20 @@ class Applier:
     def _count(self, chunk: Chunk, applied: Applied) -> None:
         self._status.quarantined += applied.kept
         tomorrow = sortable(iso_ms(self._clock.now() + FUTURE)) or ""
-        places = ((delivery, delivery.position + offset) for delivery, length in chunk.parts for offset in range(length))
-        for number, (stale, (delivery, index)) in enumerate(zip(applied.stale, places, strict=False)):
-            item, refusal = chunk.items[number], applied.refused.get(number)
-            if isinstance(item, Quarantined):
-                delivery.errors[index] = item.reason
-                continue
-            if refusal is not None:
-                delivery.errors[index] = refusal
-            if chunk.source != MOVED:
-                self._inbox_log.add(item, chunk.source, stale=stale, refusal=refusal)
-                self._status.stale += stale and refusal is None
-                if not stale and refusal is None:
-                    self._count_applied(item, tomorrow)
+        number = 0
+        for delivery, length in chunk.parts:
+            for index in range(delivery.position, delivery.position + min(length, len(applied.stale) - number)):
+                item, stale, refusal = chunk.items[number], applied.stale[number], applied.refused.get(number)
+                number += 1
+                if isinstance(item, Quarantined):
+                    refusal = item.reason
+                elif chunk.source != MOVED:
+                    self._inbox_log.add(item, chunk.source, stale=stale, refusal=refusal)
+                    self._status.stale += stale and refusal is None
+                    if not stale and refusal is None:
+                        self._count_applied(item, tomorrow)
+                if refusal is not None:
+                    delivery.refusals[index] = refusal
 
     def _count_applied(self, update: Update, tomorrow: str) -> None:
         self._status.applied_total[update.entity_type.name] += 1
@@ -151,8 +152,7 @@ class Applier:
         for number, delivery in enumerate(deliveries, 1):
             if number % COMPLETED_A_TURN == 0:
                 await asyncio.sleep(0)
-            acks = [sync_ack(identifier, delivery.errors.get(index), now) for index, identifier in enumerate(delivery.correlation_ids)]
             if not delivery.done.done():
-                delivery.done.set_result(acks)
+                delivery.done.set_result(delivery.refusals)
             if delivery.acknowledge:
-                self._acknowledge(acks)
+                self._acknowledge(delivery.correlation_ids, delivery.refusals, now)

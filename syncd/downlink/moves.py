@@ -69,8 +69,8 @@ class Moves:
                 except MalformedError as error:
                     left, reason = left + 1, reason or str(error)
             await self._queue.room()
-            acks = await self._queue.enqueue(updates, [None] * len(updates), MOVED, acknowledge=False)
-            moved += sum(ack["success"] is True for ack in acks)  # the others are in the quarantine
+            refusals = await self._queue.enqueue(updates, [None] * len(updates), MOVED, acknowledge=False)
+            moved += len(updates) - len(refusals)  # the others are in the quarantine
             while leaving:
                 room = till.room(cost, urgent=False)
                 chunk, leaving = leaving[:room], leaving[room:]

@@ -8,6 +8,7 @@ from syncd.downlink.feed_page import REQUEST
 from syncd.downlink.moves import METHOD as MOVED
 from syncd.downlink.sync_item import RECEIVE_ITEM, update_of_item
 from syncd.errors import StorageError
+from syncd.redaction import foreign
 from syncd.store.field_values import MalformedError
 from syncd.store.replay import Replayed
 from syncd.store.text import any_text
@@ -89,8 +90,8 @@ class Replays:
         except MalformedError as error:
             return Replayed(entry_id, "refused", str(error))
         await self._queue.room()
-        (ack,) = await self._queue.enqueue([update], [update.correlation_id], "live", acknowledge=update.correlation_id is not None)
-        refusal = None if ack["success"] else str(ack.get("errorMessage") or "it was refused")
+        refusals = await self._queue.enqueue([update], [update.correlation_id], "live", acknowledge=update.correlation_id is not None)
+        refusal = foreign(refusals[0]) if refusals else None
         if refusal != reason_before:  # applied, or refused for another reason, which is an entry of its own
             await self._inbox.till.write(lambda connection: _delete(connection, entry_id, length), rows=1, cost=self._cost, urgent=False)
         return Replayed(entry_id, "applied" if refusal is None else "refused", refusal)

@@ -3,49 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
-from syncd.store.field_values import READERS
+from syncd.store.fields import layout_of, reader_of
+from syncd.wire.messages import Spellings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """One field of a message.
-
-    Attributes:
-        wire: its name there.
-        column: its name in the table.
-        kind: `identifier`, `text`, `integer`, `decimal`, `boolean`, `time`, `json`, `version` or `barcodes`.
-        required: a message without it is malformed (unless it is a delete).
-        default: what stands in for it.
-    """
-
-    wire: str
-    column: str
-    kind: str
-    required: bool = False
-    default: object = None
-
-
-@dataclass(frozen=True, slots=True)
-class FieldReader:
-    """How a field is read, worked out once: this is done for every field of every update.
-
-    Attributes:
-        name: of the field, in lower case.
-        always: an update cannot do without it, not even a delete.
-    """
-
-    name: str
-    read: Callable[[object], int | str]
-    field: Field
-    default: object
-    required: bool
-    always: bool
+    from syncd.store.fields import Field, FieldReader, Layout
 
 
 @dataclass(frozen=True)
@@ -76,15 +41,18 @@ class EntityType:
     is_own: bool = False
     is_undeclared: bool = False
 
+    def kind_of(self, key: tuple[object, ...]) -> str:
+        """The name of a row's kind, as HQ has it where nobody has declared it."""
+        return str(key[0]) if self.is_undeclared else self.name
+
+    def entity_id_of(self, key: tuple[object, ...]) -> str:
+        """The row's key in one piece, for people."""
+        return "/".join(str(part) for part in key[self.is_undeclared :] if part != "")
+
     @cached_property
     def group_keys(self) -> tuple[str, ...]:
         """The columns of the key that every message names."""
         return tuple(key for key in self.keys if key != self.open_key)
-
-    @cached_property
-    def wire_names(self) -> frozenset[str]:
-        """The names of its fields in lower case."""
-        return frozenset(field.wire.lower() for field in self.fields)
 
     @cached_property
     def key_and_tail(self) -> frozenset[str]:
@@ -94,17 +62,32 @@ class EntityType:
     @cached_property
     def readers(self) -> tuple[FieldReader, ...]:
         """Of its fields, in their order."""
-        return tuple(
-            FieldReader(
-                field.wire.lower(), READERS[field.kind], field, field.default, field.required, field.required and field.column in self.keys
-            )
-            for field in self.fields
-        )  # fmt: skip
+        return tuple(reader_of(field, in_key=field.column in self.keys) for field in self.fields)
+
+    @cached_property
+    def layouts(self) -> Spellings[Layout]:
+        """By the names of a message, in its order."""
+        return Spellings(partial(layout_of, self.readers))
 
     @cached_property
     def columns(self) -> tuple[str, ...]:
         """All that an update writes, in the order of `Update.values`."""
         return (*(field.column for field in self.fields), "extra", "applied_at", "change_seq")
+
+    @cached_property
+    def defaults(self) -> tuple[object, ...]:
+        """What stands in for each field, in the order of `Update.values`."""
+        return tuple(field.default for field in self.fields)
+
+    @cached_property
+    def places(self) -> dict[str, int]:
+        """Each column's place in `Update.values`."""
+        return {column: place for place, column in enumerate(self.columns)}
+
+    @cached_property
+    def key_places(self) -> tuple[int, ...]:
+        """Those of the primary key."""
+        return tuple(self.places[key] for key in self.keys)
 
     @cached_property
     def looked_up(self) -> tuple[str, ...]:
@@ -120,7 +103,7 @@ class EntityType:
     @cached_property
     def looked_up_at(self) -> tuple[int, ...]:
         """Their places in `Update.values`."""
-        return tuple(self.columns.index(column) for column in self.looked_up)
+        return tuple(self.places[column] for column in self.looked_up)
 
     @cached_property
     def select_sql(self) -> str:

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from syncd.clock import Clock
     from syncd.store.catalog import Catalog
     from syncd.store.database import Database
-    from syncd.store.entity_type import EntityType, FieldReader
+    from syncd.store.entity_type import EntityType
+    from syncd.store.fields import FieldReader
     from syncd.store.opening import StoreFiles
     from syncd.store.schema import Schema
     from syncd.store.write_budget import PacedWriter

@@ -47,7 +47,7 @@ async def moving(folder: Path) -> AsyncIterator[tuple[StoreFiles, Moves, Inbound
     clock, queue, status, log = FakeClock(), UpdateQueue(), InboundStatus(), structlog.get_logger()
     inbox, inbox_log = Inbox(files.store, clock, CATALOG), InboxLog(files.journal, clock)
     applier = Applier(
-        queue, inbox, inbox_log, clock=clock, log=log, status=status, acknowledge=lambda _: None, on_feed=lambda _: None,
+        queue, inbox, inbox_log, clock=clock, log=log, status=status, acknowledge=lambda *_: None, on_feed=lambda _: None,
         on_trouble=lambda _: None, on_change=lambda: None,
     )  # fmt: skip
     applying = asyncio.create_task(applier.run())
