@@ -97,8 +97,9 @@ def show(config_file: Path | None, ids: tuple[int, ...], *, as_json: bool) -> in
 def replay(config_file: Path | None, ids: tuple[int, ...], timeout: timedelta, *, every: bool, **which: str | None) -> int:
     """Have entries applied once more, after what was in the way is mended: a trigger of the POS, a kind that was not declared.
 
-    Harmless: what is newer in the store stays. What is applied leaves the quarantine, and HQ is told; what is refused again stays with its
-    reason, and the exit code is 1. The running daemon does it at once, with or without a line; one that is stopped does it at its start.
+    Harmless: what is newer in the store stays, and the entry is superseded. What is applied or superseded leaves the quarantine, and HQ is
+    told; what is refused again stays with its reason, and the exit code is 1. The running daemon does it at once, with or without a line;
+    one that is stopped does it at its start.
 
     \b
     Examples: syncd quarantine replay 12 13
@@ -120,7 +121,7 @@ def replay(config_file: Path | None, ids: tuple[int, ...], timeout: timedelta, *
         click.echo(f"{entry.id}  {printable(_entity(entry) or entry.method)}  {outcome.outcome or 'not yet'}{words}")
     if any(outcome.outcome is None for outcome in outcomes):
         click.echo("syncd does the rest as soon as it runs and can write the database; see `syncd status`", err=True)
-    return int(bool(missing) or any(outcome.outcome not in (None, "applied") for outcome in outcomes))
+    return int(bool(missing) or any(outcome.outcome not in (None, "applied", "superseded") for outcome in outcomes))
 
 
 @command.command("drop", short_help="Delete entries for good.")

@@ -121,6 +121,8 @@ class Applier:
                         self._count_applied(item, tomorrow)
                 if refusal is not None:
                     delivery.refusals[index] = refusal
+                elif stale:
+                    delivery.stale += 1
 
     def _count_applied(self, update: Update, tomorrow: str) -> None:
         self._status.applied_total[update.entity_type.name] += 1

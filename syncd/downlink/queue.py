@@ -40,6 +40,7 @@ class Delivery:
         feed: where the catch-up stands once they are applied.
         acknowledge: HQ is told by `Acknowledge`; otherwise it waits for the result of its call.
         position: how many of them are applied.
+        stale: how many of them were older than what the table had, or the same.
     """
 
     items: list[Update | Quarantined]
@@ -50,6 +51,7 @@ class Delivery:
     acknowledge: bool = True
     position: int = 0
     refusals: Refusals = field(default_factory=dict)
+    stale: int = 0
     characters: int = 0
 
 

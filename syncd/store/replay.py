@@ -25,7 +25,13 @@ KEPT_OUTCOMES = "-1 day"  # of requests whose command did not wait for them
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """What became of a request; `outcome` is None as long as the daemon has not taken it."""
+    """What became of a request.
+
+    Attributes:
+        outcome: `applied`, `superseded` (what the store has is newer, or the same), `refused` or `gone`; None as long as the daemon has
+            not taken it.
+        reason: why it was not applied.
+    """
 
     quarantine_id: int
     outcome: str | None
