@@ -51,7 +51,7 @@ def list_entries(config_file: Path | None, limit: int, *, as_json: bool, **which
     \b
     Example:  syncd quarantine list --entity Price --json
     """
-    with QuarantineAdmin(load_settings(config_file).database.path) as admin:
+    with QuarantineAdmin(load_settings(config_file).database) as admin:
         entries = admin.entries(RowFilter.of(**which), limit)
     if as_json:
         for entry in entries:
@@ -76,7 +76,7 @@ def show(config_file: Path | None, ids: tuple[int, ...], *, as_json: bool) -> in
     \b
     Example:  syncd quarantine show 12
     """
-    with QuarantineAdmin(load_settings(config_file).database.path) as admin:
+    with QuarantineAdmin(load_settings(config_file).database) as admin:
         entries = {entry.id: entry for entry in admin.entries() if entry.id in ids}
     for entry_id in ids:
         if entry_id not in entries:
@@ -107,7 +107,7 @@ def replay(config_file: Path | None, ids: tuple[int, ...], timeout: timedelta, *
     """
     wanted = chosen(ids, which, every=every)
     settings = load_settings(config_file)
-    with QuarantineAdmin(settings.database.path) as admin:
+    with QuarantineAdmin(settings.database) as admin:
         entries = {entry.id: entry for entry in admin.entries(wanted) if every or entry.id in ids}
     missing = [] if every else [str(entry_id) for entry_id in ids if entry_id not in entries]
     if missing:
@@ -138,7 +138,7 @@ def drop(config_file: Path | None, ids: tuple[int, ...], *, every: bool, yes: bo
               syncd quarantine drop --all --before 7d
     """
     wanted = chosen(ids, which, every=every)
-    with QuarantineAdmin(load_settings(config_file).database.path) as admin:
+    with QuarantineAdmin(load_settings(config_file).database) as admin:
         rows = [entry.id for entry in admin.entries(wanted) if every or entry.id in ids]
         missing = [] if every else [str(entry_id) for entry_id in ids if entry_id not in rows]
         if missing:

@@ -125,11 +125,11 @@ class Replays:
 
 def _read(connection: sqlite3.Connection, entry_id: int) -> tuple[str, str, str, int] | None:
     """Method, reason, what HQ sent, and its length."""
-    sql = "SELECT method, reason, raw, length(raw) FROM sync_quarantine WHERE id = ?"
+    sql = "SELECT method, reason, raw, length(raw) FROM [sync_quarantine] WHERE id = ?"
     found: tuple[str, str, str, int] | None = any_text(connection, lambda: connection.execute(sql, (entry_id,)).fetchone())
     return found
 
 
 def _delete(connection: sqlite3.Connection, entry_id: int, length: int) -> None:
     """SQLite may give a number again that is free: it must still be the entry that was read."""
-    connection.execute("DELETE FROM sync_quarantine WHERE id = ? AND length(raw) = ?", (entry_id, length))
+    connection.execute("DELETE FROM [sync_quarantine] WHERE id = ? AND length(raw) = ?", (entry_id, length))

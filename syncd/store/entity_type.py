@@ -109,13 +109,13 @@ class EntityType:
     def select_sql(self) -> str:
         """What the table has of a group of rows, so that newer can win; and what is looked up."""
         where = " AND ".join(f'"{key}" = ?' for key in self.group_keys)
-        return f'SELECT 0, {self._known} FROM "{self.table}" WHERE {where}'  # noqa: S608 - plain names, quoted
+        return f"SELECT 0, {self._known} FROM [{self.table}] WHERE {where}"  # noqa: S608 - plain names, quoted
 
     @cached_property
     def select_many_sql(self) -> str:
         """The same of many groups, a JSON list of their keys' values; the first column is the group's place in it."""
         where = " AND ".join(f"\"{key}\" = json_extract(wanted.value, '$[{place}]')" for place, key in enumerate(self.group_keys))
-        return f'SELECT wanted.key, {self._known} FROM json_each(?) AS wanted CROSS JOIN "{self.table}" WHERE {where}'  # noqa: S608 - plain names, quoted
+        return f"SELECT wanted.key, {self._known} FROM json_each(?) AS wanted CROSS JOIN [{self.table}] WHERE {where}"  # noqa: S608 - plain names, quoted
 
     @cached_property
     def _known(self) -> str:
@@ -143,7 +143,7 @@ class EntityType:
         """
         columns = ", ".join(f'"{column}"' for column in self._given)
         sql = (
-            f'INSERT INTO "{self.table}" ({columns}, applied_at, change_seq) SELECT {columns}, ?, ? + "#" '  # noqa: S608 - plain names, quoted
+            f'INSERT INTO [{self.table}] ({columns}, applied_at, change_seq) SELECT {columns}, ?, ? + "#" '  # noqa: S608 - plain names, quoted
             f'FROM temp."staged_{self.table}" WHERE "#" BETWEEN ? AND ? ORDER BY "#" '
         )
         return sql + self._replacing, sql + self._replacing_light
@@ -174,7 +174,7 @@ class EntityType:
         """Write a row, whatever was there; the second one as in `merge_sql`."""
         columns = ", ".join(f'"{column}"' for column in self.columns)
         marks = ", ".join("?" for _ in self.columns)
-        sql = f'INSERT INTO "{self.table}" ({columns}) VALUES ({marks}) '  # noqa: S608 - plain names, quoted
+        sql = f"INSERT INTO [{self.table}] ({columns}) VALUES ({marks}) "  # noqa: S608 - plain names, quoted
         return sql + self._replacing, sql + self._replacing_light
 
     @cached_property
@@ -182,6 +182,6 @@ class EntityType:
         """Turn a row into its tombstone; its other columns keep their values."""
         where = " AND ".join(f'"{key}" = ?' for key in self.keys)
         return (
-            f'UPDATE "{self.table}" SET is_deleted = 1, version = coalesce(?, version), '  # noqa: S608 - plain names, quoted
+            f"UPDATE [{self.table}] SET is_deleted = 1, version = coalesce(?, version), "  # noqa: S608 - plain names, quoted
             f"updated_at = coalesce(?, updated_at), correlation_id = ?, applied_at = ?, change_seq = ? WHERE {where}"
         )

@@ -107,7 +107,7 @@ class Inbox:
         self.till = till
         self._clock = clock
         self._cost = Cost()
-        self._schema = newest_schema("store") | declared_schema(catalog)
+        self._schema = newest_schema("store", till.database.names) | declared_schema(catalog, till.database.names)
         self._most = MAX_ROWS
 
     def room(self) -> int:

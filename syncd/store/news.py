@@ -67,7 +67,7 @@ class KnownRows:
         self._connection = connection
         self._groups: dict[str, dict[Group, dict[object, _Row]]] = {}
         # Read before any row: what is still being filled in may change between our look and our write.
-        self._unfilled = set(connection.execute("SELECT table_name, value FROM sync_entity_types, json_each(unfilled)"))
+        self._unfilled = set(connection.execute("SELECT table_name, value FROM [sync_entity_types], json_each(unfilled)"))
 
     def take(self, update: Update) -> News | None:
         """What is to be written for it; None where what is there is newer, or the same."""

@@ -13,6 +13,7 @@ from syncd.store.database import Database
 from syncd.store.database_file import DatabaseFile
 from syncd.store.declared import declare, require_possible
 from syncd.store.migrate import migrate
+from syncd.store.names import UNPREFIXED, names_in
 from syncd.store.permissions import require_own_database
 from syncd.store.write_budget import PacedWriter
 
@@ -86,7 +87,8 @@ async def open_store(paths: DatabaseSettings, clock: Clock, log: FilteringBoundL
     async def connect(path: Path, *, synchronous: str = "NORMAL", attach: Path | None = None) -> Database:
         file = DatabaseFile.at(path, clock)
         file = files.setdefault(file.path, file)
-        database = await Database.open(path, synchronous=synchronous, attach=attach, file=file)
+        names = UNPREFIXED if path == paths.state_path else names_in(paths)
+        database = await Database.open(path, synchronous=synchronous, attach=attach, file=file, names=names)
         opened.append(database)
         return database
 
