@@ -9,7 +9,6 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from syncd.downlink.queue import MOVED
 from syncd.downlink.sync_item import update_of_item
 from syncd.errors import StorageError
 from syncd.redaction import foreign
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from syncd.store.inbox import Inbox
     from syncd.store.update import Update
 
-PAGE_ROWS = 100  # no more: a price that is pushed meanwhile waits behind them
+PAGE_ROWS = 500
 METHOD = "entities"
 """By which the updates "came"."""
 
@@ -56,10 +55,9 @@ class Moves:
 
     async def _move(self, name: str) -> None:
         till, cost = self._inbox.till, Cost()
-        moved, left, reason = 0, 0, ""
-        after: Kept | None = None
+        after, moved, left, reason = 0, 0, 0, ""
         while rows := await till.database.run(partial(page, name=name, after=after, limit=PAGE_ROWS)):
-            after = rows[-1]
+            after = rows[-1].rowid
             updates: list[Update] = []
             leaving: list[Kept] = []
             for row in rows:
@@ -69,8 +67,8 @@ class Moves:
                 except MalformedError as error:
                     left, reason = left + 1, reason or str(error)
             await self._queue.room()
-            refusals = await self._queue.enqueue(updates, [None] * len(updates), MOVED, acknowledge=False)
-            moved += len(updates) - len(refusals)  # the others are in the quarantine
+            await self._queue.enqueue(updates, [None] * len(updates), "catchup", acknowledge=False)
+            moved += len(leaving)
             while leaving:
                 room = till.room(cost, urgent=False)
                 chunk, leaving = leaving[:room], leaving[room:]

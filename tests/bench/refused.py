@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 from tests.bench.cuts import footprint
+from tests.bench.gauges import processor_seconds
 from tests.support.refhub import RefHub
 from tests.support.store import Daemon, Store, until
 
@@ -35,12 +35,6 @@ def faults(kind: str, rows: int) -> dict[str, object]:
             return {"throwForEntityIds": [str(n) for n in range(rows)]}
         case _:
             return {"refuseEvery": 2, "refuseRetryable": True}
-
-
-def processor_seconds(pid: int) -> float:
-    """What the process has used of any core."""
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class Gauge:
