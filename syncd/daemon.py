@@ -70,7 +70,6 @@ class Daemon:
     def __init__(self, settings: Settings, clock: Clock, chance: random.Random, notifier: Notifier) -> None:
         self.settings = settings
         self.log: FilteringBoundLogger = structlog.get_logger().bind(store_id=settings.store.id)
-        self._catalog = catalog_of(settings.entities)
         self._clock = clock
         self._random = chance
         self._notifier = notifier
@@ -87,7 +86,7 @@ class Daemon:
         lock = StoreLock(self.settings.database.outbox_path)
         lock.acquire()
         try:
-            files = await open_store(self.settings.database, self._clock, self.log, self._catalog)
+            files = await open_store(self.settings.database, self._clock, self.log, catalog_of(self.settings.entities))
             try:
                 await self._live(files, lock, stop, config_file)
             finally:
@@ -108,7 +107,7 @@ class Daemon:
 
     async def _live(self, files: StoreFiles, lock: StoreLock, stop: StopSignals, config_file: Path | None) -> None:
         parts = Parts(
-            self.settings, files, lock, self.report, self._catalog,
+            self.settings, files, lock, self.report,
             clock=self._clock, random=self._random, log=self.log, notifier=self._notifier,
         )  # fmt: skip
         self.log.info(

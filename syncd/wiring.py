@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from syncd.config.settings import Settings
     from syncd.hub.session import HubSession
     from syncd.status.report import Report
-    from syncd.store.catalog import Catalog
     from syncd.store.lock import StoreLock
     from syncd.store.opening import StoreFiles
     from syncd.systemd import Notifier
@@ -60,7 +59,6 @@ class Parts:
         files: StoreFiles,
         lock: StoreLock,
         report: Report,
-        catalog: Catalog,
         *,
         clock: Clock,
         random: random_module.Random,
@@ -68,7 +66,6 @@ class Parts:
         notifier: Notifier,
     ) -> None:
         self._settings = settings
-        self._catalog = catalog
         self._files = files
         self._lock = lock
         self._report = report
@@ -99,7 +96,7 @@ class Parts:
             "journal": self._journal.run(),
             "status_marks": StatusMarks(files.outbox, self._journal, clock, part("status marks")).run(),
             "retention": Retention(files, self._settings.sync.retention_days, clock, part("retention")).run(),
-            "fill": Fill(files, self._catalog, clock, self._log, part("fill")).run(),
+            "fill": Fill(files, files.catalog, clock, self._log, part("fill")).run(),
             "commit_signal": CommitSignal(files.reader, clock, self.uplink.changed, part("commit signal")).run(),
             "uplink": self.uplink.run(),
             "pausing": self._pausing.run(),
@@ -131,10 +128,10 @@ class Parts:
     def _make_downlink(self) -> Downlink:
         return Downlink(
             hub=self._hub,
-            inbox=Inbox(self._files.store, self._clock, self._catalog),
+            inbox=Inbox(self._files.store, self._clock, self._files.catalog),
             inbox_log=InboxLog(self._files.journal, self._clock),
             replay_requests=ReplayRequests(self._files.journal_maintenance, self._clock),
-            catalog=self._catalog,
+            catalog=self._files.catalog,
             settings=self._settings,
             clock=self._clock,
             log=self._log,
@@ -208,5 +205,5 @@ class Parts:
         tills = [(files.outbox, ("outbox", "store"))] if one_file else [(files.outbox, ("outbox",)), (files.store, ("store",))]
         for number, (database, (till, components)) in enumerate(zip(files.maintenance, tills, strict=True)):
             on_trouble = self._troubles.part(f"schema of {components[0]}")
-            watch = FileWatch(database, till.database, components, self._clock, self._log, on_trouble, ids_used_up, self._catalog)
+            watch = FileWatch(database, till.database, components, self._clock, self._log, on_trouble, ids_used_up, files.catalog)
             yield f"files.{number}", watch.run()

@@ -162,7 +162,7 @@ class Parts:
         """Why updates could not be applied; what stands in quotes there may be what HQ sent."""
         if self.settings is None:
             raise ValueError("without a usable configuration it is not known where the database is")
-        total, entries = quarantined(self.settings.database.path, SHOWN)
+        total, entries = quarantined(self.settings.database, SHOWN)
         lines = [f"{total:,} entries"]
         for entry in entries:
             reason = _QUOTED.sub(HIDDEN, entry.reason)

@@ -13,6 +13,7 @@ from syncd.store.check import is_wal, read_without_a_trace
 from syncd.store.checkpoint import LARGE_BYTES
 from syncd.store.file_system import file_system_of
 from syncd.store.migrate import plan
+from syncd.store.names import UNPREFIXED, names_in
 from syncd.store.permissions import GROUP_WRITES, require_own_database, require_writable
 from syncd.store.quick_check import LONGEST_SECONDS, quick_check
 from syncd.store.sqlite_errors import translate
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from syncd.config.settings import DatabaseSettings
+    from syncd.store.names import Names
 
 MEBIBYTE = 2**20
 LEAST_FREE_BYTES = 32 * MEBIBYTE
@@ -44,7 +46,7 @@ def check_databases(paths: DatabaseSettings) -> Iterator[Finding]:
     for folder in dict.fromkeys(path.resolve().parent for path in files):
         yield from _folder(folder)
     for path, components in files.items():
-        yield from _file(path, components)
+        yield from _file(path, components, UNPREFIXED if path == paths.state_path else names_in(paths))
 
 
 def _sqlite() -> Finding:
@@ -77,7 +79,7 @@ def _folder(folder: Path) -> Iterator[Finding]:
         yield Finding(f"disk: {folder}: {room}", warning=disk.free_bytes < SCARCE_FREE_BYTES)
 
 
-def _file(path: Path, components: Sequence[str]) -> Iterator[Finding]:
+def _file(path: Path, components: Sequence[str], names: Names) -> Iterator[Finding]:
     try:
         if components == ("journal",):
             require_own_database(path)
@@ -91,7 +93,7 @@ def _file(path: Path, components: Sequence[str]) -> Iterator[Finding]:
     yield _rights(path, shared=components != ("journal",))
     yield _log(path)
     try:
-        yield from read_without_a_trace(path, lambda connection: list(_content(connection, path, components)))
+        yield from read_without_a_trace(path, names, lambda connection: list(_content(connection, path, components)))
     except sqlite3.Error as error:
         translated = translate(error, path)
         yield Finding(f"file: {translated}", translated.exit_code)

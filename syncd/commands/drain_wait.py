@@ -125,7 +125,7 @@ class DrainWait:
         busy = self._is_selling()
         sold = self._sold()
         selling = busy and sold > 0
-        kept, entries = quarantined(self._settings.database.path, SHOWN)
+        kept, entries = quarantined(self._settings.database, SHOWN)
         daemon = read_health(self._settings.status.path)
         return Drained(
             at_hq=rows_at_hq(self._admin) if at_hq is None and selling else at_hq,
@@ -141,7 +141,7 @@ class DrainWait:
         if self._highest is None:
             return 0
         after = -(2**63) if self._first is None else self._first
-        sql = "SELECT count(*) FROM sync_outbox WHERE id > :after AND id <= :up_to"
+        sql = "SELECT count(*) FROM [sync_outbox] WHERE id > :after AND id <= :up_to"
         return int(self._admin.read(sql, {"after": after, "up_to": self._highest})[0][0])
 
 

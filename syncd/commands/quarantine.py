@@ -51,7 +51,7 @@ def list_entries(config_file: Path | None, limit: int, *, as_json: bool, **which
     \b
     Example:  syncd quarantine list --entity Price --json
     """
-    with QuarantineAdmin(load_settings(config_file).database.path) as admin:
+    with QuarantineAdmin(load_settings(config_file).database) as admin:
         entries = admin.entries(RowFilter.of(**which), limit)
     if as_json:
         for entry in entries:
@@ -76,7 +76,7 @@ def show(config_file: Path | None, ids: tuple[int, ...], *, as_json: bool) -> in
     \b
     Example:  syncd quarantine show 12
     """
-    with QuarantineAdmin(load_settings(config_file).database.path) as admin:
+    with QuarantineAdmin(load_settings(config_file).database) as admin:
         entries = {entry.id: entry for entry in admin.entries() if entry.id in ids}
     for entry_id in ids:
         if entry_id not in entries:
@@ -97,8 +97,9 @@ def show(config_file: Path | None, ids: tuple[int, ...], *, as_json: bool) -> in
 def replay(config_file: Path | None, ids: tuple[int, ...], timeout: timedelta, *, every: bool, **which: str | None) -> int:
     """Have entries applied once more, after what was in the way is mended: a trigger of the POS, a kind that was not declared.
 
-    Harmless: what is newer in the store stays. What is applied leaves the quarantine, and HQ is told; what is refused again stays with its
-    reason, and the exit code is 1. The running daemon does it at once, with or without a line; one that is stopped does it at its start.
+    Harmless: what is newer in the store stays, and the entry is superseded. What is applied or superseded leaves the quarantine, and HQ is
+    told; what is refused again stays with its reason, and the exit code is 1. The running daemon does it at once, with or without a line;
+    one that is stopped does it at its start.
 
     \b
     Examples: syncd quarantine replay 12 13
@@ -106,7 +107,7 @@ def replay(config_file: Path | None, ids: tuple[int, ...], timeout: timedelta, *
     """
     wanted = chosen(ids, which, every=every)
     settings = load_settings(config_file)
-    with QuarantineAdmin(settings.database.path) as admin:
+    with QuarantineAdmin(settings.database) as admin:
         entries = {entry.id: entry for entry in admin.entries(wanted) if every or entry.id in ids}
     missing = [] if every else [str(entry_id) for entry_id in ids if entry_id not in entries]
     if missing:
@@ -120,7 +121,7 @@ def replay(config_file: Path | None, ids: tuple[int, ...], timeout: timedelta, *
         click.echo(f"{entry.id}  {printable(_entity(entry) or entry.method)}  {outcome.outcome or 'not yet'}{words}")
     if any(outcome.outcome is None for outcome in outcomes):
         click.echo("syncd does the rest as soon as it runs and can write the database; see `syncd status`", err=True)
-    return int(bool(missing) or any(outcome.outcome not in (None, "applied") for outcome in outcomes))
+    return int(bool(missing) or any(outcome.outcome not in (None, "applied", "superseded") for outcome in outcomes))
 
 
 @command.command("drop", short_help="Delete entries for good.")
@@ -137,7 +138,7 @@ def drop(config_file: Path | None, ids: tuple[int, ...], *, every: bool, yes: bo
               syncd quarantine drop --all --before 7d
     """
     wanted = chosen(ids, which, every=every)
-    with QuarantineAdmin(load_settings(config_file).database.path) as admin:
+    with QuarantineAdmin(load_settings(config_file).database) as admin:
         rows = [entry.id for entry in admin.entries(wanted) if every or entry.id in ids]
         missing = [] if every else [str(entry_id) for entry_id in ids if entry_id not in rows]
         if missing:

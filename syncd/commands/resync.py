@@ -33,7 +33,7 @@ def command(config_file: Path | None, types: tuple[str, ...]) -> int:
     """
     settings = load_settings(config_file)
     wanted = [_spelling(name, settings.sync.entity_types, settings.entities) for name in types]
-    request_full_pull(settings.database.path, wanted, SystemClock().now())
+    request_full_pull(settings.database, wanted, SystemClock().now())
     click.echo(f"{', '.join(wanted) or 'Everything'} will be fetched from HQ from the beginning; see `syncd status`")
     if hint := why_not_now(settings):
         click.echo(f"It begins later: {hint}", err=True)

@@ -13,6 +13,7 @@ from syncd.config.settings import Settings
 from syncd.config.sources import find_file, read_environment, read_toml
 from syncd.errors import ExitCode, SyncdError
 from syncd.store.check import read_without_a_trace
+from syncd.store.names import UNPREFIXED, has_table
 from syncd.users import group_name, user_name
 
 if TYPE_CHECKING:
@@ -81,8 +82,7 @@ def _file(path: Path) -> Finding:
 
 def _outbox(path: Path) -> Finding:
     try:
-        query = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'sync_outbox'"
-        found = read_without_a_trace(path, lambda connection: connection.execute(query).fetchone())
+        found = read_without_a_trace(path, UNPREFIXED, lambda connection: has_table(connection, "sync_outbox"))
     except sqlite3.Error as error:
         return Finding(f"outbox: {path}: {error}", ExitCode.IO)
     return Finding("outbox: the table sync_outbox is there" if found else "outbox: no table sync_outbox yet; `syncd run` makes it")

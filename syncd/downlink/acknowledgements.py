@@ -10,9 +10,11 @@ import orjson
 
 from syncd.downlink.ack_limit import AckLimit
 from syncd.errors import HubError, InvocationFailure, invocation_failure
+from syncd.wire.messages import accepting_ack, sync_ack
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
 
     from structlog.typing import FilteringBoundLogger
 
@@ -67,13 +69,19 @@ class Acknowledgements:
         self._last_reason = ""
         self._last_at = self._logged_at = 0.0
 
-    def add(self, acks: Iterable[dict[str, object]]) -> None:
-        """Send these as soon as there is a connection."""
-        for ack in acks:
-            if not ack["correlationId"]:
+    def add(self, correlation_ids: Sequence[str | None], refusals: Mapping[int, str], processed_at: datetime) -> None:
+        """Send the acks of these as soon as there is a connection.
+
+        Args:
+            refusals: why some could not be applied, by their index.
+        """
+        accepted = accepting_ack(processed_at)
+        for index, identifier in enumerate(correlation_ids):
+            if not identifier:
                 continue
+            refusal = refusals.get(index)
             try:
-                self._acks.append(orjson.dumps(ack))
+                self._acks.append(accepted(identifier) if refusal is None else orjson.dumps(sync_ack(identifier, refusal, processed_at)))
             except TypeError as error:  # half of a surrogate pair
                 self._drop(1, f"it is no text that JSON can hold: {error}")
         excess = len(self._acks) - KEPT_ACKS

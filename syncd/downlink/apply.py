@@ -7,24 +7,25 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from syncd.clock import iso_ms
+from syncd.downlink.queue import MOVED
 from syncd.errors import StorageError
 from syncd.store.quarantine import Quarantined
 from syncd.store.retry_delays import APPLY_RETRY_SECONDS
 from syncd.store.times import sortable
-from syncd.store.update import Update
-from syncd.wire.messages import sync_ack
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable, Sequence
+    from datetime import datetime
 
     from structlog.typing import FilteringBoundLogger
 
     from syncd.clock import Clock
-    from syncd.downlink.queue import Chunk, Delivery, UpdateQueue
+    from syncd.downlink.queue import Chunk, Delivery, Refusals, UpdateQueue
     from syncd.status.report import InboundStatus
     from syncd.store.feed_cursor import FeedCursor
     from syncd.store.inbox import Applied, Inbox
     from syncd.store.inbox_log import InboxLog
+    from syncd.store.update import Update
 
 COMPLETED_A_TURN = 50  # deliveries whose handlers go on before anything else gets its turn
 FUTURE = timedelta(days=1)  # how far the clocks of HQ and store may differ before it is logged
@@ -37,7 +38,7 @@ class Applier:
 
     Args:
         status: the section of the report in which it counts.
-        acknowledge: takes the acks of what is on disk.
+        acknowledge: told what is on disk; see `Acknowledgements.add`.
         on_feed: told where the catch-up stands, once the updates before it are applied.
         on_trouble: told of a store database that cannot be written, and None once it can.
         on_change: told whenever a figure of the status changes.
@@ -56,7 +57,7 @@ class Applier:
         clock: Clock,
         log: FilteringBoundLogger,
         status: InboundStatus,
-        acknowledge: Callable[[Iterable[dict[str, object]]], None],
+        acknowledge: Callable[[Sequence[str | None], Refusals, datetime], None],
         on_feed: Callable[[FeedCursor], None],
         on_trouble: Callable[[StorageError | None], None],
         on_change: Callable[[], None],
@@ -98,7 +99,7 @@ class Applier:
         self._count(chunk, applied)
         complete = self._queue.applied(chunk, len(applied.stale))
         self.progress_count += 1
-        if not all(applied.stale):
+        if not all(applied.stale) and chunk.source != MOVED:
             self._status.last_applied_at = self._clock.now()
         self._on_change()
         return complete
@@ -106,20 +107,27 @@ class Applier:
     def _count(self, chunk: Chunk, applied: Applied) -> None:
         self._status.quarantined += applied.kept
         tomorrow = sortable(iso_ms(self._clock.now() + FUTURE)) or ""
-        places = ((delivery, delivery.position + offset) for delivery, length in chunk.parts for offset in range(length))
-        for number, (stale, (delivery, index)) in enumerate(zip(applied.stale, places, strict=False)):
-            item = chunk.items[number]
-            if isinstance(item, Update):
-                self._inbox_log.add(item, chunk.source, stale=stale, refusal=applied.refused.get(number))
-            failure = item.reason if isinstance(item, Quarantined) else applied.refused.get(number)
-            if failure is not None:
-                delivery.errors[index] = failure
-            elif stale:
-                self._status.stale += 1
-            elif isinstance(item, Update):
-                self._status.applied_total[item.entity_type.name] += 1
-                if item.version is None and item.updated_at is not None and item.updated_at > tomorrow:
-                    self._warn_of_the_future(item)
+        number = 0
+        for delivery, length in chunk.parts:
+            for index in range(delivery.position, delivery.position + min(length, len(applied.stale) - number)):
+                item, stale, refusal = chunk.items[number], applied.stale[number], applied.refused.get(number)
+                number += 1
+                if isinstance(item, Quarantined):
+                    refusal = item.reason
+                elif chunk.source != MOVED:
+                    self._inbox_log.add(item, chunk.source, stale=stale, refusal=refusal)
+                    self._status.stale += stale and refusal is None
+                    if not stale and refusal is None:
+                        self._count_applied(item, tomorrow)
+                if refusal is not None:
+                    delivery.refusals[index] = refusal
+                elif stale:
+                    delivery.stale += 1
+
+    def _count_applied(self, update: Update, tomorrow: str) -> None:
+        self._status.applied_total[update.entity_type.name] += 1
+        if update.version is None and update.updated_at is not None and update.updated_at > tomorrow:
+            self._warn_of_the_future(update)
 
     def _warn_of_the_future(self, update: Update) -> None:
         """Log a time far ahead. It is applied, since our clock may be wrong, but no correction can replace it."""
@@ -146,8 +154,7 @@ class Applier:
         for number, delivery in enumerate(deliveries, 1):
             if number % COMPLETED_A_TURN == 0:
                 await asyncio.sleep(0)
-            acks = [sync_ack(identifier, delivery.errors.get(index), now) for index, identifier in enumerate(delivery.correlation_ids)]
             if not delivery.done.done():
-                delivery.done.set_result(acks)
+                delivery.done.set_result(delivery.refusals)
             if delivery.acknowledge:
-                self._acknowledge(acks)
+                self._acknowledge(delivery.correlation_ids, delivery.refusals, now)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from syncd.clock import Clock
     from syncd.config.settings import Settings
     from syncd.downlink.feed_page import FeedPage
-    from syncd.downlink.queue import UpdateQueue
+    from syncd.downlink.queue import Refusals, UpdateQueue
     from syncd.hub.session import HubSession
     from syncd.store.catalog import Catalog
     from syncd.store.feed_cursor import FeedCursor
@@ -69,7 +69,7 @@ class FeedReader:
         self._ack_room = ack_room
         self._hints = Hints(clock)
         self._page_size = PageSize(settings.sync.pull_batch_size)
-        self._waiting: deque[asyncio.Future[list[dict[str, object]]]] = deque()
+        self._waiting: deque[asyncio.Future[Refusals]] = deque()
         self.feed_is_named = False
         self.on_full_page: Callable[[FeedPage], None] = lambda _: None
 
@@ -159,7 +159,7 @@ class FeedReader:
                 self._page_size.arrived()
                 return answer
 
-    async def _enqueue(self, items: list[Any], feed: FeedCursor | None) -> asyncio.Future[list[dict[str, object]]]:
+    async def _enqueue(self, items: list[Any], feed: FeedCursor | None) -> asyncio.Future[Refusals]:
         """Queue a page's items, some at a time; the cursor moves with the last, whose future is done when all are."""
         reader = MessageReader(REQUEST, lambda item: update_of_item(self._catalog, item, REQUEST), self._log)
         async for messages in in_chunks(items):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from syncd.downlink.queue import MOVED
 from syncd.downlink.sync_item import update_of_item
 from syncd.errors import StorageError
 from syncd.redaction import foreign
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from syncd.store.inbox import Inbox
     from syncd.store.update import Update
 
-PAGE_ROWS = 500
+PAGE_ROWS = 100  # no more: a price that is pushed meanwhile waits behind them
 METHOD = "entities"
 """By which the updates "came"."""
 
@@ -55,9 +56,10 @@ class Moves:
 
     async def _move(self, name: str) -> None:
         till, cost = self._inbox.till, Cost()
-        after, moved, left, reason = 0, 0, 0, ""
+        moved, left, reason = 0, 0, ""
+        after: Kept | None = None
         while rows := await till.database.run(partial(page, name=name, after=after, limit=PAGE_ROWS)):
-            after = rows[-1].rowid
+            after = rows[-1]
             updates: list[Update] = []
             leaving: list[Kept] = []
             for row in rows:
@@ -67,8 +69,8 @@ class Moves:
                 except MalformedError as error:
                     left, reason = left + 1, reason or str(error)
             await self._queue.room()
-            await self._queue.enqueue(updates, [None] * len(updates), "catchup", acknowledge=False)
-            moved += len(leaving)
+            refusals = await self._queue.enqueue(updates, [None] * len(updates), MOVED, acknowledge=False)
+            moved += len(updates) - len(refusals)  # the others are in the quarantine
             while leaving:
                 room = till.room(cost, urgent=False)
                 chunk, leaving = leaving[:room], leaving[room:]

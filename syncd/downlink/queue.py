@@ -24,6 +24,10 @@ MAX_UPDATES = 4_000
 """Live updates are taken in below this number: two full transactions, so that the writer never waits for one."""
 MAX_CHARACTERS = 8 * 1024 * 1024
 """And below this much text in them. A single list above it is taken in when nothing else waits."""
+MOVED = "moved"
+"""The source of what HQ did not send now: it was counted, recorded and acknowledged when it came."""
+Refusals = dict[int, str]
+"""Why some of the updates that came together could not be applied, by their index."""
 _COST_CHARACTERS = 200  # what an update takes beside its text
 
 
@@ -32,20 +36,22 @@ class Delivery:
     """Some updates that came together, with the future that is done once they are on disk.
 
     Attributes:
+        source: `live`, `catchup` or `moved`.
         feed: where the catch-up stands once they are applied.
         acknowledge: HQ is told by `Acknowledge`; otherwise it waits for the result of its call.
         position: how many of them are applied.
-        errors: why some could not be applied, by their index.
+        stale: how many of them were older than what the table had, or the same.
     """
 
     items: list[Update | Quarantined]
     correlation_ids: list[str | None]
     source: str
-    done: asyncio.Future[list[dict[str, object]]]
+    done: asyncio.Future[Refusals]
     feed: FeedCursor | None = None
     acknowledge: bool = True
     position: int = 0
-    errors: dict[int, str] = field(default_factory=dict)
+    refusals: Refusals = field(default_factory=dict)
+    stale: int = 0
     characters: int = 0
 
 
@@ -104,15 +110,15 @@ class UpdateQueue:
         *,
         feed: FeedCursor | None = None,
         acknowledge: bool = True,
-    ) -> asyncio.Future[list[dict[str, object]]]:
-        """Put in what came together; done, with the acks, once it is applied and on disk. See `Delivery`."""
-        done: asyncio.Future[list[dict[str, object]]] = asyncio.get_running_loop().create_future()
+    ) -> asyncio.Future[Refusals]:
+        """Put in what came together; done once it is applied and on disk. See `Delivery`."""
+        done: asyncio.Future[Refusals] = asyncio.get_running_loop().create_future()
         self.put(Delivery(list(items), correlation_ids, source, done, feed, acknowledge))
         return done
 
     def put(self, delivery: Delivery) -> None:
         """Take it in, whether there is room or not."""
-        delivery.characters = sum(_characters(item) for item in delivery.items)
+        delivery.characters = sum([_characters(item) for item in delivery.items])
         self._deliveries.append(delivery)
         self._updates += len(delivery.items)
         self._characters += delivery.characters
@@ -165,4 +171,4 @@ class UpdateQueue:
 def _characters(item: Update | Quarantined) -> int:
     if not isinstance(item, Update):
         return _COST_CHARACTERS + len(item.raw)
-    return _COST_CHARACTERS + sum(len(value) for value in item.values if isinstance(value, str))
+    return _COST_CHARACTERS + sum([len(value) for value in item.values if type(value) is str])

@@ -11,7 +11,7 @@ from syncd.store.field_values import MalformedError
 from syncd.store.quarantine import Quarantined, raw_text
 from syncd.store.text import storable
 from syncd.wire.large import Broken, LargeList
-from syncd.wire.messages import any_case
+from syncd.wire.messages import in_any_case
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -140,5 +140,5 @@ def _raw_text(message: object) -> str:
 
 def correlation_id_of(message: object) -> str | None:
     """The message's correlation id; None where it has none."""
-    identifier = any_case(message).get("correlationid") if isinstance(message, dict) else None
+    identifier = in_any_case(message, "correlationid") if isinstance(message, dict) else None
     return storable(identifier) if isinstance(identifier, str) and identifier else None

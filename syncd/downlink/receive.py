@@ -6,7 +6,7 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from syncd.downlink.reading import MessageReader, chunks_of, is_list
+from syncd.downlink.reading import MessageReader, ReadMessages, chunks_of, is_list
 from syncd.downlink.sync_item import RECEIVE_ITEM, update_of_item
 from syncd.store.update import read_update
 from syncd.wire.messages import sync_ack
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from syncd.clock import Clock
-    from syncd.downlink.queue import UpdateQueue
+    from syncd.downlink.queue import Refusals, UpdateQueue
     from syncd.hub.calls import Handler
     from syncd.hub.supervisor import Hub
     from syncd.store.catalog import Catalog
@@ -66,21 +66,25 @@ class LiveUpdates:
         )  # fmt: skip
         if read.items:
             reader.finish()  # logs
-        acks = await done
+        refusals = await done
         if not wants_result:
             return None
-        return acks[0] if unreadable is None else sync_ack(None, unreadable, self._clock.now())
+        if unreadable is None:
+            return sync_ack(read.correlation_ids[0], refusals.get(0), self._clock.now())
+        return sync_ack(None, unreadable, self._clock.now())
 
     async def _receive(self, reader: MessageReader, arguments: list[Any], *, wants_result: bool) -> list[dict[str, object]]:
         """Return once all is on disk, with every message's ack where they are wanted."""
-        waiting: deque[tuple[list[str | None], asyncio.Future[list[dict[str, object]]]]] = deque()
+        waiting: deque[tuple[ReadMessages, asyncio.Future[Refusals]]] = deque()
         acks: list[dict[str, object]] = []
 
         async def finish_one() -> None:
-            unreadable, done = waiting.popleft()
-            applied = iter(await done)
+            read, done = waiting.popleft()
+            refusals = await done
             if wants_result:
-                acks.extend(next(applied) if why is None else sync_ack(None, why, self._clock.now()) for why in unreadable)
+                applied = ((identifier, refusals.get(index)) for index, identifier in enumerate(read.correlation_ids))
+                now = self._clock.now()
+                acks.extend(sync_ack(*(next(applied) if why is None else (None, why)), now) for why in read.unreadable)
 
         async for messages in chunks_of(arguments):
             if len(waiting) >= CHUNKS_AHEAD:
@@ -88,10 +92,10 @@ class LiveUpdates:
             await self._queue.room()
             read = reader.read(messages)
             done = self._queue.enqueue(read.items, read.correlation_ids, "live", acknowledge=not wants_result)
-            waiting.append((read.unreadable, done))
+            waiting.append((read, done))
         rest = reader.finish()
         if rest:
-            waiting.append(([], self._queue.enqueue(rest, [None] * len(rest), "live", acknowledge=False)))
+            waiting.append((ReadMessages([], [], []), self._queue.enqueue(rest, [None] * len(rest), "live", acknowledge=False)))
         while waiting:
             await finish_one()
         return acks

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, NoReturn
 
 from syncd.downlink.feed_page import REQUEST
 from syncd.downlink.moves import METHOD as MOVED
+from syncd.downlink.queue import Delivery
 from syncd.downlink.sync_item import RECEIVE_ITEM, update_of_item
 from syncd.errors import StorageError
+from syncd.redaction import foreign
 from syncd.store.field_values import MalformedError
 from syncd.store.replay import Replayed
 from syncd.store.text import any_text
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from syncd.clock import Clock
-    from syncd.downlink.queue import UpdateQueue
+    from syncd.downlink.queue import Refusals, UpdateQueue
     from syncd.store.catalog import Catalog
     from syncd.store.inbox import Inbox
     from syncd.store.replay import ReplayRequests
@@ -89,11 +92,18 @@ class Replays:
         except MalformedError as error:
             return Replayed(entry_id, "refused", str(error))
         await self._queue.room()
-        (ack,) = await self._queue.enqueue([update], [update.correlation_id], "live", acknowledge=update.correlation_id is not None)
-        refusal = None if ack["success"] else str(ack.get("errorMessage") or "it was refused")
+        done: asyncio.Future[Refusals] = asyncio.get_running_loop().create_future()
+        delivery = Delivery([update], [update.correlation_id], "live", done, acknowledge=update.correlation_id is not None)
+        self._queue.put(delivery)
+        refusals = await done
+        refusal = foreign(refusals[0]) if refusals else None
         if refusal != reason_before:  # applied, or refused for another reason, which is an entry of its own
             await self._inbox.till.write(lambda connection: _delete(connection, entry_id, length), rows=1, cost=self._cost, urgent=False)
-        return Replayed(entry_id, "applied" if refusal is None else "refused", refusal)
+        if refusal is not None:
+            return Replayed(entry_id, "refused", refusal)
+        if delivery.stale:
+            return Replayed(entry_id, "superseded", "it is older than what the store has, or the same")
+        return Replayed(entry_id, "applied", None)
 
     def _update(self, method: str, raw: str) -> Update:
         """What the entry is made of, read as if it came now.
@@ -115,11 +125,11 @@ class Replays:
 
 def _read(connection: sqlite3.Connection, entry_id: int) -> tuple[str, str, str, int] | None:
     """Method, reason, what HQ sent, and its length."""
-    sql = "SELECT method, reason, raw, length(raw) FROM sync_quarantine WHERE id = ?"
+    sql = "SELECT method, reason, raw, length(raw) FROM [sync_quarantine] WHERE id = ?"
     found: tuple[str, str, str, int] | None = any_text(connection, lambda: connection.execute(sql, (entry_id,)).fetchone())
     return found
 
 
 def _delete(connection: sqlite3.Connection, entry_id: int, length: int) -> None:
     """SQLite may give a number again that is free: it must still be the entry that was read."""
-    connection.execute("DELETE FROM sync_quarantine WHERE id = ? AND length(raw) = ?", (entry_id, length))
+    connection.execute("DELETE FROM [sync_quarantine] WHERE id = ? AND length(raw) = ?", (entry_id, length))

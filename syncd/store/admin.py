@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from syncd.store.by_hand import opened_by_hand
+from syncd.store.names import UNPREFIXED, names_in
 from syncd.store.outbox import as_sent
 from syncd.store.row_filter import RowFilter
 from syncd.store.snapshot import snapshot
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from syncd.config.settings import DatabaseSettings
 
 _JOINED = """
-FROM sync_outbox AS o LEFT JOIN journal.outcome AS j ON j.id = o.id AND j.correlation_id = o.correlation_id AND o.status = 'pending'
+FROM [sync_outbox] AS o LEFT JOIN journal.outcome AS j ON j.id = o.id AND j.correlation_id = o.correlation_id AND o.status = 'pending'
 """
 # Only for a row that is pending in the till's file does the journal's entry count.
 _EFFECTIVE = f"""
@@ -46,7 +47,7 @@ _WITH_STATUS = {
 }
 STATUSES = tuple(_WITH_STATUS)
 _ORDER = {"pending": "o.priority, o.id", "failed": "o.id", "sent": "o.id DESC", "cancelled": "o.id DESC"}
-NEW_GENERATION = "UPDATE main.sync_outbox_generation SET generation = generation + 1"
+NEW_GENERATION = "UPDATE main.[sync_outbox_generation] SET generation = generation + 1"
 LONGEST_WAIT_SECONDS = 60  # for the till's lock, once our file has forgotten a row's entry
 EVERYTHING = RowFilter()
 
@@ -96,8 +97,8 @@ class OutboxAdmin:
         self._paths = paths
         self._idle_seconds = seconds_since_written(paths.outbox_path)
         with ExitStack() as stack:
-            self._connection = stack.enter_context(opened_by_hand(paths.outbox_path, "outbox"))
-            with opened_by_hand(paths.state_path, "journal"):
+            self._connection = stack.enter_context(opened_by_hand(paths.outbox_path, "outbox", names_in(paths)))
+            with opened_by_hand(paths.state_path, "journal", UNPREFIXED):
                 pass  # it is there, and this program's
             self._connection.execute("ATTACH DATABASE ? AS journal", (str(paths.state_path),))
             self._connection.execute("PRAGMA journal.synchronous = FULL")
@@ -117,7 +118,7 @@ class OutboxAdmin:
 
     def row(self, row_id: int) -> WholeRow | None:
         """One row with its payload; None where there is none."""
-        sql = _EFFECTIVE.replace("FROM sync_outbox", ", o.payload FROM sync_outbox") + " WHERE o.id = :id"
+        sql = _EFFECTIVE.replace("FROM [sync_outbox]", ", o.payload FROM [sync_outbox]") + " WHERE o.id = :id"
         for row in self.read(sql, {"id": row_id}):
             return WholeRow(row[0], row[1], as_sent(row[2]), *row[3:])
         return None
@@ -129,7 +130,7 @@ class OutboxAdmin:
 
     def marked_sent(self, wanted: RowFilter = EVERYTHING) -> list[int]:
         """All rows that the till's file itself knows as sent, in the order of writing."""
-        sql = f"SELECT o.id FROM sync_outbox AS o WHERE o.status = 'sent' AND {wanted.sql} ORDER BY o.id"  # noqa: S608 - constants
+        sql = f"SELECT o.id FROM [sync_outbox] AS o WHERE o.status = 'sent' AND {wanted.sql} ORDER BY o.id"  # noqa: S608 - constants
         return [row[0] for row in self.read(sql, wanted.parameters)]
 
     def read(self, sql: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
@@ -189,7 +190,7 @@ class OutboxAdmin:
         began = time.perf_counter()
         marks = ", ".join("?" * len(ids))
         rows = self._connection.execute(
-            f"DELETE FROM main.sync_outbox WHERE id IN ({marks}) AND status = 'sent'",  # noqa: S608 - question marks
+            f"DELETE FROM main.[sync_outbox] WHERE id IN ({marks}) AND status = 'sent'",  # noqa: S608 - question marks
             ids,
         ).rowcount
         self._connection.execute("COMMIT")
@@ -210,7 +211,7 @@ class OutboxAdmin:
         self._connection.execute("BEGIN")
         began = time.perf_counter()
         rows = self._connection.execute(
-            f"UPDATE main.sync_outbox AS o SET {assignments} WHERE id IN ({marks}) AND status IN ('failed', 'pending') "  # noqa: S608
+            f"UPDATE main.[sync_outbox] AS o SET {assignments} WHERE id IN ({marks}) AND status IN ('failed', 'pending') "  # noqa: S608
             "AND NOT EXISTS (SELECT 1 FROM journal.outcome AS j WHERE j.id = o.id AND j.correlation_id = o.correlation_id)",
             ids,
         ).rowcount

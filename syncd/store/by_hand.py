@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from syncd.errors import StorageError
 from syncd.store.database import BUSY_TIMEOUT_SECONDS
 from syncd.store.migrate import require_current
+from syncd.store.names import connect
 from syncd.store.permissions import require_own_database, require_writable
 from syncd.store.sqlite_errors import translate
 
@@ -16,12 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from syncd.store.names import Names
+
 OURS = "journal"
 """The component whose file is syncd's own; all others are in the till's, inside whose lock nothing waits for the disk."""
 
 
 @contextmanager
-def opened_by_hand(path: Path, component: str) -> Iterator[sqlite3.Connection]:
+def opened_by_hand(path: Path, component: str, names: Names) -> Iterator[sqlite3.Connection]:
     """A connection whose tables of this component are this program's.
 
     Raises:
@@ -35,7 +38,7 @@ def opened_by_hand(path: Path, component: str) -> Iterator[sqlite3.Connection]:
     if not path.exists():
         raise StorageError(f"{path}: there is no such database; `syncd run` makes it")
     try:
-        with closing(sqlite3.connect(path, isolation_level=None, timeout=BUSY_TIMEOUT_SECONDS)) as connection:
+        with closing(connect(path, names, isolation_level=None, timeout=BUSY_TIMEOUT_SECONDS)) as connection:
             # A text that is no UTF-8 may be the very reason for the trouble: it is shown, and so is all else.
             connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
             if component != OURS:

@@ -7,7 +7,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from syncd.config.entities import own_kinds, snake_case, spellings
-from syncd.store.entity_type import EntityType, Field
+from syncd.store.entity_type import EntityType
+from syncd.store.fields import Field
 
 if TYPE_CHECKING:
     from syncd.config.entities import Declarations, EntityDeclaration

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 PAGE_ROWS = 1000  # a short read each time: a long one would keep the write-ahead log from beginning anew
 _PAGE = """
 SELECT o.id, o.correlation_id, o.entity_type, o.entity_id, o.operation, o.payload, coalesce(j.status, o.status), o.created_at
-FROM sync_outbox AS o LEFT JOIN journal.outcome AS j ON j.id = o.id AND j.correlation_id = o.correlation_id AND o.status = 'pending'
+FROM [sync_outbox] AS o LEFT JOIN journal.outcome AS j ON j.id = o.id AND j.correlation_id = o.correlation_id AND o.status = 'pending'
 WHERE o.id > :after AND o.id <= :up_to ORDER BY o.id LIMIT :limit
 """
 
@@ -45,7 +45,7 @@ class RowsAtHQ:
 
 def highest_id(admin: OutboxAdmin) -> int | None:
     """Of all rows that are in the file."""
-    found: int | None = admin.read("SELECT max(id) FROM sync_outbox", {})[0][0]
+    found: int | None = admin.read("SELECT max(id) FROM [sync_outbox]", {})[0][0]
     return found
 
 

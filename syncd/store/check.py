@@ -11,6 +11,7 @@ from syncd.store.catalog import OWN_KINDS, catalog_of
 from syncd.store.declared import require_possible
 from syncd.store.lock import StoreLock
 from syncd.store.migrate import plan
+from syncd.store.names import UNPREFIXED, connect, has_table, names_in
 from syncd.store.outbox_ids import ids_used_up
 from syncd.store.permissions import require_own_database, require_writable
 from syncd.store.quick_check import quick_check
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from syncd.config.settings import Settings
     from syncd.store.catalog import Catalog
     from syncd.store.migrate import Plan
+    from syncd.store.names import Names
 
 T = TypeVar("T")
 
@@ -40,25 +42,26 @@ def inspect(settings: Settings) -> str:
     paths = settings.database
     StoreLock(paths.outbox_path).require_usable()
     components = ("outbox", "store") if paths.outbox_path == paths.path else ("store",)
-    found = [_file(paths.path, components, "the store's database", catalog_of(settings.entities))]
+    names = names_in(paths)
+    found = [_file(paths.path, components, names, "the store's database", catalog_of(settings.entities))]
     if paths.outbox_path != paths.path:
-        found.append(_file(paths.outbox_path, ("outbox",), "the outbox"))
+        found.append(_file(paths.outbox_path, ("outbox",), names, "the outbox"))
     require_own_database(paths.state_path)
-    found.append(_file(paths.state_path, ("journal",), "syncd's own file"))
+    found.append(_file(paths.state_path, ("journal",), UNPREFIXED, "syncd's own file"))
     return "; ".join(found)
 
 
-def _file(path: Path, components: tuple[str, ...], name: str, catalog: Catalog = OWN_KINDS) -> str:
+def _file(path: Path, components: tuple[str, ...], names: Names, what: str, catalog: Catalog = OWN_KINDS) -> str:
     require_writable(path)
     if not path.exists():
-        return f"{name} is not there yet: `syncd run` makes it"
+        return f"{what} is not there yet: `syncd run` makes it"
     try:
-        plans, waiting = read_without_a_trace(path, lambda connection: _look(connection, path, components, catalog))
+        plans, waiting = read_without_a_trace(path, names, lambda connection: _look(connection, path, components, catalog))
     except sqlite3.Error as error:
         raise translate(error, path) from error
     if not all(plan.recorded for plan in plans.values()):
-        return f"{name} can be used; `syncd run` adds its tables"
-    return f"{name} can be used" + (f", {waiting:,} rows marked pending in it" if waiting is not None else "")
+        return f"{what} can be used; `syncd run` adds its tables"
+    return f"{what} can be used" + (f", {waiting:,} rows marked pending in it" if waiting is not None else "")
 
 
 def _look(connection: sqlite3.Connection, path: Path, components: tuple[str, ...], catalog: Catalog) -> tuple[dict[str, Plan], int | None]:
@@ -75,12 +78,12 @@ def _look(connection: sqlite3.Connection, path: Path, components: tuple[str, ...
 
 
 def _pending(connection: sqlite3.Connection) -> int | None:
-    if not connection.execute("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND lower(name) = 'sync_outbox'").fetchone():
+    if not has_table(connection, "sync_outbox"):
         return None
-    return int(connection.execute("SELECT count(*) FROM sync_outbox WHERE status = 'pending'").fetchone()[0])
+    return int(connection.execute("SELECT count(*) FROM [sync_outbox] WHERE status = 'pending'").fetchone()[0])
 
 
-def read_without_a_trace(path: Path, read: Callable[[sqlite3.Connection], T]) -> T:
+def read_without_a_trace(path: Path, names: Names, read: Callable[[sqlite3.Connection], T]) -> T:
     """Read a file, and leave no file beside it that was not there.
 
     A database in WAL mode that nobody has open has no `-wal` file, and even a read-only connection would leave one
@@ -94,16 +97,16 @@ def read_without_a_trace(path: Path, read: Callable[[sqlite3.Connection], T]) ->
     log = real.with_name(f"{real.name}-wal")
     nobody_has_it = is_wal(path) and not log.exists()
     try:
-        return _read_only(path, read, immutable=nobody_has_it)
+        return _read_only(path, names, read, immutable=nobody_has_it)
     except (sqlite3.Error, SyncdError):
         if not (nobody_has_it and log.exists()):
             raise
-    return _read_only(path, read, immutable=False)
+    return _read_only(path, names, read, immutable=False)
 
 
-def _read_only(path: Path, read: Callable[[sqlite3.Connection], T], *, immutable: bool) -> T:
+def _read_only(path: Path, names: Names, read: Callable[[sqlite3.Connection], T], *, immutable: bool) -> T:
     address = f"{path.absolute().as_uri()}?mode=ro{'&immutable=1' if immutable else ''}"
-    with closing(sqlite3.connect(address, uri=True, isolation_level=None)) as connection:
+    with closing(connect(address, names, uri=True, isolation_level=None)) as connection:
         return read(connection)
 
 

@@ -24,12 +24,15 @@ from syncd.clock import SystemClock
 from syncd.errors import StorageBusy, StorageError
 from syncd.own_files import make_own
 from syncd.store.database_file import DatabaseFile
+from syncd.store.names import UNPREFIXED, connect
 from syncd.store.permissions import DATABASE_MODE, require_writable
 from syncd.store.sqlite_errors import is_locked, translate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from syncd.store.names import Names
 
 T = TypeVar("T")
 
@@ -68,16 +71,24 @@ class Database:
 
     Attributes:
         file: what all connections to that file share.
+        names: what our tables are called in it.
     """
 
-    def __init__(self, file: DatabaseFile, connection: _Connection) -> None:
+    def __init__(self, file: DatabaseFile, connection: _Connection, names: Names) -> None:
         self.path = file.path
         self.file = file
+        self.names = names
         self._connection = connection
 
     @classmethod
     async def open(
-        cls, path: Path, *, synchronous: str = "NORMAL", attach: Path | None = None, file: DatabaseFile | None = None
+        cls,
+        path: Path,
+        *,
+        synchronous: str = "NORMAL",
+        attach: Path | None = None,
+        file: DatabaseFile | None = None,
+        names: Names = UNPREFIXED,
     ) -> Database:
         """Open the file in WAL mode.
 
@@ -86,6 +97,7 @@ class Database:
             synchronous: `NORMAL` for the till's file (no disk sync inside its lock), `FULL` for our own.
             attach: another database, to be read as `journal`.
             file: what the connections to this file share, where there are others.
+            names: what our tables are called in it.
 
         Raises:
             PermissionDeniedError: the file or its folder may not be written.
@@ -101,7 +113,7 @@ class Database:
 
         def connector() -> sqlite3.Connection:
             # isolation_level None: transactions are begun and ended here, by name, never by the driver's guess.
-            connection = sqlite3.connect(path.as_uri(), uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_SECONDS)
+            connection = connect(path.as_uri(), names, uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_SECONDS)
             try:
                 _set_up(connection, synchronous, attach)
             except BaseException:
@@ -118,7 +130,7 @@ class Database:
             # Its thread ends by itself, and calls the event loop once more then: the loop must still be open.
             await asyncio.to_thread(connection._thread.join)  # noqa: SLF001
             raise translate(error, path) from error
-        return cls(file or DatabaseFile(path, SystemClock()), connection)
+        return cls(file or DatabaseFile(path, SystemClock()), connection, names)
 
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run reads (or one single statement) on the connection's thread.

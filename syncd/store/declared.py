@@ -8,19 +8,21 @@ anything is touched.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from syncd.errors import ConfigurationError
+from syncd.store.catalog import Catalog
 from syncd.store.change_seq import go_on_above, gone_back
+from syncd.store.names import has_table, names_of
 from syncd.store.schema import Difference, Schema, difference, mend, schema_of
 
 if TYPE_CHECKING:
     import sqlite3
 
-    from syncd.store.catalog import Catalog
     from syncd.store.database import Database
     from syncd.store.entity_type import EntityType
+    from syncd.store.names import Names
 
 SQL_TYPES = {
     "identifier": "", "version": "", "text": " TEXT", "integer": " INTEGER", "decimal": " TEXT", "boolean": " INTEGER", "time": " TEXT",
@@ -46,14 +48,14 @@ class Record:
     unfilled: list[str]
 
 
-def declared_schema(catalog: Catalog) -> Schema:
+def declared_schema(catalog: Catalog, names: Names) -> Schema:
     """The tables of the chain's own kinds, and their indexes."""
-    schema = dict(schema_of(tuple(_script(kind) for kind in catalog.declared)))
-    schema.pop("sync_schema")
+    schema = dict(schema_of(tuple(_script(kind, names) for kind in catalog.declared), names))
+    schema.pop(names.of("sync_schema"))
     return schema
 
 
-def _script(kind: EntityType) -> str:
+def _script(kind: EntityType, names: Names) -> str:
     columns = []
     for field in kind.fields:
         if field.column == "is_deleted":
@@ -61,14 +63,16 @@ def _script(kind: EntityType) -> str:
         else:
             columns.append(f'"{field.column}"{SQL_TYPES[field.kind]}{" NOT NULL" if field.column in kind.keys else ""}')
     columns += ["extra TEXT", "applied_at TEXT", "change_seq INTEGER NOT NULL DEFAULT 0", f"PRIMARY KEY ({_names(kind.keys)})"]
-    table = f'CREATE TABLE IF NOT EXISTS "{kind.table}" (\n' + ",\n".join(f"    {column}" for column in columns) + "\n);\n"
-    indexes = [f'CREATE INDEX IF NOT EXISTS "{name}" ON "{kind.table}" ({_names(index)});\n' for name, index in _indexes(kind).items()]
+    name = names.of(kind.table)
+    table = f'CREATE TABLE IF NOT EXISTS "{name}" (\n' + ",\n".join(f"    {column}" for column in columns) + "\n);\n"
+    indexes = [f'CREATE INDEX IF NOT EXISTS "{index}" ON "{name}" ({_names(of)});\n' for index, of in _indexes(kind, names).items()]
     return table + "".join(indexes)
 
 
-def _indexes(kind: EntityType) -> dict[str, tuple[str, ...]]:
+def _indexes(kind: EntityType, names: Names) -> dict[str, tuple[str, ...]]:
     """By their names; the one that every kind has first."""
-    return {f"sync_{kind.table}_by_change": ("change_seq",)} | {f"sync_{kind.table}_by_{'_'.join(index)}": index for index in kind.indexes}
+    found = {"change": ("change_seq",)} | {"_".join(index): index for index in kind.indexes}
+    return {names.of(f"sync_{kind.table}_by_{what}"): index for what, index in found.items()}
 
 
 def _names(columns: tuple[str, ...]) -> str:
@@ -77,10 +81,9 @@ def _names(columns: tuple[str, ...]) -> str:
 
 def read_records(connection: sqlite3.Connection) -> dict[str, Record]:
     """What has been declared so far, by name in lower case."""
-    known = connection.execute("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND lower(name) = 'sync_entity_types'").fetchone()
-    if not known:
+    if not has_table(connection, "sync_entity_types"):
         return {}
-    rows = connection.execute("SELECT entity_type, table_name, key_columns, columns, indexes, unfilled FROM sync_entity_types")
+    rows = connection.execute("SELECT entity_type, table_name, key_columns, columns, indexes, unfilled FROM [sync_entity_types]")
     return {name.lower(): Record(name, table, *map(json.loads, parts)) for name, table, *parts in rows.fetchall()}
 
 
@@ -98,15 +101,15 @@ def require_possible(connection: sqlite3.Connection, path: object, catalog: Cata
 
 
 def _problems(connection: sqlite3.Connection, kind: EntityType, records: dict[str, Record]) -> list[str]:
-    place, record = f"entities.{kind.name}", records.get(kind.name.lower())
+    place, record, names = f"entities.{kind.name}", records.get(kind.name.lower()), names_of(connection)
     if record is None:
         owner = next((other.name for other in records.values() if other.table.lower() == kind.table.lower()), None)
         if owner is not None:
-            return [f"{place}.table: the table {kind.table} is that of {owner}; choose another `table`"]
-        found = difference(connection, {name: item for name, item in _schema(kind).items() if item.kind == "table"})
+            return [f"{place}.table: the table {names.of(kind.table)} is that of {owner}; choose another `table`"]
+        found = difference(connection, {name: item for name, item in _schema(kind, names).items() if item.kind == "table"})
         return [f"{place}.table: {words}; choose another `table`" for words in found.foreign]
     if record.table.lower() != kind.table.lower():
-        return [f"{place}.table = {kind.table!r}: its rows are in the table {record.table}, and a table keeps its name"]
+        return [f"{place}.table = {kind.table!r}: its rows are in the table {names.of(record.table)}, and a table keeps its name"]
     problems = []
     if record.keys != list(kind.keys):
         keys = ", ".join(record.keys)
@@ -121,16 +124,17 @@ def _problems(connection: sqlite3.Connection, kind: EntityType, records: dict[st
                 "declare a field of another name"
             )
         elif before is None and column in present:
-            problems.append(f"{place}.fields.{wire}: the table {kind.table} has a column {column} of the POS's own already")
+            problems.append(f"{place}.fields.{wire}: the table {names.of(kind.table)} has a column {column} of the POS's own already")
     return problems
 
 
-def _schema(kind: EntityType) -> Schema:
-    return schema_of((_script(kind),))
+def _schema(kind: EntityType, names: Names) -> Schema:
+    return schema_of((_script(kind, names),), names)
 
 
 def _columns(connection: sqlite3.Connection, table: str) -> set[str]:
-    return {name.lower() for (name,) in connection.execute("SELECT name FROM pragma_table_xinfo(?)", (table,))}
+    name = names_of(connection).of(table)
+    return {column.lower() for (column,) in connection.execute("SELECT name FROM pragma_table_xinfo(?)", (name,))}
 
 
 def _types(kind: EntityType) -> dict[str, str]:
@@ -139,8 +143,11 @@ def _types(kind: EntityType) -> dict[str, str]:
     return {field.column: field.kind for field in kind.fields if field.column not in tail}
 
 
-async def declare(database: Database, catalog: Catalog) -> None:
+async def declare(database: Database, catalog: Catalog) -> Catalog:
     """Make and widen the tables; the tables of our own kinds are there already.
+
+    Returns:
+        The catalog, which knows of each kind's `former_columns`.
 
     Raises:
         ConfigurationError: see `require_possible`.
@@ -158,6 +165,12 @@ async def declare(database: Database, catalog: Catalog) -> None:
     highest = await database.run(lambda connection: gone_back(connection, catalog.tables))
     if highest is not None:
         await database.write(lambda connection: go_on_above(connection, highest))
+    records = await database.run(read_records)
+    return Catalog(tuple(_with_former_columns(kind, records[kind.name.lower()]) for kind in catalog.kinds))
+
+
+def _with_former_columns(kind: EntityType, record: Record) -> EntityType:
+    return replace(kind, former_columns=tuple(sorted(set(record.columns) - set(_types(kind)))))
 
 
 def missing(connection: sqlite3.Connection, path: object, catalog: Catalog) -> Difference:
@@ -166,7 +179,7 @@ def missing(connection: sqlite3.Connection, path: object, catalog: Catalog) -> D
     Raises:
         ConfigurationError: one of them is of another make.
     """
-    found = difference(connection, declared_schema(catalog))
+    found = difference(connection, declared_schema(catalog, names_of(connection)))
     if found.foreign:
         raise ConfigurationError(f"{path}: {'; '.join(found.foreign)}: it is not the one that [entities] declares")
     return found
@@ -174,20 +187,20 @@ def missing(connection: sqlite3.Connection, path: object, catalog: Catalog) -> D
 
 def _declare(connection: sqlite3.Connection, path: object, catalog: Catalog) -> None:
     require_possible(connection, path, catalog)
-    records = read_records(connection)
+    records, names = read_records(connection), names_of(connection)
     for kind in catalog.declared:
         present = _columns(connection, kind.table)
         for column, field_type in _types(kind).items():
             if present and column not in present:
-                connection.execute(f'ALTER TABLE "{kind.table}" ADD COLUMN "{column}"{SQL_TYPES[field_type]}')
+                connection.execute(f'ALTER TABLE [{kind.table}] ADD COLUMN "{column}"{SQL_TYPES[field_type]}')
         before = records.get(kind.name.lower())
-        for name in set(before.indexes if before else ()) - set(_indexes(kind)):
+        for name in set(before.indexes if before else ()) - set(_indexes(kind, names)):
             connection.execute(f'DROP INDEX IF EXISTS "{name}"')
     mend(connection, missing(connection, path, catalog))
     for kind in catalog.kinds:
         record = _record(connection, kind, records)
         connection.execute(
-            "INSERT OR REPLACE INTO sync_entity_types VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO [sync_entity_types] VALUES (?, ?, ?, ?, ?, ?)",
             (record.name, record.table, *map(json.dumps, (record.keys, record.columns, record.indexes, record.unfilled))),
         )
 
@@ -197,7 +210,7 @@ def _record(connection: sqlite3.Connection, kind: EntityType, records: dict[str,
     before, types = records.get(kind.name.lower()), _types(kind)
     columns = (before.columns if before else {}) | types
     unfilled = {*before.unfilled, *(set(columns) ^ set(before.columns)), *(set(columns) - set(types))} if before else set(types)
-    is_empty = not _columns(connection, kind.table) or not connection.execute(f'SELECT 1 FROM "{kind.table}" LIMIT 1').fetchone()  # noqa: S608
+    is_empty = not _columns(connection, kind.table) or not connection.execute(f"SELECT 1 FROM [{kind.table}] LIMIT 1").fetchone()  # noqa: S608
     left = set(columns) - set(types) if is_empty else unfilled - set(kind.keys)  # rows may come before they are declared again
-    indexes = [] if kind.is_own else list(_indexes(kind))
+    indexes = [] if kind.is_own else list(_indexes(kind, names_of(connection)))
     return Record(before.name if before else kind.name, kind.table, list(kind.keys), columns, indexes, sorted(left))

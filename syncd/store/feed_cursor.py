@@ -94,7 +94,7 @@ class FeedCursor:
 
 def read_feed_cursor(connection: sqlite3.Connection, hub: str, store_id: str) -> FeedCursor | None:
     """Where we stand in this hub's feed; None for a hub that has never been asked."""
-    sql = f"SELECT {_COLUMNS} FROM sync_cursor WHERE hub = ? AND store_id = ?"  # noqa: S608 - a constant
+    sql = f"SELECT {_COLUMNS} FROM [sync_cursor] WHERE hub = ? AND store_id = ?"  # noqa: S608 - a constant
     row = connection.execute(sql, (hub, store_id)).fetchone()
     if row is None:
         return None
@@ -109,7 +109,7 @@ def read_feed_cursor(connection: sqlite3.Connection, hub: str, store_id: str) ->
 def write_feed_cursor(connection: sqlite3.Connection, feed: FeedCursor, stamp: str) -> None:
     """Keep it, within the transaction of the updates before it."""
     connection.execute(
-        f"INSERT OR REPLACE INTO sync_cursor (hub, store_id, {_COLUMNS}, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
+        f"INSERT OR REPLACE INTO [sync_cursor] (hub, store_id, {_COLUMNS}, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
         (
             feed.hub, feed.store_id,
             _text(feed.entity_types), _kept(feed.cursor), feed.feed_epoch, feed.total_items, _text(feed.ignored_hints),
@@ -117,12 +117,12 @@ def write_feed_cursor(connection: sqlite3.Connection, feed: FeedCursor, stamp: s
             None if feed.fully_pulled_at is None else iso_ms(feed.fully_pulled_at), feed.requests_taken, stamp,
         ),
     )  # fmt: skip
-    connection.execute("DELETE FROM sync_resync WHERE id <= ?", (feed.requests_taken,))
+    connection.execute("DELETE FROM [sync_resync] WHERE id <= ?", (feed.requests_taken,))
 
 
 def read_requests(connection: sqlite3.Connection) -> tuple[int, frozenset[str]] | None:
     """The last request to fetch from the beginning, and the kinds of all requests; None where there is none."""
-    rows = connection.execute("SELECT id, entity_type FROM sync_resync ORDER BY id").fetchall()
+    rows = connection.execute("SELECT id, entity_type FROM [sync_resync] ORDER BY id").fetchall()
     if not rows:
         return None
     types = {str(entity_type) for _, entity_type in rows}

@@ -47,6 +47,8 @@ def _encodable(text: str) -> str:
 
 
 def _identifier(value: object) -> int | str:
+    if type(value) is int and -MAX_INTEGER <= value <= MAX_INTEGER:  # nearly all are
+        return value
     if isinstance(value, bool | Number) or not isinstance(value, int | str) or value == "":
         raise MalformedError(f"must be a whole number or text, this is {json_type(value)}")
     if isinstance(value, int):
@@ -57,6 +59,8 @@ def _identifier(value: object) -> int | str:
 
 
 def _text(value: object) -> str:
+    if type(value) is str and value.isascii():  # nearly all are
+        return value
     if isinstance(value, bool) or not isinstance(value, int | str):
         raise MalformedError(f"must be text, this is {json_type(value)}")
     return _encodable(str(value))

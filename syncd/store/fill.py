@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from syncd.clock import Clock
     from syncd.store.catalog import Catalog
     from syncd.store.database import Database
-    from syncd.store.entity_type import EntityType, FieldReader
+    from syncd.store.entity_type import EntityType
+    from syncd.store.fields import FieldReader
     from syncd.store.opening import StoreFiles
     from syncd.store.schema import Schema
     from syncd.store.write_budget import PacedWriter
@@ -74,7 +75,7 @@ class Fill:
         self._reader: Database = files.maintenance[-1]
         self._writer: PacedWriter = files.store
         self._catalog = catalog
-        self._schema = newest_schema("store") | declared_schema(catalog)
+        self._schema = newest_schema("store", self._reader.names) | declared_schema(catalog, self._reader.names)
         self._clock = clock
         self._log = log
         self._on_trouble = on_trouble
@@ -101,7 +102,7 @@ class Fill:
 
     async def number(self, kind: EntityType) -> None:
         """Give rows of former releases a `change_seq`; and, by a trigger, products their rows in `barcodes`."""
-        any_left = f'SELECT 1 FROM "{kind.table}" WHERE change_seq = 0 LIMIT 1'  # noqa: S608 - plain names, quoted
+        any_left = f"SELECT 1 FROM [{kind.table}] WHERE change_seq = 0 LIMIT 1"  # noqa: S608 - plain names, quoted
         if await self._reader.run(lambda connection: connection.execute(any_left).fetchone()):
             rows = _Rows(self._writer, self._schema, partial(_number, kind), partial(self._refused, kind))
             async for page in self._pages(kind, "change_seq"):
@@ -119,9 +120,10 @@ class Fill:
         if not rows.refused:  # else the next start tries again
             await self._writer.write(partial(_done, name=kind.name, columns=columns), rows=1, cost=Cost(), urgent=False)
         if filled:
-            self._log.info("columns_filled", table=kind.table, columns=columns, rows=filled)
+            self._log.info("columns_filled", table=self._reader.names.of(kind.table), columns=columns, rows=filled)
         if unfit:
-            self._log.warning("column_not_filled", table=kind.table, reason=unfit, hint="what does not fit its type stays in `extra`")
+            hint = "what does not fit its type stays in `extra`"
+            self._log.warning("column_not_filled", table=self._reader.names.of(kind.table), reason=unfit, hint=hint)
 
     async def _pages(self, kind: EntityType, column: str) -> AsyncIterator[list[tuple[Key, Any]]]:
         """All rows in the order of their keys, page by page: the key, and what is in this column."""
@@ -129,7 +131,7 @@ class Fill:
         marks = ", ".join("?" for _ in kind.keys)
         where, after = "", Key()
         while True:
-            sql = f'SELECT {keys}, "{column}" FROM "{kind.table}" {where} ORDER BY {keys} LIMIT {PAGE_ROWS}'  # noqa: S608 - plain names, quoted
+            sql = f'SELECT {keys}, "{column}" FROM [{kind.table}] {where} ORDER BY {keys} LIMIT {PAGE_ROWS}'  # noqa: S608 - plain names, quoted
             found = await self._reader.run(lambda c, sql=sql, after=after: c.execute(sql, after).fetchall())  # type: ignore[misc]
             yield [(row[:-1], row[-1]) for row in found]
             if len(found) < PAGE_ROWS:
@@ -141,7 +143,7 @@ class Fill:
         if kind.table not in self._told:
             self._told.add(kind.table)
             self._log.warning(
-                "row_not_filled", table=kind.table, key=foreign("/".join(map(str, key))), reason=foreign(reason),
+                "row_not_filled", table=self._reader.names.of(kind.table), key=foreign("/".join(map(str, key))), reason=foreign(reason),
                 hint="see what the POS has added to this table; the next start tries again",
             )  # fmt: skip
 
@@ -219,7 +221,7 @@ def _filled(key: Key, text: str, readers: Iterable[FieldReader]) -> tuple[_Fille
 
 
 def _number(kind: EntityType, rows: Sequence[Key], connection: sqlite3.Connection) -> None:
-    sql = f'UPDATE "{kind.table}" SET change_seq = ?, is_deleted = is_deleted WHERE {_is_row(kind)} AND change_seq = 0'  # noqa: S608 - for the trigger on products
+    sql = f"UPDATE [{kind.table}] SET change_seq = ?, is_deleted = is_deleted WHERE {_is_row(kind)} AND change_seq = 0"  # noqa: S608 - for the trigger on products
     connection.executemany(sql, [(number, *key) for number, key in zip(next_numbers(connection, len(rows)), rows, strict=True)])
 
 
@@ -227,7 +229,7 @@ def _write(kind: EntityType, rows: Sequence[_Filled], connection: sqlite3.Connec
     for number, row in zip(next_numbers(connection, len(rows)), rows, strict=True):
         changes = "".join(f', "{column}" = ?' for column in row.values)
         connection.execute(
-            f'UPDATE "{kind.table}" SET extra = ?, change_seq = ?{changes} WHERE {_is_row(kind)} AND extra IS ?',  # noqa: S608 - plain names, quoted
+            f"UPDATE [{kind.table}] SET extra = ?, change_seq = ?{changes} WHERE {_is_row(kind)} AND extra IS ?",  # noqa: S608 - plain names, quoted
             (row.extra, number, *row.values.values(), *row.key, row.before),
         )
 
@@ -238,4 +240,4 @@ def _is_row(kind: EntityType) -> str:
 
 def _done(connection: sqlite3.Connection, name: str, columns: list[str]) -> None:
     left = sorted(set(read_records(connection)[name.lower()].unfilled) - set(columns))
-    connection.execute("UPDATE sync_entity_types SET unfilled = ? WHERE entity_type = ?", (json.dumps(left), name))
+    connection.execute("UPDATE [sync_entity_types] SET unfilled = ? WHERE entity_type = ?", (json.dumps(left), name))

@@ -107,7 +107,7 @@ class Inbox:
         self.till = till
         self._clock = clock
         self._cost = Cost()
-        self._schema = newest_schema("store") | declared_schema(catalog)
+        self._schema = newest_schema("store", till.database.names) | declared_schema(catalog, till.database.names)
         self._most = MAX_ROWS
 
     def room(self) -> int:
@@ -184,6 +184,7 @@ def _find_news(connection: sqlite3.Connection, items: Sequence[Update | Quaranti
     bad = [item for item in items if isinstance(item, Quarantined)]
     try:
         kept = iter(quarantine.find_kept(connection, bad) if bad else ())
+        known.read(item for item in items if isinstance(item, Update))
         return _Attempt([known.take(item) if isinstance(item, Update) else next(kept) for item in items])
     except sqlite3.Error as error:
         # No trigger runs here: a SELECT that SQLite cannot make says that the table is not ours at the moment.

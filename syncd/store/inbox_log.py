@@ -19,13 +19,14 @@ if TYPE_CHECKING:
 
     from syncd.clock import Clock
     from syncd.store.database import Database
+    from syncd.store.entity_type import EntityType
     from syncd.store.update import Update
 
 KEPT_UPDATES = 1_000
 FLUSH_SECONDS = 2.0  # one small transaction each time; of a flood only the last `KEPT_UPDATES` are written
 MAX_REASON_CHARACTERS = 500
-Record: TypeAlias = tuple[tuple[object, ...], datetime]
-"""All columns but the last, and its moment."""
+Record: TypeAlias = tuple["EntityType", tuple[object, ...], tuple[object, ...], datetime]
+"""Kind and key, the columns between them and the moment; not the update itself, which may hold a picture."""
 _INSERT = """
 INSERT INTO inbox (entity_type, entity_id, operation, version, updated_at, correlation_id, source, outcome, reason, at)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -69,11 +70,11 @@ class InboxLog:
         if outcome == "applied":
             self._applied += 1
             self.last_applied[update.entity_type.name] = now
-        record = (
-            update.kind, update.entity_id, "Delete" if update.deleted else "Update", update.version, update.updated_at,
-            update.correlation_id, source, outcome, refusal and storable(refusal[:MAX_REASON_CHARACTERS]),
+        columns = (
+            "Delete" if update.deleted else "Update", update.version, update.updated_at, update.correlation_id, source, outcome,
+            refusal and storable(refusal[:MAX_REASON_CHARACTERS]),
         )  # fmt: skip
-        self._waiting.append((record, now))  # of a flood most are never written
+        self._waiting.append((update.entity_type, update.key, columns, now))  # of a flood most are never written
         self._added.set()
 
     async def run(self) -> NoReturn:
@@ -109,7 +110,8 @@ class InboxLog:
         day: str,
         last: dict[str, datetime],
     ) -> None:
-        connection.executemany(_INSERT, [(*record, iso_ms(at)) for record, at in records])
+        rows = [(kind.kind_of(key), kind.entity_id_of(key), *columns, iso_ms(at)) for kind, key, columns, at in records]
+        connection.executemany(_INSERT, rows)
         connection.execute(_TRIM, (KEPT_UPDATES,))
         self._today.write(connection, day, applied)
         connection.executemany(_LAST_APPLIED, [(f"{_PREFIX}{name}", round(at.timestamp() * 1000)) for name, at in last.items()])

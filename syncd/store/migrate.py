@@ -22,12 +22,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from syncd.clock import iso_ms
 from syncd.errors import ConfigurationError
+from syncd.store.names import UNPREFIXED, has_table, names_of
 from syncd.store.schema import Difference, Schema, difference, empty_copy, mend, run_script, schema_of
 from syncd.store.sqlite_errors import primary_code
 
 if TYPE_CHECKING:
     from syncd.clock import Clock
     from syncd.store.database import Database
+    from syncd.store.names import Names
 
 
 ADVICE = {
@@ -66,32 +68,31 @@ class Plan:
         return self.recorded and not self.found.mendable and self.next_step is None
 
 
-def migrations(component: str) -> list[Migration]:
+def migrations(component: str, names: Names = UNPREFIXED) -> list[Migration]:
     """The component's migrations in order."""
     found = []
     for entry in (resources.files("syncd.store") / "sql" / component).iterdir():
         match = re.fullmatch(r"(\d{4})_(\w+)\.sql", entry.name)
         if match:
-            found.append(Migration(int(match[1]), match[2], entry.read_text(encoding="utf-8")))
+            found.append(Migration(int(match[1]), match[2], names.script(entry.read_text(encoding="utf-8"))))
     return sorted(found)
 
 
-def schema_at(component: str, version: int) -> Schema:
+def schema_at(component: str, version: int, names: Names = UNPREFIXED) -> Schema:
     """What the component's migrations up to this one end in."""
-    return schema_of(tuple(script for number, _, script in migrations(component) if number <= version))
+    return schema_of(tuple(script for number, _, script in migrations(component, names) if number <= version), names)
 
 
-def newest_schema(component: str) -> Schema:
+def newest_schema(component: str, names: Names) -> Schema:
     """What all of the component's migrations end in."""
-    return schema_at(component, migrations(component)[-1].version)
+    return schema_at(component, migrations(component)[-1].version, names)
 
 
 def applied_version(connection: sqlite3.Connection, component: str) -> int:
     """The newest migration that this file has had; 0 for none."""
-    known = connection.execute("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND lower(name) = 'sync_schema'").fetchone()
-    if not known:
+    if not has_table(connection, "sync_schema"):
         return 0
-    (version,) = connection.execute("SELECT coalesce(max(version), 0) FROM sync_schema WHERE component = ?", (component,)).fetchone()
+    (version,) = connection.execute("SELECT coalesce(max(version), 0) FROM [sync_schema] WHERE component = ?", (component,)).fetchone()
     return int(version)
 
 
@@ -105,20 +106,21 @@ def plan(connection: sqlite3.Connection, path: object, component: str) -> Plan:
         ConfigurationError: the file is newer than the program, something of another make has the name of something of
             ours, or a step cannot be made in this file.
     """
-    now = _plan(connection, path, component)
+    now, names = _plan(connection, path, component), names_of(connection)
     if now.next_step is not None:
         with closing(empty_copy(connection)) as copy:
-            mend(copy, difference(copy, schema_at(component, now.version)))
-            for step in migrations(component):
+            mend(copy, difference(copy, schema_at(component, now.version, names)))
+            for step in migrations(component, names):
                 if step.version > now.version:
                     _run(copy, path, component, step)
     return now
 
 
 def _plan(connection: sqlite3.Connection, path: object, component: str) -> Plan:
-    steps = migrations(component)
+    names = names_of(connection)
+    steps = migrations(component, names)
     newest = steps[-1].version
-    _require_ours(path, difference(connection, schema_of(())), component)
+    _require_ours(path, difference(connection, schema_of((), names)), component)
     version = applied_version(connection, component)
     if version > newest:
         raise ConfigurationError(
@@ -128,7 +130,7 @@ def _plan(connection: sqlite3.Connection, path: object, component: str) -> Plan:
     recorded = version > 0
     if not recorded:
         version = next((step.version for step in reversed(steps) if _fits(connection, component, step.version)), newest)
-    wanted, latest = schema_at(component, version), schema_at(component, newest)
+    wanted, latest = schema_at(component, version, names), schema_at(component, newest, names)
     found = difference(connection, wanted)
     _require_ours(path, found, component)
     # What later steps will make must not be there in another make; this is checked while the file is still unchanged.
@@ -178,13 +180,13 @@ def _advance(connection: sqlite3.Connection, path: object, component: str, stamp
     mend(connection, now.found)
     if not now.recorded:
         # A POS may have made our tables before us, as any release has them: the release that fits is recorded.
-        done = [step for step in migrations(component) if step.version <= now.version]
+        done = [step for step in migrations(component, names_of(connection)) if step.version <= now.version]
     elif now.next_step is not None:
         _run(connection, path, component, now.next_step)
         done = [now.next_step]
     else:
         return
-    connection.executemany("INSERT INTO sync_schema VALUES (?, ?, ?, ?)", [(component, step.version, step.name, stamp) for step in done])
+    connection.executemany("INSERT INTO [sync_schema] VALUES (?, ?, ?, ?)", [(component, step.version, step.name, stamp) for step in done])
 
 
 def _run(connection: sqlite3.Connection, path: object, component: str, step: Migration) -> None:
@@ -200,7 +202,7 @@ def _run(connection: sqlite3.Connection, path: object, component: str, step: Mig
 
 
 def _fits(connection: sqlite3.Connection, component: str, version: int) -> bool:
-    return not difference(connection, schema_at(component, version)).foreign
+    return not difference(connection, schema_at(component, version, names_of(connection))).foreign
 
 
 def _require_ours(path: object, found: Difference, component: str) -> None:

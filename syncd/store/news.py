@@ -8,15 +8,21 @@ back.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import orjson
 
 from syncd.store.update import is_newer
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Iterable
 
     from syncd.store.entity_type import EntityType
     from syncd.store.update import Update
+
+Group = tuple[object, ...]
+"""The values of a kind's `group_keys`."""
 
 
 @dataclass(slots=True)
@@ -59,9 +65,9 @@ class KnownRows:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self._groups: dict[tuple[str, tuple[object, ...]], dict[object, _Row]] = {}
+        self._groups: dict[str, dict[Group, dict[object, _Row]]] = {}
         # Read before any row: what is still being filled in may change between our look and our write.
-        self._unfilled = set(connection.execute("SELECT table_name, value FROM sync_entity_types, json_each(unfilled)"))
+        self._unfilled = set(connection.execute("SELECT table_name, value FROM [sync_entity_types], json_each(unfilled)"))
 
     def take(self, update: Update) -> News | None:
         """What is to be written for it; None where what is there is newer, or the same."""
@@ -97,14 +103,34 @@ class KnownRows:
     def _may_be_light(self, kind: EntityType) -> bool:
         return bool(kind.looked_up) and not any((kind.table, column) in self._unfilled for column in kind.looked_up)
 
-    def _rows(self, update: Update, group: tuple[object, ...]) -> dict[object, _Row]:
+    def read(self, updates: Iterable[Update]) -> None:
+        """Read the rows of all these with one statement a kind, before they are given to `take`."""
+        wanted: dict[str, tuple[EntityType, dict[Group, dict[object, _Row]]]] = {}
+        for update in updates:
+            kind = update.entity_type
+            if (of_kind := wanted.get(kind.table)) is None:
+                of_kind = wanted[kind.table] = kind, {}
+            of_kind[1][update.key[: len(kind.group_keys)]] = {}
+        for kind, groups in wanted.values():
+            keys = orjson.dumps(list(groups)).decode()
+            if "\\u0000" in keys:  # for SQLite's JSON a text ends there
+                continue
+            rows_of = list(groups.values())
+            for place, *row in self._connection.execute(kind.select_many_sql, (keys,)):
+                rows_of[place][row[0]] = _found(row)
+            self._groups[kind.table] = groups
+
+    def _rows(self, update: Update, group: Group) -> dict[object, _Row]:
         kind = update.entity_type
-        rows = self._groups.get((kind.table, group))
+        groups = self._groups.setdefault(kind.table, {})
+        rows = groups.get(group)
         if rows is None:
-            found = self._connection.execute(kind.select_sql, group)
-            rows = {row[0]: _Row(row[1], row[2], bool(row[3]), row[5:] if row[4] else None) for row in found}
-            self._groups[kind.table, group] = rows
+            rows = groups[group] = {row[0]: _found(row) for _, *row in self._connection.execute(kind.select_sql, group)}
         return rows
+
+
+def _found(row: list[Any]) -> _Row:
+    return _Row(row[1], row[2], bool(row[3]), tuple(row[5:]) if row[4] else None)
 
 
 def _beats(update: Update, row: _Row) -> bool:

@@ -13,6 +13,7 @@ from syncd.store.database import Database
 from syncd.store.database_file import DatabaseFile
 from syncd.store.declared import declare, require_possible
 from syncd.store.migrate import migrate
+from syncd.store.names import UNPREFIXED, names_in
 from syncd.store.permissions import require_own_database
 from syncd.store.write_budget import PacedWriter
 
@@ -39,6 +40,7 @@ class StoreFiles:
         journal: our own file.
         maintenance: one more connection for each of the till's files: checkpoints, long scans, looks at the lock.
         journal_maintenance: the same for our own.
+        catalog: the kinds that have a table in the store's file, as it has them.
     """
 
     reader: Database
@@ -47,6 +49,7 @@ class StoreFiles:
     journal: Database
     maintenance: list[Database]
     journal_maintenance: Database
+    catalog: Catalog
 
     @property
     def each_once(self) -> list[Database]:
@@ -84,7 +87,8 @@ async def open_store(paths: DatabaseSettings, clock: Clock, log: FilteringBoundL
     async def connect(path: Path, *, synchronous: str = "NORMAL", attach: Path | None = None) -> Database:
         file = DatabaseFile.at(path, clock)
         file = files.setdefault(file.path, file)
-        database = await Database.open(path, synchronous=synchronous, attach=attach, file=file)
+        names = UNPREFIXED if path == paths.state_path else names_in(paths)
+        database = await Database.open(path, synchronous=synchronous, attach=attach, file=file, names=names)
         opened.append(database)
         return database
 
@@ -106,7 +110,7 @@ async def open_store(paths: DatabaseSettings, clock: Clock, log: FilteringBoundL
         await other.run(lambda connection: require_possible(connection, other.path, catalog))
         await migrate(writer, "outbox", clock)
         await migrate(other, "store", clock)
-        await declare(other, catalog)
+        catalog = await declare(other, catalog)
         reader = await connect(paths.outbox_path, attach=paths.state_path)
         for till in {id(outbox): outbox, id(store): store}.values():
             await till.look()
@@ -116,7 +120,7 @@ async def open_store(paths: DatabaseSettings, clock: Clock, log: FilteringBoundL
         for database in opened:
             await database.close()
         raise
-    return StoreFiles(reader, outbox, store, journal, maintenance, journal_maintenance)
+    return StoreFiles(reader, outbox, store, journal, maintenance, journal_maintenance, catalog)
 
 
 async def _open_journal(path: Path, clock: Clock, log: FilteringBoundLogger) -> Database:

@@ -16,23 +16,23 @@ if TYPE_CHECKING:
 
 _NEXT_DUE = "SELECT priority, min(due_at) FROM journal.retry INDEXED BY retry_by_due GROUP BY priority"
 _COUNT = """
-SELECT count(*), max(o.id) FROM sync_outbox AS o INDEXED BY sync_outbox_by_priority
+SELECT count(*), max(o.id) FROM [sync_outbox] AS o INDEXED BY [sync_outbox_by_priority]
 WHERE o.status = 'pending' AND o.priority = ? AND o.id > ?
 """
 _DECIDED = """
-SELECT count(*) FROM journal.outcome AS j JOIN sync_outbox AS o ON o.id = j.id AND o.correlation_id = j.correlation_id
+SELECT count(*) FROM journal.outcome AS j JOIN [sync_outbox] AS o ON o.id = j.id AND o.correlation_id = j.correlation_id
 WHERE j.id > ? AND j.status <> 'pending' AND o.status = 'pending' AND o.priority = ?
 """
 _FAILED = """
-SELECT (SELECT count(*) FROM sync_outbox INDEXED BY sync_outbox_failed WHERE status = 'failed')
-     + (SELECT count(*) FROM journal.outcome AS j JOIN sync_outbox AS o ON o.id = j.id AND o.correlation_id = j.correlation_id
+SELECT (SELECT count(*) FROM [sync_outbox] INDEXED BY [sync_outbox_failed] WHERE status = 'failed')
+     + (SELECT count(*) FROM journal.outcome AS j JOIN [sync_outbox] AS o ON o.id = j.id AND o.correlation_id = j.correlation_id
         WHERE j.status = 'failed' AND o.status = 'pending')
 """
 _FAILED_ENTITIES = """
-SELECT o.entity_type, o.entity_id, o.id FROM sync_outbox AS o INDEXED BY sync_outbox_failed WHERE o.status = 'failed'
+SELECT o.entity_type, o.entity_id, o.id FROM [sync_outbox] AS o INDEXED BY [sync_outbox_failed] WHERE o.status = 'failed'
 UNION ALL
 SELECT o.entity_type, o.entity_id, o.id FROM journal.outcome AS j
-JOIN sync_outbox AS o ON o.id = j.id AND o.correlation_id = j.correlation_id WHERE j.status = 'failed' AND o.status = 'pending'
+JOIN [sync_outbox] AS o ON o.id = j.id AND o.correlation_id = j.correlation_id WHERE j.status = 'failed' AND o.status = 'pending'
 """
 
 
@@ -62,7 +62,7 @@ class Counts:
 
 def count(connection: sqlite3.Connection, known: Counts | None, *, with_failed_entities: bool) -> Counts:
     """Count all rows; with `known`, only newer ones, unless somebody has retried or cancelled rows since."""
-    generation = int(connection.execute("SELECT coalesce((SELECT generation FROM sync_outbox_generation), 0)").fetchone()[0])
+    generation = int(connection.execute("SELECT coalesce((SELECT generation FROM [sync_outbox_generation]), 0)").fetchone()[0])
     fresh = known is None or known.generation != generation
     counts = Counts(dict.fromkeys(PRIORITIES, 0), dict.fromkeys(PRIORITIES, MIN_ID), generation, fresh)
     for priority in PRIORITIES:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from syncd.store.names import has_table, names_of
+
 if TYPE_CHECKING:
     import sqlite3
 
@@ -18,13 +20,13 @@ TO_SPARE = 2**32  # ids; at a thousand rows a second they last for seven weeks
 
 def ids_used_up(connection: sqlite3.Connection, path: object) -> str | None:
     """Says in plain words that there are none left, or fewer than `TO_SPARE`; None where there are enough."""
-    tables = {name.lower() for (name,) in connection.execute("SELECT name FROM main.sqlite_schema WHERE type = 'table'")}
-    if "sync_outbox" not in tables:
+    if not has_table(connection, "sync_outbox"):
         return None
-    (highest,) = connection.execute("SELECT coalesce(max(id), 0) FROM sync_outbox").fetchone()
-    if "sqlite_sequence" in tables:  # there is none where a POS made all tables, without AUTOINCREMENT
-        query = "SELECT max(seq) FROM main.sqlite_sequence WHERE lower(name) = 'sync_outbox' AND typeof(seq) = 'integer'"
-        highest = max(highest, connection.execute(query).fetchone()[0] or 0)
+    (highest,) = connection.execute("SELECT coalesce(max(id), 0) FROM [sync_outbox]").fetchone()
+    if connection.execute("SELECT 1 FROM main.sqlite_schema WHERE name = 'sqlite_sequence'").fetchone():
+        # There is none where a POS made all tables, without AUTOINCREMENT.
+        query = "SELECT max(seq) FROM main.sqlite_sequence WHERE lower(name) = ? AND typeof(seq) = 'integer'"
+        highest = max(highest, connection.execute(query, (names_of(connection).of("sync_outbox"),)).fetchone()[0] or 0)
     left = HIGHEST - highest
     if left >= TO_SPARE:
         return None

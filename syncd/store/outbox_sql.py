@@ -16,10 +16,10 @@ _ATTEMPT = f"CASE typeof({_ATTEMPTS}) WHEN 'integer' THEN min(max({_ATTEMPTS}, 0
 # another one '5'. HQ may have that row already: this only saves looking for the earlier rows of an entity that has
 # none. Whether any row has another priority is looked up once a page.
 _HAS_EARLIER = """
-CASE WHEN EXISTS (SELECT 1 FROM sync_outbox INDEXED BY sync_outbox_by_priority WHERE status = 'pending' AND priority < :priority)
-       OR EXISTS (SELECT 1 FROM sync_outbox INDEXED BY sync_outbox_by_priority WHERE status = 'pending' AND priority > :priority)
+CASE WHEN EXISTS (SELECT 1 FROM [sync_outbox] INDEXED BY [sync_outbox_by_priority] WHERE status = 'pending' AND priority < :priority)
+       OR EXISTS (SELECT 1 FROM [sync_outbox] INDEXED BY [sync_outbox_by_priority] WHERE status = 'pending' AND priority > :priority)
 THEN EXISTS (
-    SELECT 1 FROM sync_outbox AS e INDEXED BY sync_outbox_by_entity
+    SELECT 1 FROM [sync_outbox] AS e INDEXED BY [sync_outbox_by_entity]
     WHERE e.status = 'pending' AND e.entity_type = o.entity_type AND e.id < o.id AND e.priority <> o.priority
       AND e.entity_id IN (
           o.entity_id, CAST(o.entity_id AS INTEGER),
@@ -32,7 +32,7 @@ SELECT o.id, o.entity_type, o.entity_id, o.priority, o.correlation_id, o.created
        f.seen_at, {item_sql.HEAD}, {item_sql.tail(":store_id", _ATTEMPT)}
 """
 # For a row that SQLite could not encode.
-WHOLE = "SELECT operation, payload FROM sync_outbox WHERE id = ?"
+WHOLE = "SELECT operation, payload FROM [sync_outbox] WHERE id = ?"
 _JOURNAL = """
 LEFT JOIN journal.outcome AS j ON j.id = o.id AND j.correlation_id = o.correlation_id
 LEFT JOIN journal.first_seen AS f ON f.id = o.id AND f.correlation_id = o.correlation_id
@@ -47,18 +47,18 @@ LESS_URGENT_WAITS = "SELECT EXISTS (SELECT 1 FROM journal.retry INDEXED BY retry
 # Entities that wait for such a retry, and have a row of this priority behind it.
 PROMOTED = f"""
 SELECT DISTINCT r.entity_type, r.entity_id, r.due_at
-FROM sync_outbox AS o INDEXED BY sync_outbox_by_priority CROSS JOIN journal.retry AS r ON {_SAME_ENTITY}
+FROM [sync_outbox] AS o INDEXED BY [sync_outbox_by_priority] CROSS JOIN journal.retry AS r ON {_SAME_ENTITY}
 WHERE o.status = 'pending' AND o.priority = :priority AND o.id > :after_id AND o.id <= :up_to AND r.priority > :priority
 """  # noqa: S608 - constants
 # The next rows of one priority, without those of entities that wait for a retry.
 LANE = f"""
-{_COLUMNS}, {_HAS_EARLIER} FROM sync_outbox AS o INDEXED BY sync_outbox_by_priority {_JOURNAL}
+{_COLUMNS}, {_HAS_EARLIER} FROM [sync_outbox] AS o INDEXED BY [sync_outbox_by_priority] {_JOURNAL}
 WHERE o.status = 'pending' AND o.priority = :priority AND o.id > :after_id AND (j.id IS NULL OR j.status = 'pending') AND NOT {_WAITS}
 ORDER BY o.id LIMIT :limit
 """
 # An entity's rows behind an id; `ENTITY` has only those that wait for no retry.
 FOLLOWING = f"""
-{_COLUMNS}, 0 FROM sync_outbox AS o INDEXED BY sync_outbox_by_entity {_JOURNAL}
+{_COLUMNS}, 0 FROM [sync_outbox] AS o INDEXED BY [sync_outbox_by_entity] {_JOURNAL}
 WHERE o.status = 'pending' AND o.entity_type = :entity_type AND o.entity_id = :entity_id AND o.id > :after_id AND o.id < :before_id
   AND o.priority <> :other_than AND (j.id IS NULL OR j.status = 'pending')
 ORDER BY o.id LIMIT :limit
@@ -72,6 +72,6 @@ WHERE priority = ? AND due_at > ? ORDER BY due_at LIMIT ?
 OLDEST_WAITING = "SELECT min(created_at) FROM journal.retry INDEXED BY retry_by_age"
 # The last row of one priority.
 NEWEST = """
-SELECT max(o.id) FROM sync_outbox AS o INDEXED BY sync_outbox_by_priority
+SELECT max(o.id) FROM [sync_outbox] AS o INDEXED BY [sync_outbox_by_priority]
 WHERE o.status = 'pending' AND o.priority = ? AND o.id > ?
 """

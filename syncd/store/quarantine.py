@@ -54,7 +54,7 @@ def raw_text(message: object) -> str:
 
 # One pass over the table for all that is to be kept: it has no index.
 _SAME = """
-SELECT id, method, correlation_id, reason, CASE WHEN correlation_id IS NULL THEN raw END FROM sync_quarantine
+SELECT id, method, correlation_id, reason, CASE WHEN correlation_id IS NULL THEN raw END FROM [sync_quarantine]
 WHERE method IN (SELECT value FROM json_each(?1)) AND reason IN (SELECT value FROM json_each(?2))
   AND (correlation_id IS NULL OR correlation_id IN (SELECT value FROM json_each(?3)))
 """
@@ -75,11 +75,11 @@ def keep(connection: sqlite3.Connection, items: Sequence[Quarantined], stamp: st
     """Put them into the quarantine, within the caller's transaction; returns how many entries are new."""
     new: dict[tuple[str, str | None, str, str | None], Quarantined] = {}
     for item in items:
-        renew = "UPDATE sync_quarantine SET received_at = ? WHERE id = ?"
+        renew = "UPDATE [sync_quarantine] SET received_at = ? WHERE id = ?"
         if item.kept_as is None or not connection.execute(renew, (stamp, item.kept_as)).rowcount:
             new.setdefault(item.identity, item)
     connection.executemany(
-        "INSERT INTO sync_quarantine (method, correlation_id, reason, raw, received_at) VALUES (?, ?, ?, ?, ?)",
+        "INSERT INTO [sync_quarantine] (method, correlation_id, reason, raw, received_at) VALUES (?, ?, ?, ?, ?)",
         [(*item.stored, stamp) for item in new.values()],
     )
     return len(new)
@@ -87,5 +87,5 @@ def keep(connection: sqlite3.Connection, items: Sequence[Quarantined], stamp: st
 
 def count(connection: sqlite3.Connection) -> int:
     """How many messages are kept."""
-    (kept,) = connection.execute("SELECT count(*) FROM sync_quarantine").fetchone()
+    (kept,) = connection.execute("SELECT count(*) FROM [sync_quarantine]").fetchone()
     return int(kept)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from syncd.store.by_hand import opened_by_hand
 from syncd.store.check import read_without_a_trace
+from syncd.store.names import has_table, names_in
 from syncd.store.row_filter import RowFilter
 from syncd.store.sqlite_errors import translate
 from syncd.store.till_turns import TillTurns, seconds_since_written
@@ -19,7 +20,8 @@ from syncd.wire.messages import any_case
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
+
+    from syncd.config.settings import DatabaseSettings
 
 _COLUMNS = "id, received_at, method, correlation_id, reason, raw"
 _METHOD_OF_A_KIND = re.compile(r"Receive(?P<kind>\w+?)(Update)?", re.ASCII)
@@ -48,7 +50,7 @@ class QuarantineAdmin:
     """The quarantine, open for a short time; a context manager.
 
     Args:
-        path: the database with HQ's tables.
+        paths: the database with HQ's tables is one of them.
 
     Raises:
         StorageError: there is none here, or it cannot be used.
@@ -56,11 +58,11 @@ class QuarantineAdmin:
         PermissionDeniedError: it may not be written.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._idle_seconds = seconds_since_written(path)
+    def __init__(self, paths: DatabaseSettings) -> None:
+        self._path = paths.path
+        self._idle_seconds = seconds_since_written(paths.path)
         with ExitStack() as stack:
-            self._connection = stack.enter_context(opened_by_hand(path, "store"))
+            self._connection = stack.enter_context(opened_by_hand(paths.path, "store", names_in(paths)))
             self._close = stack.pop_all().close
 
     def __enter__(self) -> Self:
@@ -85,7 +87,7 @@ class QuarantineAdmin:
                 self._connection.execute("BEGIN IMMEDIATE")
                 began = time.perf_counter()
                 marks = ", ".join("?" * len(chunk))
-                total += self._connection.execute(f"DELETE FROM sync_quarantine WHERE id IN ({marks})", chunk).rowcount  # noqa: S608
+                total += self._connection.execute(f"DELETE FROM [sync_quarantine] WHERE id IN ({marks})", chunk).rowcount  # noqa: S608
                 self._connection.execute("COMMIT")
                 turns.held(len(chunk), time.perf_counter() - began, more=chunk[-1] != ids[-1])
         except sqlite3.Error as error:
@@ -95,7 +97,7 @@ class QuarantineAdmin:
         return total
 
 
-def quarantined(path: Path, limit: int) -> tuple[int, list[QuarantinedUpdate]]:
+def quarantined(paths: DatabaseSettings, limit: int) -> tuple[int, list[QuarantinedUpdate]]:
     """How many entries there are and the first of them, read without a trace; none where there is no database.
 
     Raises:
@@ -104,14 +106,14 @@ def quarantined(path: Path, limit: int) -> tuple[int, list[QuarantinedUpdate]]:
 
     def read(connection: sqlite3.Connection) -> tuple[int, list[QuarantinedUpdate]]:
         connection.text_factory = _text
-        if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'sync_quarantine'").fetchone():
+        if not has_table(connection, "sync_quarantine"):
             return 0, []
-        return int(connection.execute("SELECT count(*) FROM sync_quarantine").fetchone()[0]), _entries(connection, EVERYTHING, limit)
+        return int(connection.execute("SELECT count(*) FROM [sync_quarantine]").fetchone()[0]), _entries(connection, EVERYTHING, limit)
 
     try:
-        return read_without_a_trace(path, read) if path.exists() else (0, [])
+        return read_without_a_trace(paths.path, names_in(paths), read) if paths.path.exists() else (0, [])
     except sqlite3.Error as error:
-        raise translate(error, path) from error
+        raise translate(error, paths.path) from error
 
 
 def _entries(connection: sqlite3.Connection, wanted: RowFilter, limit: int) -> list[QuarantinedUpdate]:
@@ -121,7 +123,7 @@ def _entries(connection: sqlite3.Connection, wanted: RowFilter, limit: int) -> l
         if moment is not None:
             conditions.append(f"julianday(received_at) {sign} julianday(:{name})")
             parameters[name] = moment
-    sql = f"SELECT {_COLUMNS} FROM sync_quarantine WHERE {' AND '.join(conditions)} ORDER BY id"  # noqa: S608 - constants
+    sql = f"SELECT {_COLUMNS} FROM [sync_quarantine] WHERE {' AND '.join(conditions)} ORDER BY id"  # noqa: S608 - constants
     with closing(connection.execute(sql, parameters)) as cursor:
         for row in cursor:
             if 0 <= limit <= len(found):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from syncd.clock import iso_ms
 from syncd.store.by_hand import opened_by_hand
+from syncd.store.names import UNPREFIXED
 from syncd.store.text import storable
 
 if TYPE_CHECKING:
@@ -25,7 +26,13 @@ KEPT_OUTCOMES = "-1 day"  # of requests whose command did not wait for them
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """What became of a request; `outcome` is None as long as the daemon has not taken it."""
+    """What became of a request.
+
+    Attributes:
+        outcome: `applied`, `superseded` (what the store has is newer, or the same), `refused` or `gone`; None as long as the daemon has
+            not taken it.
+        reason: why it was not applied.
+    """
 
     quarantine_id: int
     outcome: str | None
@@ -80,7 +87,7 @@ class ReplayClient:
     def look(self, ids: Sequence[int]) -> list[Replayed]:
         """What has become of them so far."""
         sql = "SELECT quarantine_id, outcome, reason FROM replay WHERE quarantine_id IN (SELECT value FROM json_each(?)) ORDER BY 1"
-        with opened_by_hand(self._path, "journal") as connection:
+        with opened_by_hand(self._path, "journal", UNPREFIXED) as connection:
             return [Replayed(*row) for row in connection.execute(sql, (json.dumps(ids),))]
 
     def forget(self, ids: Sequence[int]) -> None:
@@ -88,7 +95,7 @@ class ReplayClient:
         self._run("DELETE FROM replay WHERE quarantine_id = ? AND outcome IS NOT NULL", [(entry_id,) for entry_id in ids])
 
     def _run(self, sql: str, rows: Sequence[tuple[object, ...]]) -> None:
-        with opened_by_hand(self._path, "journal") as connection:
+        with opened_by_hand(self._path, "journal", UNPREFIXED) as connection:
             connection.execute("BEGIN IMMEDIATE")
             connection.executemany(sql, rows)
             connection.execute("COMMIT")

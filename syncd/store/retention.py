@@ -53,42 +53,42 @@ class Sweep:
 
 def _records(table: str, moment: str) -> Sweep:
     return Sweep(
-        page=f"SELECT id, {moment} FROM {table} WHERE id > ? ORDER BY id LIMIT ?",  # noqa: S608 - names of ours
-        delete=f"DELETE FROM {table} WHERE id = ? AND {moment} IS ?",  # noqa: S608
+        page=f"SELECT id, {moment} FROM [{table}] WHERE id > ? ORDER BY id LIMIT ?",  # noqa: S608 - names of ours
+        delete=f"DELETE FROM [{table}] WHERE id = ? AND {moment} IS ?",  # noqa: S608
     )
 
 
 OUTBOX = (
     Sweep(
-        page="SELECT id, CASE WHEN status IN ('sent', 'cancelled') THEN coalesce(sent_at, created_at) END FROM sync_outbox "
+        page="SELECT id, CASE WHEN status IN ('sent', 'cancelled') THEN coalesce(sent_at, created_at) END FROM [sync_outbox] "
         "WHERE id > ? ORDER BY id LIMIT ?",
-        delete="DELETE FROM sync_outbox WHERE id = ? AND status IN ('sent', 'cancelled') AND coalesce(sent_at, created_at) IS ?",
+        delete="DELETE FROM [sync_outbox] WHERE id = ? AND status IN ('sent', 'cancelled') AND coalesce(sent_at, created_at) IS ?",
     ),
 )
 # A price is over once it has ended, or once two later ones that do not end have begun: the one directly behind the price
 # in force comes into force again when HQ withdraws that. Tombstones stay: they keep older updates out.
 _PRICE_OVER = """
 CASE WHEN is_deleted = 0 THEN (
-    SELECT min(coalesce(prices.effective_to, later.moment), coalesce(later.moment, prices.effective_to)) FROM (
+    SELECT min(coalesce([prices].effective_to, later.moment), coalesce(later.moment, [prices].effective_to)) FROM (
         SELECT (
-            SELECT effective_from FROM prices AS other
-            WHERE other.product_id = prices.product_id AND other.price_list = prices.price_list
-              AND other.effective_from > prices.effective_from AND other.is_deleted = 0 AND other.effective_to IS NULL
+            SELECT effective_from FROM [prices] AS other
+            WHERE other.product_id = [prices].product_id AND other.price_list = [prices].price_list
+              AND other.effective_from > [prices].effective_from AND other.is_deleted = 0 AND other.effective_to IS NULL
             ORDER BY effective_from LIMIT 1 OFFSET 1
         ) AS moment
     ) AS later
 ) END
 """
 PRICES = Sweep(
-    page=f"SELECT rowid, {_PRICE_OVER} FROM prices WHERE rowid > ? ORDER BY rowid LIMIT ?",  # noqa: S608 - constants
-    delete=f"DELETE FROM prices WHERE rowid = ? AND {_PRICE_OVER} IS ?",  # noqa: S608
+    page=f"SELECT rowid, {_PRICE_OVER} FROM [prices] WHERE rowid > ? ORDER BY rowid LIMIT ?",  # noqa: S608 - constants
+    delete=f"DELETE FROM [prices] WHERE rowid = ? AND {_PRICE_OVER} IS ?",  # noqa: S608
 )
 # The record of updates of the first release, which nothing writes or reads any more: all its rows are deleted. The
 # empty table stays: a migration step runs before this, and would drop it full. Within the till's write lock a DROP
 # reads every page and, where SQLite is built with secure_delete, writes it: 0.7 s for a million rows.
 _FORMER_INBOX = Sweep(
-    page="SELECT id, '0001-01-01' FROM sync_inbox WHERE id > ? ORDER BY id LIMIT ?",
-    delete="DELETE FROM sync_inbox WHERE id = ? AND ? IS NOT NULL",
+    page="SELECT id, '0001-01-01' FROM [sync_inbox] WHERE id > ? ORDER BY id LIMIT ?",
+    delete="DELETE FROM [sync_inbox] WHERE id = ? AND ? IS NOT NULL",
 )
 STORE = (_FORMER_INBOX, _records("sync_quarantine", "received_at"), PRICES)
 

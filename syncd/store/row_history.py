@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from syncd.errors import StorageError
 from syncd.store.check import read_without_a_trace
 from syncd.store.migrate import require_current
+from syncd.store.names import UNPREFIXED, names_in
 from syncd.store.outbox import as_sent, spellings
 from syncd.store.sqlite_errors import primary_code, translate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
 
     from syncd.config.settings import DatabaseSettings
 
@@ -30,22 +30,23 @@ MOST_ROWS = 20
 MOST_EARLIER = 500
 # Every so many rows one that is not the entity's tells how far the search is.
 _SCAN = """
-SELECT id, created_at, entity_type = ?1 AND entity_id IN (?2, ?3) FROM sync_outbox
+SELECT id, created_at, entity_type = ?1 AND entity_id IN (?2, ?3) FROM [sync_outbox]
 WHERE (entity_type = ?1 AND entity_id IN (?2, ?3)) OR id % 10000 = 0 ORDER BY id DESC
 """
 _ROW = """
 SELECT id, entity_type, entity_id, operation, priority, correlation_id, created_at, length(CAST(payload AS BLOB)),
        status, attempts, next_attempt_at, last_error, sent_at
-FROM sync_outbox WHERE id = ?
+FROM [sync_outbox] WHERE id = ?
 """
 _OUTCOME = "SELECT correlation_id, status, attempts, next_attempt_at, last_error, decided_at FROM outcome WHERE id = ?"
-_OF_ENTITY = "SELECT id FROM sync_outbox WHERE entity_type = ? AND entity_id IN (?, ?)"
+_OF_ENTITY = "SELECT id FROM [sync_outbox] WHERE entity_type = ? AND entity_id IN (?, ?)"
 _INDEXED = (f"{_OF_ENTITY} AND status = 'pending' ORDER BY id DESC LIMIT ?", f"{_OF_ENTITY} AND status = 'failed' ORDER BY id DESC LIMIT ?")
+_FAILED_BEFORE = f"{_OF_ENTITY} AND status = 'failed' AND id < ? ORDER BY id LIMIT 5"
 _EARLIER = """
-SELECT id, correlation_id FROM sync_outbox
+SELECT id, correlation_id FROM [sync_outbox]
 WHERE status = 'pending' AND entity_type = ? AND entity_id IN (?, ?) AND id < ? ORDER BY id LIMIT ?
 """
-_AHEAD = "SELECT count(*) FROM sync_outbox WHERE status = 'pending' AND (priority < ?1 OR (priority = ?1 AND id < ?2))"
+_AHEAD = "SELECT count(*) FROM [sync_outbox] WHERE status = 'pending' AND (priority < ?1 OR (priority = ?1 AND id < ?2))"
 
 
 @dataclass(slots=True)
@@ -112,7 +113,7 @@ class RowHistories:
 
     def by_correlation_id(self, text: str) -> Found:
         """The row with this correlation id; .NET writes a Guid in upper case, others in lower."""
-        find = "SELECT id FROM sync_outbox WHERE correlation_id IN (?, ?, ?)"
+        find = "SELECT id FROM [sync_outbox] WHERE correlation_id IN (?, ?, ?)"
         written = (text, text.lower(), text.upper())
         return self._found(self._read_outbox(lambda c: [row[0] for row in c.execute(find, written)]))
 
@@ -127,13 +128,12 @@ class RowHistories:
 
     def _found(self, ids: list[int]) -> Found:
         """Our own file first: an outcome is marked in the till's file before it leaves ours."""
-        journal = self._paths.state_path
-        outcomes = read_file(journal, "journal", lambda c: {row_id: c.execute(_OUTCOME, (row_id,)).fetchone() for row_id in ids})
+        outcomes = read_file(self._paths, "journal", lambda c: {row_id: c.execute(_OUTCOME, (row_id,)).fetchone() for row_id in ids})
 
         def read(connection: sqlite3.Connection) -> Found:
             rows = [row for row_id in ids for row in connection.execute(_ROW, (row_id,))]
             found = Found([_effective(row, outcomes[row[0]]) for row in rows])
-            found.last_id = connection.execute("SELECT max(id) FROM sync_outbox").fetchone()[0]
+            found.last_id = connection.execute("SELECT max(id) FROM [sync_outbox]").fetchone()[0]
             for row in found.rows:
                 if row.status == "pending":
                     _look_around(connection, row)
@@ -141,20 +141,21 @@ class RowHistories:
 
         found = self._read_outbox(read)
         waiting = [row for row in found.rows if row.status == "pending"]
-        read_file(journal, "journal", lambda c: _look_into_journal(c, waiting))
+        read_file(self._paths, "journal", lambda c: _look_into_journal(c, waiting))
         return found
 
     def _read_outbox(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        return read_file(self._paths.outbox_path, "outbox", work)
+        return read_file(self._paths, "outbox", work)
 
 
-def read_file(path: Path, component: str, work: Callable[[sqlite3.Connection], T]) -> T:
-    """Read one of the store's files, and leave nothing behind.
+def read_file(paths: DatabaseSettings, component: str, work: Callable[[sqlite3.Connection], T]) -> T:
+    """Read the file that has a component's tables, and leave nothing behind.
 
     Raises:
         StorageError: it is not there, or cannot be used.
         ConfigurationError: it is older or newer than this program.
     """
+    path = {"outbox": paths.outbox_path, "journal": paths.state_path, "store": paths.path}[component]
     if not path.exists():
         raise StorageError(f"{path}: there is no such database; `syncd run` makes it")
 
@@ -164,7 +165,7 @@ def read_file(path: Path, component: str, work: Callable[[sqlite3.Connection], T
         return work(connection)
 
     try:
-        return read_without_a_trace(path, read)
+        return read_without_a_trace(path, UNPREFIXED if component == "journal" else names_in(paths), read)
     except sqlite3.Error as error:
         raise translate(error, path) from error
 
@@ -210,8 +211,7 @@ def _effective(row: tuple[Any, ...], outcome: tuple[Any, ...] | None) -> RowHist
 def _look_around(connection: sqlite3.Connection, row: RowHistory) -> None:
     entity = (row.entity_type, *_both(str(row.entity_id)))
     row.earlier = [found[0] for found in connection.execute(_EARLIER, (*entity, row.id, MOST_EARLIER))]
-    failed = "SELECT id FROM sync_outbox WHERE status = 'failed' AND entity_type = ? AND entity_id IN (?, ?) AND id < ? ORDER BY id LIMIT 5"
-    row.failed_before = [found[0] for found in connection.execute(failed, (*entity, row.id))]
+    row.failed_before = [found[0] for found in connection.execute(_FAILED_BEFORE, (*entity, row.id))]
     row.ahead = connection.execute(_AHEAD, (row.priority, row.id)).fetchone()[0]
 
 

@@ -11,12 +11,16 @@ import sqlite3
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from syncd.store.names import connect, names_of
 from syncd.store.rebuild import finish_rebuilds
 
+if TYPE_CHECKING:
+    from syncd.store.names import Names
+
 RECORD = """
-CREATE TABLE IF NOT EXISTS sync_schema (
+CREATE TABLE IF NOT EXISTS [sync_schema] (
     component  TEXT NOT NULL,
     version    INTEGER NOT NULL,
     name       TEXT NOT NULL,
@@ -114,11 +118,11 @@ def run_script(connection: sqlite3.Connection, script: str) -> None:
 
 
 @cache
-def schema_of(scripts: tuple[str, ...]) -> Schema:
+def schema_of(scripts: tuple[str, ...], names: Names) -> Schema:
     """What these scripts make, run one after the other."""
-    connection = sqlite3.connect(":memory:")
+    connection = connect(":memory:", names)
     try:
-        connection.execute(RECORD)
+        connection.execute(names.script(RECORD))
         for script in scripts:
             run_script(connection, script)
         return _read(connection, with_rows=True)
@@ -128,11 +132,11 @@ def schema_of(scripts: tuple[str, ...]) -> Schema:
 
 def empty_copy(connection: sqlite3.Connection) -> sqlite3.Connection:
     """A database in memory with the file's tables, indexes, views and triggers, and none of its rows; close it."""
-    copy = sqlite3.connect(":memory:", isolation_level=None)
+    copy = connect(":memory:", names_of(connection), isolation_level=None)
     found = connection.execute("SELECT type, sql FROM main.sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite^_%' ESCAPE '^'")
     for _, sql in sorted(found.fetchall(), key=lambda row: _ORDER.index(row[0])):
         with suppress(sqlite3.Error):  # what needs an extension, or belongs to a virtual table, is not ours
-            copy.execute(sql)
+            copy.cursor().execute(sql)
     return copy
 
 
@@ -148,7 +152,7 @@ def difference(connection: sqlite3.Connection, wanted: Schema) -> Difference:
             result.foreign.append(
                 f"there is {_article(theirs.kind)} {theirs.name}{owner} already, where syncd's {ours.kind} of that name goes"
             )
-        elif ours.kind == "table" and (lacks := _lacks(ours, theirs)):
+        elif ours.kind == "table" and (lacks := _lacks(ours, theirs, names_of(connection))):
             result.foreign.append(f"there is a table {theirs.name} already, and it has {'; '.join(lacks)}")
         elif ours.kind in ("index", "trigger") and _words(theirs.sql) != _words(ours.sql):
             result.stale.append(theirs)
@@ -160,7 +164,7 @@ def difference(connection: sqlite3.Connection, wanted: Schema) -> Difference:
 def is_ours(connection: sqlite3.Connection, table: SchemaObject) -> bool:
     """Whether the file has this table, with all that we need of it."""
     theirs = _read(connection, {table.name.lower(): table}).get(table.name.lower())
-    return theirs is not None and theirs.kind == "table" and not _lacks(table, theirs)
+    return theirs is not None and theirs.kind == "table" and not _lacks(table, theirs, names_of(connection))
 
 
 def mend(connection: sqlite3.Connection, found: Difference) -> None:
@@ -202,7 +206,7 @@ def _has_rowid(connection: sqlite3.Connection, table: str) -> bool:
     return connection.execute(query, (table,)).fetchone() is None
 
 
-def _lacks(ours: SchemaObject, theirs: SchemaObject) -> list[str]:
+def _lacks(ours: SchemaObject, theirs: SchemaObject, names: Names) -> list[str]:
     """What we need of a table, whoever made it, and it has not: columns, key and, where the POS writes, NOT NULL."""
     present = {column.name.lower(): column for column in theirs.columns}
     missing = sorted(column.name for column in ours.columns if column.name not in present)
@@ -210,7 +214,7 @@ def _lacks(ours: SchemaObject, theirs: SchemaObject) -> list[str]:
     pairs = [(column, present[column.name]) for column in ours.columns if column.name in present]
     if generated := [column.name for column, other in pairs if other.hidden and not column.hidden]:
         lacks.append(f"a generated column {', '.join(generated)}")
-    if ours.name == WRITTEN_BY_THE_POS:
+    if ours.name == names.of(WRITTEN_BY_THE_POS):
         nullable = sorted(
             column.name for column, other in pairs if column.not_null and not other.not_null and column.name not in MAY_BE_NULL
         )

@@ -27,7 +27,7 @@ FORGET_ROWS = 5000  # both files are synced to disk once for so many marks
 
 # The journal is read within the transaction: an entry that `syncd outbox retry` has deleted meanwhile marks nothing.
 _MARK = """
-UPDATE sync_outbox AS o
+UPDATE [sync_outbox] AS o
 SET status = j.status, attempts = j.attempts, next_attempt_at = j.next_attempt_at, last_error = j.last_error,
     sent_at = CASE j.status WHEN 'sent' THEN j.decided_at END
 FROM journal.outcome AS j

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 class Kept:
     """A row of `entities`."""
 
-    rowid: int
     entity_type: str
     entity_id: int | str
     payload: str | None
@@ -29,16 +28,18 @@ class Kept:
 
 def kinds(connection: sqlite3.Connection) -> list[str]:
     """The names that have rows, each as HQ wrote it."""
-    return [name for (name,) in connection.execute("SELECT DISTINCT entity_type FROM entities")]
+    return [name for (name,) in connection.execute("SELECT DISTINCT entity_type FROM [entities]")]
 
 
-def page(connection: sqlite3.Connection, name: str, after: int, limit: int) -> list[Kept]:
-    """The next rows of a kind."""
-    sql = """
-    SELECT rowid, entity_type, entity_id, payload, is_deleted, version, updated_at, correlation_id FROM entities
-    WHERE entity_type = ? AND rowid > ? ORDER BY rowid LIMIT ?
-    """
-    return [Kept(*row) for row in connection.execute(sql, (name, after, limit))]
+def page(connection: sqlite3.Connection, name: str, after: Kept | None, limit: int) -> list[Kept]:
+    """The next rows of a kind, in the order of their ids: a POS that rebuilds the table gives it other rowids."""
+    behind = "" if after is None else "AND entity_id > ?"
+    sql = f"""
+    SELECT entity_type, entity_id, payload, is_deleted, version, updated_at, correlation_id FROM [entities]
+    WHERE entity_type = ? {behind} ORDER BY entity_id LIMIT ?
+    """  # noqa: S608 - a constant
+    parameters = (name, limit) if after is None else (name, after.entity_id, limit)
+    return [Kept(*row) for row in connection.execute(sql, parameters)]
 
 
 def as_item(row: Kept) -> dict[str, Any]:
@@ -62,4 +63,6 @@ def as_item(row: Kept) -> dict[str, Any]:
 
 def forget(connection: sqlite3.Connection, rows: Sequence[Kept]) -> None:
     """They have moved."""
-    connection.executemany("DELETE FROM entities WHERE rowid = ?", [(row.rowid,) for row in rows])
+    connection.executemany(
+        "DELETE FROM [entities] WHERE entity_type = ? AND entity_id = ?", [(row.entity_type, row.entity_id) for row in rows]
+    )

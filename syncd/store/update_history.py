@@ -27,7 +27,7 @@ _INBOX = """
 SELECT entity_type, entity_id, operation, version, updated_at, correlation_id, source, outcome, reason, at FROM inbox WHERE
 """
 _QUARANTINE = """
-SELECT raw, id, method, correlation_id, reason, received_at FROM (SELECT * FROM sync_quarantine ORDER BY id DESC LIMIT ?) WHERE
+SELECT raw, id, method, correlation_id, reason, received_at FROM (SELECT * FROM [sync_quarantine] ORDER BY id DESC LIMIT ?) WHERE
 """
 
 
@@ -105,13 +105,13 @@ class UpdateHistories:
         def read(connection: sqlite3.Connection) -> None:
             history.table_rows = list(_rows(connection, kind, row_key))
             if kind.table == "prices":
-                query = "SELECT price_list, effective_from FROM current_prices WHERE product_id IN (?, ?)"
+                query = "SELECT price_list, effective_from FROM [current_prices] WHERE product_id IN (?, ?)"
                 history.in_force = dict(connection.execute(query, _both(key[0])))
             found = connection.execute(f"{_QUARANTINE} instr(raw, ?)", (MOST_LOOKED_AT, key[0]))
             entries = [Kept(*row[1:]) for row in found if self._is_about(row[0], row[2], history.kind, kind, key)]
             history.quarantined = entries[:MOST_QUARANTINED]
 
-        read_file(self._paths.path, "store", read)
+        read_file(self._paths, "store", read)
         return history
 
     def of_correlation_id(self, text: str) -> UpdateHistory:
@@ -122,7 +122,7 @@ class UpdateHistories:
             found = connection.execute(f"{_QUARANTINE} correlation_id IN (?, ?, ?)", (MOST_LOOKED_AT, text, text.lower(), text.upper()))
             history.quarantined = [Kept(*row[1:]) for row in found][:MOST_QUARANTINED]
 
-        read_file(self._paths.path, "store", read)
+        read_file(self._paths, "store", read)
         return history
 
     def _is_about(self, raw: str, method: str, name: str | None, kind: EntityType, key: Sequence[str]) -> bool:
@@ -143,14 +143,14 @@ class UpdateHistories:
 
     def _updates(self, where: str, values: Sequence[object]) -> list[Received]:
         sql = f"{_INBOX} {where} ORDER BY id DESC LIMIT {MOST_UPDATES}"
-        return read_file(self._paths.state_path, "journal", lambda c: [Received(*row) for row in c.execute(sql, values)])
+        return read_file(self._paths, "journal", lambda c: [Received(*row) for row in c.execute(sql, values)])
 
 
 def _rows(connection: sqlite3.Connection, kind: EntityType, key: Sequence[str]) -> Iterator[dict[str, Any]]:
     named = kind.keys[: len(key)]
     where = " AND ".join(f'"{column}" IN (?, ?)' for column in named)
     values = [value for part in key[: len(named)] for value in _both(part)]
-    found = connection.execute(f'SELECT * FROM "{kind.table}" WHERE {where} LIMIT {MOST_ROWS}', values)  # noqa: S608 - our own names
+    found = connection.execute(f"SELECT * FROM [{kind.table}] WHERE {where} LIMIT {MOST_ROWS}", values)  # noqa: S608 - our own names
     columns = [column[0] for column in found.description]
     for row in found:
         yield {name: value for name, value in zip(columns, row, strict=True) if value is not None}

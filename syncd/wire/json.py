@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from contextlib import suppress
 from typing import Any, NoReturn
 
 import orjson
@@ -12,6 +11,7 @@ import orjson
 MAX_VALUES = 20_000
 """Lists, objects and what they hold, in one document: reading all of them, and writing them again, takes some 10 ms each in one turn."""
 _STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
+_CONTAINERS = (dict, list)
 _MAX_INTEGER = 2**63 - 1  # beyond it orjson wants the text
 
 
@@ -35,8 +35,10 @@ def parse_json(text: str | bytes) -> Any:
         ValueError: not JSON or UTF-8, NaN or Infinity, an integer of thousands of digits, nested too deeply, or above
             `MAX_VALUES`.
     """
-    with suppress(ValueError):
+    try:
         return parse_plain(text, MAX_VALUES)
+    except ValueError:
+        pass
     if isinstance(text, bytes):
         text = text.decode("utf-8")
     if _values(text) > MAX_VALUES and _values(_STRING.sub("", text)) > MAX_VALUES:
@@ -53,7 +55,7 @@ def parse_plain(text: str | bytes, max_values: int) -> Any:
     Raises:
         ValueError: it takes `parse_json`, or is no JSON at all.
     """
-    if _values(text) > max_values:
+    if len(text) > max_values and _values(text) > max_values:
         raise ValueError(f"JSON of more than {max_values:,} values")
     value = orjson.loads(text)
     try:
@@ -70,11 +72,10 @@ def _has_floats(value: object) -> bool:
         value = value.values()
     elif type(value) is not list:
         return type(value) is float
-    for inner in value:
-        kind = type(inner)
-        if kind is float or ((kind is dict or kind is list) and _has_floats(inner)):
-            return True
-    return False
+    kinds = set(map(type, value))
+    return float in kinds or (
+        not kinds.isdisjoint(_CONTAINERS) and any(_has_floats(inner) for inner in value if type(inner) in _CONTAINERS)
+    )
 
 
 def _values(text: str | bytes) -> int:

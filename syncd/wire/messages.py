@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
 
@@ -15,6 +15,8 @@ from syncd.wire.json import json_type
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
+
+T = TypeVar("T")
 
 
 class UnreadableAnswerError(DataError):
@@ -36,9 +38,42 @@ class SyncAck:
     retryable: bool
 
 
+MAX_SPELLINGS = 100
+MAX_SPELLING_CHARACTERS = 2_000
+
+
+class Spellings(dict[tuple[str, ...], T]):
+    """What is worked out once for all messages with the same names in the same order: HQ's have the same ones, day after day.
+
+    Bounded, since a hub may send whatever it likes.
+    """
+
+    def __init__(self, work_out: Callable[[tuple[str, ...]], T]) -> None:
+        super().__init__()
+        self._work_out = work_out
+
+    def __missing__(self, names: tuple[str, ...]) -> T:
+        found = self._work_out(names)
+        if sum(map(len, names)) <= MAX_SPELLING_CHARACTERS:
+            if len(self) >= MAX_SPELLINGS:
+                self.clear()
+            self[names] = found
+        return found
+
+
+_lower = Spellings(lambda names: tuple([name.lower() for name in names]))
+_written = Spellings(lambda names: {name.lower(): name for name in names})
+
+
 def any_case(message: dict[str, Any]) -> dict[str, Any]:
     """Names in lower case: inbound names are matched case-insensitively, as .NET does."""
-    return {name.lower(): value for name, value in message.items()}
+    return dict(zip(_lower[tuple(message)], message.values(), strict=True))
+
+
+def in_any_case(message: dict[str, Any], name: str) -> Any:
+    """A single field by its name in lower case; None where the message has none."""
+    written = _written[tuple(message)].get(name)
+    return None if written is None else message[written]
 
 
 class UnencodableError(DataError):
@@ -157,6 +192,12 @@ def sync_ack(correlation_id: str | None, error: str | None, processed_at: dateti
         ack["errorMessage"] = foreign(error)
         ack["retryable"] = False
     return ack
+
+
+def accepting_ack(processed_at: datetime) -> Callable[[str], bytes]:
+    """Writes `sync_ack` as JSON for many that were applied at one moment, by their correlation ids."""
+    rest = orjson.dumps(sync_ack(None, None, processed_at)).removeprefix(b'{"correlationId":""')
+    return lambda correlation_id: b'{"correlationId":' + orjson.dumps(correlation_id) + rest
 
 
 def batch_sync_request(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from syncd.store.check import read_without_a_trace
+from syncd.store.names import UNPREFIXED
 from tests.support.flow import QUICK, arrived
 from tests.support.hubs import BOTH, FlowHub, flow_hub
 from tests.support.store import Store, until
@@ -58,5 +59,5 @@ async def test_a_pos_with_its_own_products_is_told_what_helps_and_has_hqs_beside
             both = "SELECT (SELECT title FROM main.products), (SELECT name FROM hq.products WHERE change_seq > 0)"
             await until(lambda: till.execute(both).fetchone() == ("Its own", "HQ's"), "the till reads both over one connection")
     query = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name"
-    tables = read_without_a_trace(pos, lambda connection: connection.execute(query).fetchall())
+    tables = read_without_a_trace(pos, UNPREFIXED, lambda connection: connection.execute(query).fetchall())
     assert [name for (name,) in tables] == ["products", "sync_outbox", "sync_outbox_generation", "sync_schema"]

@@ -37,6 +37,10 @@ def an_ack(number: int) -> Ack:
     return {"correlationId": f"c{number}", "success": True, "processedAt": AT}
 
 
+def ids(count: int) -> list[str | None]:
+    return [f"c{number}" for number in range(count)]
+
+
 def a_price(number: int, **fields: object) -> dict[str, object]:
     return {"productId": number, "price": 5, "currency": "EUR", "updatedAt": AT, "correlationId": f"{number:036d}"} | fields
 
@@ -131,7 +135,7 @@ async def test_refusals_with_long_reasons_all_reach_hq(tmp_path: Path) -> None:
 async def test_one_ack_that_is_too_large_for_any_message_is_counted_and_the_others_go() -> None:
     hub = AckHub(lambda _, __: None)
     async with hub.acknowledging() as (acks, status):
-        acks.add([an_ack(1), an_ack(2) | {"correlationId": "x" * 40_000}, an_ack(3)])
+        acks.add(["c1", "x" * 40_000, "c3"], {}, BEGINNING)
         await eventually(lambda: hub.taken == ["c1", "c3"])
         assert status.acks_dropped == 1
         acks.refresh_status()
@@ -141,7 +145,7 @@ async def test_one_ack_that_is_too_large_for_any_message_is_counted_and_the_othe
 async def test_an_ack_for_which_the_hub_closes_the_connection_is_dropped_with_a_reason_and_the_others_go() -> None:
     hub = AckHub(lambda _, acks: "cut" if an_ack(17) in acks else None)
     async with hub.acknowledging() as (acks, status):
-        acks.add(an_ack(n) for n in range(100))
+        acks.add(ids(100), {}, BEGINNING)
         await eventually(lambda: len(set(hub.taken)) == 99)
         acks.refresh_status()
         assert (status.acks_dropped, status.acks_waiting) == (1, 0)
@@ -157,7 +161,7 @@ async def test_an_ack_for_which_the_hub_closes_the_connection_is_dropped_with_a_
 async def test_where_the_hub_throws_for_lists_every_ack_goes_alone() -> None:
     hub = AckHub(lambda method, _: "An unexpected error occurred invoking it" if method == "AcknowledgeBatch" else None)
     async with hub.acknowledging() as (acks, status):
-        acks.add(an_ack(n) for n in range(300))
+        acks.add(ids(300), {}, BEGINNING)
         await eventually(lambda: len(hub.taken) == 300)
         assert len(set(hub.taken)) == 300
         assert status.acks_dropped == 0
@@ -167,7 +171,7 @@ async def test_where_the_hub_throws_for_lists_every_ack_goes_alone() -> None:
 async def test_one_ack_that_the_hub_refuses_takes_no_other_with_it() -> None:
     hub = AckHub(lambda _, acks: "no such update" if an_ack(17) in acks else None)
     async with hub.acknowledging() as (acks, status):
-        acks.add(an_ack(n) for n in range(100))
+        acks.add(ids(100), {}, BEGINNING)
         await eventually(lambda: len(hub.taken) == 99)
         await eventually(lambda: status.acks_dropped == 1)
         assert len(hub.calls) < 20
@@ -183,7 +187,7 @@ async def test_calls_that_a_lost_connection_took_are_made_again_though_another_w
 
     hub = AckHub(answer)
     async with hub.acknowledging() as (acks, status):
-        acks.add(an_ack(n) for n in range(50))
+        acks.add(ids(50), {}, BEGINNING)
         await eventually(lambda: set(hub.taken) == {f"c{n}" for n in range(1, 50)})
         assert status.acks_dropped == 1
 
@@ -191,8 +195,8 @@ async def test_calls_that_a_lost_connection_took_are_made_again_though_another_w
 async def test_a_single_ack_goes_as_a_list_where_the_hub_takes_nothing_else() -> None:
     hub = AckHub(lambda method, _: None if method == "AcknowledgeBatch" else "Unknown hub method 'Acknowledge'")
     async with hub.acknowledging() as (acks, _):
-        acks.add([an_ack(1)])
-        await eventually(lambda: hub.taken == ["c1"])
+        acks.add(ids(1), {}, BEGINNING)
+        await eventually(lambda: hub.taken == ["c0"])
 
 
 # ── how many wait ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -203,7 +207,7 @@ async def test_acks_above_the_bound_are_counted_with_the_reason(monkeypatch: pyt
     rig = make_rig(hub_settings("http://127.0.0.1:1/hub"))
     status = InboundStatus()
     acks = Acknowledgements(rig.hub, 32768, rig.clock, structlog.get_logger(), status, lambda: None)
-    acks.add(an_ack(n) for n in range(110))
+    acks.add(ids(110), {}, BEGINNING)
     acks.refresh_status()
     assert (status.acks_waiting, status.acks_dropped) == (100, 10)
     assert "more than 100 waited" in (status.acks_dropped_reason or "")
@@ -213,12 +217,12 @@ async def test_a_catch_up_waits_while_too_many_acks_wait_and_goes_on_where_hq_ta
     monkeypatch.setattr(acknowledgements, "NEARLY_FULL", 10)
     hub = AckHub(lambda _, __: None)
     async with hub.acknowledging() as (acks, _):
-        acks.add(an_ack(n) for n in range(30))
+        acks.add(ids(30), {}, BEGINNING)
         waiting = asyncio.create_task(acks.room())
         await eventually(waiting.done)
         assert len(hub.taken) > 20  # there is room because they went
     monkeypatch.setattr(acknowledgements, "STUCK_SECONDS", 0.01)
-    acks.add(an_ack(n) for n in range(30))
+    acks.add(ids(30), {}, BEGINNING)
     await acks.room()  # nobody takes them
 
 

@@ -124,3 +124,14 @@ async def test_a_stopped_daemon_does_it_at_its_start_without_a_line_and_what_can
         assert "3  Price  refused: what was kept is not whole, or no JSON" in done.out
         assert "4  SetTheClock  refused: SetTheClock is no method that brings updates" in done.out
         assert "There is no entry with the id 9" in done.err
+
+
+async def test_an_entry_that_is_older_than_what_has_come_since_is_told_as_superseded_and_leaves(tmp_path: Path) -> None:
+    store = await make_store(tmp_path, NOBODY)
+    keep(store, "ReceivePriceUpdate", json.dumps(PRICE | {"price": 3, "updatedAt": "2026-11-24T10:00:00Z"}))
+    keep(store, "ReceivePriceUpdate", json.dumps(PRICE))
+    async with store.running():
+        done = await succeeded(store, "quarantine", "replay", "1", "2", "--timeout", "90s")
+        assert done == "1  Price 7  applied\n2  Price 7  superseded: it is older than what the store has, or the same\n"
+        assert store.query("SELECT price FROM prices") == [("3",)]
+        assert store.query("SELECT count(*) FROM sync_quarantine") == [(0,)]

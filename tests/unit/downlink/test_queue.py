@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from syncd.downlink.queue import MAX_CHARACTERS, MAX_UPDATES, Delivery, UpdateQueue
+from syncd.downlink.queue import MAX_CHARACTERS, MAX_UPDATES, Delivery, Refusals, UpdateQueue
 from syncd.store.catalog import PRICE
 from syncd.store.update import Update, read_update
 from tests.support.feeds import feed_at
@@ -18,7 +18,7 @@ def price(number: int, text: str = "EUR") -> Update:
 
 
 def delivery(count: int, source: str = "live", **fields: Any) -> Delivery:
-    done: asyncio.Future[list[dict[str, object]]] = asyncio.get_running_loop().create_future()
+    done: asyncio.Future[Refusals] = asyncio.get_running_loop().create_future()
     return Delivery([price(n) for n in range(count)], [None] * count, source, done, **fields)
 
 

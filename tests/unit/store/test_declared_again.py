@@ -40,7 +40,7 @@ async def test_a_payload_that_is_kept_and_cannot_be_read_is_no_bug_when_it_is_to
     async with opened(tmp_path, OWN_KINDS) as files:
         item = {"entityType": "Promotion", "entityId": "P1", "operation": "Update", "payload": payload, "timestamp": AT}
         await Inbox(files.store, FakeClock(), OWN_KINDS).apply([update_of_item(OWN_KINDS, item)])
-        (row,) = await files.store.database.run(partial(page, name="Promotion", after=0, limit=10))
+        (row,) = await files.store.database.run(partial(page, name="Promotion", after=None, limit=10))
         with pytest.raises(MalformedError):
             update_of_item(WITH_PERCENT, as_item(row))
 
@@ -61,6 +61,23 @@ async def test_a_null_that_came_while_the_field_was_undeclared_replaces_what_its
         await apply(files, promotions(), '{"promotionId":1,"name":"P","percent":null,"version":2}')
     async with opened(tmp_path, WITH_PERCENT):
         assert execute(tmp_path / "store.db", "SELECT percent, extra FROM promotions") == [(None, None)]
+
+
+@pytest.mark.parametrize("staged", [1, 40])
+async def test_what_a_newer_version_does_not_have_is_gone_where_its_field_is_declared_again(tmp_path: Path, staged: int) -> None:
+    """Not what never changed meanwhile, nor what only became a tombstone; whether rows are written one by one or staged."""
+    path = tmp_path / "store.db"
+    async with opened(tmp_path, WITH_PERCENT) as files:
+        await apply(files, WITH_PERCENT, *(f'{{"promotionId":{n},"name":"P","percent":50,"version":1}}' for n in range(-1, staged)))
+        await apply(files, WITH_PERCENT, '{"promotionId":"same","name":"P","percent":50,"version":1}')
+    async with opened(tmp_path, promotions()) as files:
+        await apply(files, files.catalog, *(f'{{"promotionId":{n},"name":"Q","version":2}}' for n in range(staged)))
+        await apply(files, files.catalog, '{"promotionId":-1,"isDeleted":true,"version":2}')
+        assert execute(path, "SELECT DISTINCT percent FROM promotions WHERE promotion_id >= 0 AND promotion_id < 99") == [(None,)]
+    async with opened(tmp_path, WITH_PERCENT) as files:
+        assert files.catalog == WITH_PERCENT
+        rows = execute(path, "SELECT percent, name, is_deleted, count(*) FROM promotions GROUP BY 1, 2, 3 ORDER BY 1, 2, 3")
+        assert rows == [(None, "Q", 0, staged), ("50", "P", 0, 1), ("50", "P", 1, 1)]
 
 
 async def test_what_is_filled_in_between_an_updates_look_and_its_write_does_not_stay(tmp_path: Path) -> None:

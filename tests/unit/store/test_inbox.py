@@ -76,6 +76,21 @@ async def test_twice_is_once_and_older_is_dropped(tmp_path: Path) -> None:
         assert execute(path, "SELECT price, version FROM prices") == [("30", 3)]
 
 
+@pytest.mark.parametrize("odd", [[], ["a\u0000b", "a\u0000c"]])
+async def test_a_row_is_found_again_by_exactly_its_key_in_one_list_of_many(tmp_path: Path, odd: list[str]) -> None:
+    keys: list[object] = [1, "1", 1 - 2**63, 2**63 - 1, "a", "ä\U0001f600", 'quo"te', "back\\slash", "\u0001", "\\u0000", "1.0", *odd]
+    lists = ["default", "10", "ä", "\u001f", *odd]
+    async with opened(tmp_path) as files:
+        inbox = an_inbox(files)
+        chunk = [price(productId=key, priceList=name, version=2) for key in keys for name in lists]
+        assert await apply_all(inbox, chunk) == ["applied"] * len(chunk)
+        assert await apply_all(inbox, chunk) == ["stale"] * len(chunk)
+        newer = [price(productId=key, priceList=name, version=3) for key in keys[::2] for name in lists[::2]]
+        assert await apply_all(inbox, newer) == ["applied"] * len(newer)
+        assert await apply_all(inbox, [price(productId=key, priceList="another") for key in keys]) == ["applied"] * len(keys)
+        assert execute(tmp_path / "store.db", "SELECT count(*) FROM prices") == [(len(chunk) + len(keys),)]
+
+
 async def test_a_delete_leaves_a_tombstone_that_an_older_update_cannot_raise(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     async with opened(tmp_path) as files:

@@ -12,6 +12,7 @@ from syncd.store import migrate as module
 from syncd.store.catalog import ENTITY_TYPES, PRODUCT
 from syncd.store.database import Database
 from syncd.store.migrate import Migration, migrate, migrations, schema_at
+from syncd.store.names import UNPREFIXED, Names
 from syncd.store.schema import RECORD, statements
 from tests.support.clock import FakeClock
 from tests.support.storefiles import execute, opened, write_rows
@@ -30,8 +31,8 @@ STORE_AND_ONE_MORE = [(number,) for number in range(1, len(migrations("store")) 
 def with_steps(monkeypatch: pytest.MonkeyPatch, **scripts: list[str]) -> None:
     """A program of a later release: more steps for these components."""
 
-    def more(component: str) -> list[Migration]:
-        known = migrations(component)
+    def more(component: str, names: Names = UNPREFIXED) -> list[Migration]:
+        known = migrations(component, names)
         return known + [Migration(known[-1].version + n, "step", script) for n, script in enumerate(scripts.get(component, []), 1)]
 
     monkeypatch.setattr(module, "migrations", more)

@@ -227,7 +227,7 @@ async def test_an_outcome_that_is_marked_and_forgotten_while_a_page_is_read_is_n
 
         def mark_in_the_middle(statement: str) -> None:
             nonlocal moved
-            if "FROM sync_outbox AS o" in statement and not moved:
+            if "FROM [sync_outbox] AS o" in statement and not moved:
                 moved = True
                 execute(path, "UPDATE sync_outbox SET status = 'sent' WHERE id < 7")
                 execute(tmp_path / "store.db.syncd", "DELETE FROM outcome WHERE id < 7")

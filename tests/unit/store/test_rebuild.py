@@ -3,7 +3,7 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 
-from syncd.store.rebuild import PREFIX, finish_rebuilds
+from syncd.store.rebuild import REBUILT, finish_rebuilds
 
 
 def test_a_column_of_the_poss_whose_default_is_an_expression_is_moved_with_it() -> None:
@@ -12,7 +12,7 @@ def test_a_column_of_the_poss_whose_default_is_an_expression_is_moved_with_it() 
             "CREATE TABLE prices (id, price, seen NOT NULL DEFAULT (datetime('now')), s DEFAULT (lower('A')), n DEFAULT 5, t DEFAULT 'x')"
         )
         connection.execute("INSERT INTO prices (id, seen) VALUES (1, 'then')")
-        connection.execute(f"CREATE TABLE {PREFIX}prices (id PRIMARY KEY, price)")
+        connection.execute(f"CREATE TABLE {REBUILT}prices (id PRIMARY KEY, price)")
         finish_rebuilds(connection)
         connection.execute("INSERT INTO prices (id) VALUES (2)")
         rows = connection.execute("SELECT id, seen = 'then', length(seen), s, n, t FROM prices ORDER BY id").fetchall()

@@ -3,14 +3,21 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from syncd.wire.messages import (
+    MAX_SPELLINGS,
+    Spellings,
     SyncAck,
     UnreadableAnswerError,
+    accepting_ack,
     accepts_all,
     any_case,
     batch_sync_request,
+    in_any_case,
     read_acks,
     sync_ack,
     unreadable_ack,
@@ -73,6 +80,11 @@ def test_our_own_word_never_holds_a_null() -> None:
     assert (refused["success"], refused["errorMessage"], refused["retryable"]) == (False, "malformed", False)
 
 
+@given(st.text(min_size=1).filter(lambda text: text.isprintable()))
+def test_many_words_at_one_moment_are_the_same_words(correlation_id: str) -> None:
+    assert accepting_ack(NOW)(correlation_id) == orjson.dumps(sync_ack(correlation_id, None, NOW))
+
+
 def test_a_catch_up_asks_for_what_is_known_only() -> None:
     assert batch_sync_request(7, None, None, [], 500) == {"storeId": 7, "batchSize": 500}
     assert batch_sync_request("7", "c", "t", ["Price"], 1) == {
@@ -82,6 +94,21 @@ def test_a_catch_up_asks_for_what_is_known_only() -> None:
 
 def test_names_are_lower_case() -> None:
     assert any_case({"StoreId": 1, "x": 2}) == {"storeid": 1, "x": 2}
+    for message in ({"A": 1, "a": 2}, {"a": 1, "A": 2}):
+        assert (any_case(message), in_any_case(message, "a"), in_any_case(message, "b")) == ({"a": 2}, 2, None)
+
+
+def test_no_hub_can_make_us_remember_any_amount_of_names() -> None:
+    worked_out: list[tuple[str, ...]] = []
+    known = Spellings[None](worked_out.append)
+    for number in range(10 * MAX_SPELLINGS):
+        known[(f"{number}",)]
+    assert len(known) <= MAX_SPELLINGS
+    worked_out.clear()
+    for _ in range(3):
+        known[("one", "two")]
+        known[("x" * 10_000,)]
+    assert worked_out == [("one", "two"), *[("x" * 10_000,)] * 3]
 
 
 def an_ack(correlation_id: object, success: object = True, **more: object) -> dict[str, object]:

@@ -1,6 +1,6 @@
 -- What HQ sends down, and the till reads. Identifiers have no declared type: a number stays a number, text stays text.
 -- Money and quantities are TEXT, exact to the digit as they stood on the wire. Times are ISO 8601 UTC of one width, so that they sort.
-CREATE TABLE IF NOT EXISTS products (
+CREATE TABLE IF NOT EXISTS [products] (
     product_id     NOT NULL,
     sku            TEXT,
     name           TEXT,
@@ -19,7 +19,7 @@ CREATE TABLE IF NOT EXISTS products (
     PRIMARY KEY (product_id)
 );
 
-CREATE TABLE IF NOT EXISTS prices (
+CREATE TABLE IF NOT EXISTS [prices] (
     product_id     NOT NULL,
     price_list     TEXT NOT NULL DEFAULT 'default',
     price          TEXT,
@@ -36,7 +36,7 @@ CREATE TABLE IF NOT EXISTS prices (
     PRIMARY KEY (product_id, price_list)
 );
 
-CREATE TABLE IF NOT EXISTS inventory (
+CREATE TABLE IF NOT EXISTS [inventory] (
     product_id       NOT NULL,
     location_id      NOT NULL DEFAULT 'default',
     quantity_on_hand TEXT,
@@ -50,7 +50,7 @@ CREATE TABLE IF NOT EXISTS inventory (
     PRIMARY KEY (product_id, location_id)
 );
 
-CREATE TABLE IF NOT EXISTS transactions (
+CREATE TABLE IF NOT EXISTS [transactions] (
     transaction_id NOT NULL,
     store_id,
     type           TEXT,
@@ -67,10 +67,10 @@ CREATE TABLE IF NOT EXISTS transactions (
     PRIMARY KEY (transaction_id)
 );
 
-CREATE VIEW IF NOT EXISTS active_products AS SELECT * FROM products WHERE is_deleted = 0 AND is_active = 1;
+CREATE VIEW IF NOT EXISTS [active_products] AS SELECT * FROM [products] WHERE is_deleted = 0 AND is_active = 1;
 
 -- One record an applied update, in the update's own transaction.
-CREATE TABLE IF NOT EXISTS sync_inbox (
+CREATE TABLE IF NOT EXISTS [sync_inbox] (
     id             INTEGER PRIMARY KEY,
     entity_type    TEXT NOT NULL,
     entity_key     TEXT NOT NULL,
@@ -83,14 +83,14 @@ CREATE TABLE IF NOT EXISTS sync_inbox (
 );
 
 -- Where the catch-up stands; HQ's cursor verbatim.
-CREATE TABLE IF NOT EXISTS sync_cursor (
+CREATE TABLE IF NOT EXISTS [sync_cursor] (
     name       TEXT PRIMARY KEY,
     cursor     TEXT NOT NULL,
     updated_at TEXT NOT NULL
 );
 
 -- What could not be applied, with its raw text and the reason.
-CREATE TABLE IF NOT EXISTS sync_quarantine (
+CREATE TABLE IF NOT EXISTS [sync_quarantine] (
     id             INTEGER PRIMARY KEY,
     method         TEXT NOT NULL,
     correlation_id TEXT,

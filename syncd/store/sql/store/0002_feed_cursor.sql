@@ -1,8 +1,8 @@
 -- Where the catch-up stands in the feed of one hub. A cursor without its hub and its kinds says nothing, so that those of the first
 -- version are dropped: the next catch-up starts at the beginning, and what the store has already is a no-op.
-DROP TABLE IF EXISTS sync_cursor;
+DROP TABLE IF EXISTS [sync_cursor];
 
-CREATE TABLE IF NOT EXISTS sync_cursor (
+CREATE TABLE IF NOT EXISTS [sync_cursor] (
     hub              TEXT NOT NULL,  -- hub.url, without what its query says
     store_id         TEXT NOT NULL,  -- as whom the hub was asked
     entity_types     TEXT NOT NULL,  -- that the cursor is for: JSON, [] for all
@@ -19,7 +19,7 @@ CREATE TABLE IF NOT EXISTS sync_cursor (
 );
 
 -- What somebody wants to have fetched from the beginning; '' is everything. The daemon deletes what it has taken in.
-CREATE TABLE IF NOT EXISTS sync_resync (
+CREATE TABLE IF NOT EXISTS [sync_resync] (
     id           INTEGER PRIMARY KEY AUTOINCREMENT,
     entity_type  TEXT NOT NULL DEFAULT '',
     requested_at TEXT NOT NULL
