@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 import threading
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
+from urllib.parse import urljoin
 
+import requests
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.sdk.metrics.export import (
     AggregationTemporality,
@@ -28,6 +31,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from syncd import __version__
+from syncd.config.hub_url import shown
 from syncd.document import identifier
 from syncd.redaction import foreign
 from syncd.status.metrics import metrics
@@ -54,8 +58,9 @@ class OtlpPush:
         self._report = report
         self._clock = clock
         self._log = log
-        self._words = _LastWords()
         self._failing = False
+        logging.getLogger(LIBRARY).addHandler(logging.NullHandler())  # it would tell of every push that fails
+        logging.getLogger(LIBRARY).propagate = False
 
     async def run(self) -> NoReturn:
         """Push now and at every interval; for ever."""
@@ -65,15 +70,14 @@ class OtlpPush:
 
     async def _push(self) -> None:
         found = metrics(self._report, self._settings.store.name, self._clock.now())
-        self._words.text = "no reason given"
-        worked = await _on_a_thread(_Export(self._settings, data(found, self._report)))
-        if worked:
+        trouble = await _on_a_thread(_Export(self._settings, data(found, self._report)))
+        if trouble is None:
             if self._failing:
                 self._log.info("metrics_pushed_again")
             self._failing = False
         elif not self._failing:
             self._failing = True
-            self._log.warning("metrics_not_pushed", error=foreign(self._words.text), hint="tried again at every interval")
+            self._log.warning("metrics_not_pushed", error=foreign(trouble), hint="tried again at every interval")
 
 
 class _Export:
@@ -83,50 +87,79 @@ class _Export:
         self._settings = settings
         self._content = content
 
-    def __call__(self) -> bool:
-        ca_file = self._settings.metrics.otlp_ca_file
+    def __call__(self) -> str | None:
+        """Why it failed; None where it did not."""
+        session = _Session()
         exporter = OTLPMetricExporter(
-            endpoint=self._settings.metrics.otlp_endpoint, certificate_file=None if ca_file is None else str(ca_file),
-            timeout=PUSH_TIMEOUT_SECONDS,
+            endpoint=self._settings.metrics.otlp_endpoint, certificate_file=_authorities(self._settings), timeout=PUSH_TIMEOUT_SECONDS,
+            session=session,
         )  # fmt: skip
         try:
-            return exporter.export(self._content) is MetricExportResult.SUCCESS
+            return None if exporter.export(self._content) is MetricExportResult.SUCCESS else session.trouble
         finally:
             exporter.shutdown()
 
 
-class _LastWords(logging.Handler):
-    """What the library says last, which is why it failed; without this it would say so in the log at every push."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.text = ""
-        logger = logging.getLogger(LIBRARY)
-        logger.handlers = [self]
-        logger.propagate = False
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """See `logging.Handler.emit`."""
-        self.text = record.getMessage()
+def _authorities(settings: Settings) -> str | None:
+    """Whom to trust: the library would take a list that it brings, which knows nothing of a company's own authority."""
+    system = ssl.get_default_verify_paths()
+    authorities = settings.metrics.otlp_ca_file or system.cafile or system.capath
+    return str(authorities) if authorities else None
 
 
-async def _on_a_thread(work: _Export) -> bool:
-    """The result of a thread that nobody waits for when the program ends; False where it raised."""
+class _Session(requests.Session):
+    """Trusts whom it was told to, whatever the environment names, and knows what the library says of a failure to its own log alone.
+
+    Attributes:
+        trouble: with the last request.
+    """
+
+    trouble = "they could not be encoded"
+
+    def request(self, *arguments: Any, **options: Any) -> requests.Response:
+        """See `requests.Session.request`.
+
+        Raises:
+            TooManyRedirects: the library follows no redirect, and would take it for success.
+        """
+        try:
+            response = super().request(*arguments, **{**options, "verify": self.verify})
+        except requests.RequestException as error:
+            self.trouble = _root(error)
+            raise
+        self.trouble = f"the receiver answered {response.status_code} {response.reason}"
+        if 300 <= response.status_code < 400:
+            response.close()
+            self.trouble += (
+                f" and redirected to {shown(urljoin(response.url, response.headers.get('Location', '')))}, which is not followed"
+            )
+            raise requests.TooManyRedirects(self.trouble)
+        return response
+
+
+def _root(error: BaseException) -> str:
+    """What the system or TLS said first; the rest is the library's."""
+    while inner := error.__cause__ or error.__context__:
+        error = inner
+    return str(error) or type(error).__name__
+
+
+async def _on_a_thread(work: _Export) -> str | None:
+    """The result of a thread that nobody waits for when the program ends; what it raised, where it did."""
     loop = asyncio.get_running_loop()
-    done: asyncio.Future[bool] = loop.create_future()
+    done: asyncio.Future[str | None] = loop.create_future()
 
-    def finish(worked: bool) -> None:
+    def finish(trouble: str | None) -> None:
         if not done.done():
-            done.set_result(worked)
+            done.set_result(trouble)
 
     def run() -> None:
         try:
-            worked = work()
+            trouble = work()
         except Exception as error:  # noqa: BLE001 - whatever a library raises, the metrics alone are concerned
-            logging.getLogger(LIBRARY).warning("%s: %s", type(error).__name__, error)
-            worked = False
+            trouble = f"{type(error).__name__}: {error}"
         with suppress(RuntimeError):  # the loop has ended meanwhile
-            loop.call_soon_threadsafe(finish, worked)
+            loop.call_soon_threadsafe(finish, trouble)
 
     threading.Thread(target=run, name="otlp", daemon=True).start()
     return await done

@@ -115,6 +115,13 @@ def test_within_its_sandbox_it_finds_a_hub_by_dns_over_ipv6_with_an_authority_of
     assert "TLS over IPv6" in proxied
 
 
+def test_the_package_brings_what_pushes_metrics_and_trusts_whom_the_system_trusts(exam: Mapping[str, str]) -> None:
+    assert "1 added, 0 removed" in exam["otlp"]
+    assert "NOT OK" not in exam["otlp"]
+    assert "pushed to /v1/metrics as application/x-protobuf with sent rows\n" in exam["receiver.log"]
+    assert "-- No entries --" in exam["otlp"], "nothing was logged as not pushed"
+
+
 def test_a_daemon_that_hangs_is_restarted_by_the_watchdog(exam: Mapping[str, str]) -> None:
     assert "Watchdog timeout" in exam["watchdog"]
 

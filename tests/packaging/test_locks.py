@@ -15,7 +15,7 @@ BUILD: list[str] = DOCUMENT["build-system"]["requires"]
 DEVELOPMENT: list[str] = DOCUMENT["dependency-groups"]["dev"]
 EXTRAS: list[str] = [name for extra in DOCUMENT["project"]["optional-dependencies"].values() for name in extra]
 LOCKS = {
-    "requirements.lock": RUN_TIME,
+    "requirements.lock": [*RUN_TIME, *EXTRAS],
     "requirements-build.lock": BUILD,
     "requirements-dev.lock": [*RUN_TIME, *BUILD, *DEVELOPMENT, *EXTRAS],
 }

@@ -25,6 +25,7 @@ SAME_TABLES, OTHER_TABLES = "9.9.8", "9.9.9"
 STEP = "ALTER TABLE products ADD COLUMN of_tomorrow TEXT"
 PORT = 5199
 """Of the small HQ on a PC whose network is its own."""
+RECEIVER_PORT = 4318
 NANO = f"""#!/bin/sh
 case $1 in
 *.toml) sed -i 's/^#id = .*/id = 17/; s,^#url = .*,url = "http://127.0.0.1:{PORT}/hubs/sync",' "$1" ;;
@@ -121,6 +122,16 @@ till /var/lib/syncd/store.db "{SALE}"
 await "grep proxy /exam/line.log"
 await "python3 /exam/reckoning.py /var/lib/syncd/store.db {PORT} | grep 'lost.: 0,'"
 syncd status
+at otlp
+python3 /exam/receiver.py {RECEIVER_PORT} /exam/hq.store.test.pem /exam/hq.store.test.key > /exam/receiver.log &
+await "python3 -c 'import socket; socket.create_connection((\\"127.0.0.1\\", {RECEIVER_PORT}))'"
+install -m 644 /exam/Test-CA.pem /usr/local/share/ca-certificates/test.crt
+update-ca-certificates
+printf '[metrics]\\notlp_endpoint = "https://127.0.0.1:{RECEIVER_PORT}/v1/metrics"\\n' >> /etc/syncd/syncd.toml
+sudo syncd check
+systemctl restart syncd
+await "grep pushed /exam/receiver.log"
+journalctl -u syncd --no-pager --grep metrics_not_pushed
 at watchdog
 mkdir -p /etc/systemd/system/syncd.service.d
 printf '[Service]\\nWatchdogSec=5s\\nTimeoutAbortSec=1s\\n' > /etc/systemd/system/syncd.service.d/wrong.conf

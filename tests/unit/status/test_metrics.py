@@ -6,8 +6,10 @@ import asyncio
 import os
 import re
 import shutil
+import ssl
 import stat
 import subprocess
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -18,11 +20,13 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
 
+from syncd.status import otlp
 from syncd.status.file import StatusWriter
 from syncd.status.metrics import metrics
 from syncd.status.metrics_file import MetricsFile, exposition
 from syncd.status.otlp import OtlpPush
 from syncd.status.report import Report
+from tests.support.certificates import Authority
 from tests.support.clock import BEGINNING, HandClock
 from tests.support.pages import commands_of
 from tests.support.requirements import need
@@ -172,6 +176,7 @@ class Receiver:
         self.asked = 0
         self.url = ""
         self.headers: dict[str, str] = {}
+        self.answer_headers: dict[str, str] = {}
 
     async def take(self, request: web.Request) -> web.Response:
         self.asked += 1
@@ -181,22 +186,28 @@ class Receiver:
             await self.over.wait()
         if self.status == 200:
             self.received.append(ExportMetricsServiceRequest.FromString(body))
-        return web.Response(status=self.status, text="the receiver's words")
+        return web.Response(status=self.status, text="the receiver's words", headers=self.answer_headers)
 
 
-@pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
+@asynccontextmanager
+async def listening(context: ssl.SSLContext | None = None) -> AsyncIterator[Receiver]:
     receiver = Receiver()
     application = web.Application()
     application.router.add_post("/v1/metrics", receiver.take)
     runner = web.AppRunner(application, shutdown_timeout=0)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
     await site.start()
-    receiver.url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1/metrics"
+    receiver.url = f"http{'s' if context else ''}://127.0.0.1:{runner.addresses[0][1]}/v1/metrics"
     yield receiver
     receiver.over.set()
     await runner.cleanup()
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    async with listening() as receiver:
+        yield receiver
 
 
 async def test_a_receiver_gets_the_same_metrics_at_every_interval(
@@ -237,6 +248,66 @@ async def test_a_receiver_that_refuses_is_logged_once_with_the_reason_and_so_is_
         push.cancel()
     assert [(line["event"], line["log_level"]) for line in lines] == [("metrics_not_pushed", "warning"), ("metrics_pushed_again", "info")]
     assert "400" in lines[0]["error"]
+
+
+@pytest.mark.parametrize(
+    ("status", "location", "said"),
+    [
+        (307, "https://u:s3cr3t@otel.example.com/v1?key=s3cr3t", "answered 307 Temporary Redirect and redirected to https://otel.exa"),
+        (302, "/login", "/login, which is not followed"),
+        (304, "", "answered 304 Not Modified and redirected to http://127.0.0.1:"),
+        (404, "", "answered 404 Not Found"),
+        (503, "", "answered 503 Service Unavailable"),
+    ],
+)
+async def test_whatever_is_not_2xx_is_no_success_and_a_redirect_is_named_without_secrets(
+    receiver: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int, location: str, said: str
+) -> None:
+    monkeypatch.setattr(otlp, "PUSH_TIMEOUT_SECONDS", 0.5)
+    receiver.status, receiver.answer_headers = status, {"Location": location} if location else {}
+    settings = make_settings(tmp_path, metrics={"otlp_endpoint": receiver.url})
+    clock = HandClock()
+    with capture_logs() as lines:
+        push = asyncio.create_task(OtlpPush(settings, well(), clock, structlog.get_logger()).run())
+        await until(lambda: receiver.asked and clock.waiting, "it is refused")
+        push.cancel()
+    [line] = lines
+    assert line["event"] == "metrics_not_pushed"
+    assert said in line["error"]
+    assert "s3cr3t" not in line["error"]
+    assert receiver.asked == 1, "a redirect is not followed, nor is it tried again at once"
+
+
+@pytest.mark.parametrize("trusted", ["by the system", "by the configuration", "by nobody"])
+async def test_an_authority_of_the_systems_or_of_the_configuration_is_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trusted: str
+) -> None:
+    authority, other = Authority(tmp_path), Authority(tmp_path, "Other CA")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*authority.issue("otel.test"))
+    monkeypatch.setattr(otlp, "PUSH_TIMEOUT_SECONDS", 0.5)
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.file if trusted == "by the system" else other.file))
+    named = authority.file if trusted == "by the configuration" else None
+    clock = HandClock()
+    async with listening(context) as receiver:
+        settings = make_settings(tmp_path, metrics={"otlp_endpoint": receiver.url, "otlp_ca_file": named})
+        with capture_logs() as lines:
+            push = asyncio.create_task(OtlpPush(settings, well(), clock, structlog.get_logger()).run())
+            await until(lambda: clock.waiting, "it was pushed, or not")
+            push.cancel()
+    assert len(receiver.received) == (trusted != "by nobody")
+    assert ["certificate verify failed" in line["error"] for line in lines] == [True] * (trusted == "by nobody")
+
+
+async def test_a_receiver_that_is_not_there_is_told_in_the_systems_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(otlp, "PUSH_TIMEOUT_SECONDS", 0.5)
+    clock = HandClock()
+    settings = make_settings(tmp_path, metrics={"otlp_endpoint": "http://127.0.0.1:9/v1/metrics"})
+    with capture_logs() as lines:
+        push = asyncio.create_task(OtlpPush(settings, well(), clock, structlog.get_logger()).run())
+        await until(lambda: clock.waiting, "it was tried")
+        push.cancel()
+    assert [line["error"] for line in lines] == ["[Errno 111] Connection refused"]
 
 
 async def test_a_receiver_that_answers_nothing_delays_nothing_and_keeps_nobody_from_ending(receiver: Receiver, tmp_path: Path) -> None:
