@@ -79,7 +79,6 @@ async def run_devhub(*, port: int, push_file: Path | None, faults: list[str], js
     hub = DevHub(port=port, faults=wanted, watcher=printer)
     try:
         await _start(hub, port)
-        printer.ready(hub.url)
         await _serve(hub, printer, push_file)
         await hub.stop()
         printer.tally(hub.state())
@@ -102,6 +101,7 @@ async def _serve(hub: DevHub, printer: Printer, push_file: Path | None) -> None:
     loop, asked = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, asked.set)
+    printer.ready(hub.url)  # whoever reads it may end us from now on
     work: list[Coroutine[Any, Any, object]] = [asked.wait(), hub.stopped.wait()]
     if push_file is not None:
         work += [push_to_new(printer, push_file), push_changes(hub, printer, push_file)]

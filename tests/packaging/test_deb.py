@@ -175,4 +175,12 @@ def test_a_purge_asks_nothing_and_deletes_no_sales(exam: Mapping[str, str]) -> N
     left = re.findall("^/.*", exam["purge"], re.MULTILINE)
     assert {"/var/lib/syncd/store.db", "/var/lib/syncd/store.db.syncd", "/var/lib/syncd/lane1/store.db"} < set(left)
     assert [file for file in left if not file.startswith("/var/lib/syncd")] == ["/etc/syncd", "/etc/syncd/ca.pem"]
-    assert "\nsyncd:x:" in exam["purge"], "the sales have an owner"
+    before, after = exam["purge"].split("+ sudo userdel syncd\n")
+    assert "\nsyncd:x:" in before, "the sales have an owner"
+    assert "syncd:x:" not in after
+
+
+def test_the_journal_is_read_as_the_pages_say(exam: Mapping[str, str]) -> None:
+    last, followed = exam["journal"].split("+ timeout 2 journalctl -u syncd -f\n")
+    assert '"event": "hub_connected"' in last.replace('":"', '": "')
+    assert "syncd[" in followed

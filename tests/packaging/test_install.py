@@ -100,8 +100,8 @@ rm /etc/systemd/system/syncd.service.d/token.conf
 systemctl daemon-reload
 syncd check
 sudo -u pos syncd check
-chmod 400 /etc/syncd/hub_access_token
-chown syncd /etc/syncd/hub_access_token
+cp /etc/syncd/hub_access_token TOKEN
+sudo install -m 400 -o syncd TOKEN /etc/syncd/hub_access_token
 syncd check
 sudo -u pos syncd check
 sudo -u syncd syncd check
@@ -123,8 +123,10 @@ sed -i 's/^__version__ = .*/__version__ = "9.9.9"/' syncd/__init__.py
 {UPGRADE}
 has 'version 9.9.9'
 at roll-back
+ls -d /opt/syncd-*
 {ROLL_BACK.replace("syncd-OLD", f"syncd-{__version__}")}
 has 'version {__version__}'
+{"sudo rm -r /opt/syncd-OLD".replace("OLD", "9.9.9")}
 
 at no-program
 chmod 700 /opt/syncd-{__version__}

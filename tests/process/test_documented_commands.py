@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import pty
 import shutil
 import socket
 import sqlite3
@@ -13,7 +12,6 @@ import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -24,9 +22,6 @@ from tests.support.clock import FakeClock
 from tests.support.pages import commands_of
 from tests.support.store import PATIENCE_SECONDS, Store, until
 from tests.support.storefiles import opened
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 PROJECT = Path(__file__).parents[2]
 PROGRAM = Path(sys.executable).parent
@@ -58,16 +53,6 @@ async def store(tmp_path: Path) -> Store:
     (tmp_path / "sudo").write_text(SUDO)
     (tmp_path / "sudo").chmod(0o755)
     return store
-
-
-@pytest.fixture
-def yes() -> Iterator[int]:
-    """A terminal at which somebody says yes to whatever is asked."""
-    person, terminal = pty.openpty()
-    os.write(person, b"y\n" * 20)
-    yield terminal
-    os.close(terminal)
-    os.close(person)
 
 
 def run(store: Store, commands: str, stdin: int = subprocess.DEVNULL) -> str:

@@ -132,6 +132,9 @@ sudo syncd check
 systemctl restart syncd
 await "grep pushed /exam/receiver.log"
 journalctl -u syncd --no-pager --grep metrics_not_pushed
+at journal
+journalctl -u syncd -n 50
+timeout 2 journalctl -u syncd -f
 at watchdog
 mkdir -p /etc/systemd/system/syncd.service.d
 printf '[Service]\\nWatchdogSec=5s\\nTimeoutAbortSec=1s\\n' > /etc/systemd/system/syncd.service.d/wrong.conf
@@ -181,6 +184,8 @@ at lanes-upgrade
 sudo apt install --reinstall ./syncd_*.deb
 await "systemctl is-active syncd@lane1 syncd@lane2"
 systemctl is-active syncd syncd@lane1 syncd@lane2
+sudo systemctl restart 'syncd@*'
+await "systemctl is-active syncd@lane1 syncd@lane2"
 rm /etc/syncd/lane2.hub_access_token
 systemctl restart syncd@lane2 || await "systemctl is-failed --quiet syncd@lane2"
 syncd status --config /etc/syncd/lane2.toml
@@ -197,6 +202,8 @@ at purge
 {UNINSTALL}
 find /etc /opt /run /usr /var/lib -xdev -name '*syncd*' -not -path '/var/lib/dpkg/*' -not -path '/var/lib/syncd/*'
 find /var/lib/syncd /etc/syncd -type f
+getent passwd syncd
+sudo userdel syncd
 getent passwd syncd
 at end
 """

@@ -13,3 +13,12 @@ def commands_of(page: str, heading: str = "") -> list[str]:
     text = (PROJECT / page).read_text(encoding="utf-8")
     section = text[text.index(f"## {heading}\n") :].partition("\n## ")[0] if heading else text
     return re.findall(r"^```sh\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+
+
+def lines_of(page: str) -> list[str]:
+    """Commands within the sentences of a page, and those that `--help` gives as examples: each a line that one could type."""
+    text = (PROJECT / page).read_text(encoding="utf-8")
+    sentences = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    inline = [" ".join(span.split()) for span in re.findall(r"`([^`]+)`", sentences)]
+    examples = re.findall(r"^  Examples?: +((?:.+\n)+)", text, re.MULTILINE)
+    return [*inline, *(line.strip() for example in examples for line in example.splitlines())]

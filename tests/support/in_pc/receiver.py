@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 class Receiver(BaseHTTPRequestHandler):
     """Says where metrics came and of what kind they are."""
 
-    def do_POST(self) -> None:  # noqa: N802  (the library's name)
+    def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         rows = "with sent rows" if b"syncd_outbox_sent_rows" in body else "without sent rows"
         sys.stdout.write(f"pushed to {self.path} as {self.headers['Content-Type']} {rows}\n")
