@@ -106,17 +106,18 @@ class Uplink:
     async def _send(self, group: asyncio.TaskGroup) -> None:
         while True:
             session = await self._hub.session()
-            rows = self._next_batch(session)
+            # One reading for both: what was not due yet when nothing was taken must not be over when it is reckoned how long to sleep.
+            now = self._clock.monotonic()
+            rows = self._next_batch(session, now)
             if not rows:
-                await self._sleep()
+                await self._sleep(now)
                 continue
             size = rows.size if isinstance(rows, Block) else sum(len(row.encoded) for row in rows)
             self._window.sent(size)
             group.create_task(self._deliver(session, rows, size), name="uplink.batch")
 
-    async def _sleep(self) -> None:
-        """Until there is something to do."""
-        now = self._clock.monotonic()
+    async def _sleep(self, now: float) -> None:
+        """Until there is something to do that there was not at this moment (monotonic)."""
         self._queue.release_due(now)
         expiry = self._queue.seconds_to_next_retry(now)
         not_before = max(self._sender.backoff.not_before, self._breaker.not_before)
@@ -130,9 +131,8 @@ class Uplink:
             self._loader.may_load.set()
         self._wake.clear()
 
-    def _next_batch(self, session: HubSession) -> Sequence[OutboxRow]:
+    def _next_batch(self, session: HubSession, now: float) -> Sequence[OutboxRow]:
         suspects, breaker = self._sender.suspects, self._breaker
-        now = self._clock.monotonic()
         not_before = max(self._sender.backoff.not_before, breaker.not_before)
         if not self._window.has_room(serial=suspects.serial or breaker.open) or now < not_before or session.loss is not None:
             return []
