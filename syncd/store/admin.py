@@ -1,9 +1,13 @@
 """What a person may do to the outbox: list its rows, retry, cancel or purge them. Works beside a running daemon.
 
-A change is made in transactions of one file each, so that the till waits for no other file's disk: the till's file gets
-a new generation, which fails where its lock cannot be had, and nothing has changed then; the row's entry in our journal
-is deleted; the till's file gets the new status and a generation once more, which makes the daemon read its backlog
-afresh. Killed before the last one, a row is pending that a running daemon does not know of, until it rescans or starts.
+A change is made in transactions of one file each, so that the till waits for no other file's disk, and in an order in
+which a kill between them leaves no row behind that the daemon does not know of:
+
+1. the till's file learns which of the rows have failed; where its lock cannot be had, nothing has changed;
+2. our journal forgets what HQ said of the rows, and what waits for a retry is due now;
+3. the till's file gets the new status, and a generation which makes the daemon read its backlog afresh.
+
+Killed before 3, what has failed is failed still, and what waits goes when the daemon had meant it to.
 """
 
 from __future__ import annotations
@@ -48,6 +52,11 @@ _WITH_STATUS = {
 STATUSES = tuple(_WITH_STATUS)
 _ORDER = {"pending": "o.priority, o.id", "failed": "o.id", "sent": "o.id DESC", "cancelled": "o.id DESC"}
 NEW_GENERATION = "UPDATE main.[sync_outbox_generation] SET generation = generation + 1"
+_MARK_FAILED = """
+UPDATE main.[sync_outbox] AS o SET status = 'failed', attempts = j.attempts, next_attempt_at = NULL, last_error = j.last_error
+FROM journal.outcome AS j WHERE j.id = o.id AND j.correlation_id = o.correlation_id AND j.status = 'failed' AND o.status = 'pending'
+"""
+_DUE_NOW = "UPDATE journal.retry SET due_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now') WHERE true"
 LONGEST_WAIT_SECONDS = 60  # for the till's lock, once our file has forgotten a row's entry
 EVERYTHING = RowFilter()
 
@@ -198,14 +207,16 @@ class OutboxAdmin:
 
     def _change(self, ids: Sequence[int], assignments: str) -> Changed:
         marks = ", ".join("?" * len(ids))
-        self._connection.execute(NEW_GENERATION)
+        began = time.perf_counter()
+        self._connection.execute(f"{_MARK_FAILED} AND o.id IN ({marks})", ids)
+        seconds = time.perf_counter() - began
         self._connection.execute(
             f"DELETE FROM journal.outcome WHERE id IN ({marks}) AND status IN ('failed', 'pending')",  # noqa: S608 - question marks
             ids,
         )
         if self._connection.execute("SELECT 1 FROM journal.sqlite_schema WHERE name = 'retry'").fetchone():
             # A daemon of an older release that is still running has none.
-            self._connection.execute(f"DELETE FROM journal.retry WHERE id IN ({marks})", ids)  # noqa: S608 - question marks
+            self._connection.execute(f"{_DUE_NOW} AND id IN ({marks})", ids)
         self._connection.execute(f"PRAGMA busy_timeout = {LONGEST_WAIT_SECONDS * 1000}")
         # Not IMMEDIATE, which locks the journal as well, and would make the till wait for it: the UPDATE locks what it writes.
         self._connection.execute("BEGIN")
@@ -217,4 +228,4 @@ class OutboxAdmin:
         ).rowcount
         self._connection.execute(NEW_GENERATION)
         self._connection.execute("COMMIT")
-        return Changed(rows, time.perf_counter() - began)
+        return Changed(rows, seconds + time.perf_counter() - began)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import closing
-from typing import TYPE_CHECKING
+from contextlib import closing, suppress
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from syncd.clock import SystemClock, iso_ms
 from syncd.errors import ConfigurationError, StorageError
 from syncd.store.admin import OutboxAdmin
 from syncd.store.check import inspect
@@ -85,13 +87,83 @@ async def test_a_row_that_waits_for_its_retry_goes_at_once_when_it_is_asked_for(
 async def test_who_takes_a_refused_row_in_hand_ends_its_entitys_waiting(tmp_path: Path, change: str) -> None:
     path = tmp_path / "store.db"
     async with opened(tmp_path) as files:
+        reader = a_reader(files, SystemClock())
         write_rows(path, ("R", 1, 3), ("R", 1, 3))
-        (row, _) = (await a_reader(files, FakeClock()).page(3, 0, 10, lambda _: 0)).rows
-        await a_journal(files, FakeClock())._write([outcome(path, 1, "pending", next_attempt_at="2026-11-23T10:02:00.000Z", row=row)])
+        (row, _) = (await reader.page(3, 0, 10, lambda _: 0)).rows
+        later = iso_ms(SystemClock().now() + timedelta(minutes=2))
+        await a_journal(files, FakeClock())._write([outcome(path, 1, "pending", next_attempt_at=later, row=row)])
         with OutboxAdmin(paths(tmp_path)) as outbox:
             assert getattr(outbox, change)([1]) == 1
-        expected = [1, 2] if change == "retry" else [2]
-        assert [r.id for r in (await a_reader(files, FakeClock()).page(3, 0, 10, lambda _: 0)).rows] == expected
+        now = iso_ms(SystemClock().now())
+        assert (await reader.count(None)).next_due[3] <= now
+        assert [(r.id, r.retry_at) for r in (await reader.due_page(3, now, later, 10)).rows] == (
+            [(1, None), (2, None)] if change == "retry" else [(2, None)]
+        )
+
+
+class Killed(BaseException):
+    """The command is gone."""
+
+
+class Killing:
+    """A connection on which the command is killed before a statement; an attentive daemon looks after each one.
+
+    Attributes:
+        known: ids that the daemon knows to go, or to wait for their retry.
+    """
+
+    def __init__(self, store: Path, connection: sqlite3.Connection, statements: int) -> None:
+        self._store = store
+        self._connection = connection
+        self._left = statements
+        self._generation: list[tuple[int]] = []
+        self.known: set[int] = set()
+        self.look()
+
+    def look(self) -> None:
+        generation = execute(self._store / "store.db", "SELECT generation FROM sync_outbox_generation")
+        if generation != self._generation:
+            self._generation, self.known = generation, waiting(self._store)
+
+    def execute(self, *arguments: Any) -> sqlite3.Cursor:
+        if self._left == 0:
+            raise Killed
+        self._left -= 1
+        cursor = self._connection.execute(*arguments)
+        self.look()
+        return cursor
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def waiting(store: Path) -> set[int]:
+    with OutboxAdmin(paths(store)) as outbox:
+        return set(ids(outbox.rows("pending", 10)))
+
+
+@pytest.mark.parametrize("change", ["retry", "cancel"])
+@pytest.mark.parametrize("statements", range(1, 9))
+async def test_a_change_that_is_killed_leaves_no_row_behind_that_the_daemon_does_not_know_of(
+    store: Path, change: str, statements: int
+) -> None:
+    async with opened(store) as files:
+        (row,) = [r for r in (await a_reader(files, FakeClock()).entity_page(("R", "5"), 0, 10)).rows if r.id == 6]
+        await a_journal(files, FakeClock())._write(
+            [outcome(store / "store.db", 6, "pending", next_attempt_at="2099-01-01T00:00:00.000Z", row=row)]
+        )
+    before = waiting(store)
+    with OutboxAdmin(paths(store)) as outbox:
+        killing = Killing(store, outbox._connection, statements)
+        outbox._connection = killing  # type: ignore[assignment]
+        with suppress(Killed):
+            outbox._change([2, 5, 6], "status = 'pending', attempts = 0" if change == "retry" else "status = 'cancelled'")
+    killing.look()
+    assert waiting(store) <= killing.known
+    if killing.known == before:
+        with OutboxAdmin(paths(store)) as outbox:
+            assert [(row.id, row.last_error) for row in outbox.rows("failed", 10)] == [(2, "till"), (5, "journal")]
+        assert execute(paths(store).state_path, "SELECT id FROM retry") == [(6,)]
 
 
 def test_what_hq_has_is_neither_sent_again_nor_cancelled(store: Path) -> None:
