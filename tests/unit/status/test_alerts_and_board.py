@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from syncd.status.metrics import metrics
 from syncd.status.next_steps import NEXT_STEPS, OF_THE_READER
@@ -19,7 +22,10 @@ CONFIG = Path(__file__).parents[3] / "config"
 RULES, RULES_TEST = CONFIG / "prometheus" / "alerts.yml", CONFIG / "prometheus" / "alerts_test.yml"
 BOARD: dict[str, Any] = json.loads((CONFIG / "grafana" / "syncd.json").read_text(encoding="utf-8"))
 OPERATIONS = (CONFIG.parent / "docs" / "operations.md").read_text(encoding="utf-8")
-KNOWN = {metric.name for metric in metrics(full_report(), "", BEGINNING)}
+METRICS = metrics(full_report(), "", BEGINNING)
+KNOWN = {metric.name for metric in METRICS}
+LABELS = {label for metric in METRICS for labels, _ in metric.samples for label, _ in labels} | {"instance"}
+"""The last is Prometheus' own."""
 
 
 def names_in(text: str) -> set[str]:
@@ -53,6 +59,11 @@ def test_rules_and_board_name_only_metrics_and_codes_that_there_are() -> None:
     for expression in [*expected, *expressions()]:
         assert names_in(expression)
         assert names_in(expression) <= KNOWN, expression
+        by = {label for group in re.findall(r"by \(([\w, ]+)\)", expression) for label in group.split(", ")}
+        assert by | set(re.findall(r'[{,]\s*(\w+)\s*[=!]~?"', expression)) <= LABELS, expression
+    assert names_in(json.dumps(BOARD)) <= KNOWN, "the lists to choose from, too"
+    legends = [target["legendFormat"] for panel in BOARD["panels"] for target in panel["targets"]]
+    assert {label for legend in legends for label in re.findall(r"{{(.*?)}}", legend)} <= LABELS
     codes = {code for text in expected for match in re.findall(r'code=~?"([^"]+)"', text) for code in match.split("|")}
     ours = NEXT_STEPS.keys() - OF_THE_READER
     assert [code for code in codes if not any(re.fullmatch(code, known) for known in ours)] == []
@@ -77,6 +88,41 @@ def test_promtool_reads_every_query_of_the_board(tmp_path: Path) -> None:
     text = "groups:\n  - name: board\n    rules:\n" + "\n".join(rules) + "\n"
     (tmp_path / "board.yml").write_text(text.replace("$instance", ".*"), encoding="utf-8")
     assert f"{len(rules)} rules found" in promtool("check", "rules", "board.yml", folder=tmp_path)
+
+
+def lost(there: Any, here: Any, path: str = "") -> list[str]:
+    """What one document has and the other has not, or has otherwise; more is no loss."""
+    if isinstance(there, dict) and isinstance(here, dict):
+        return [one for key, value in there.items() for one in lost(value, here.get(key), f"{path}.{key}")]
+    if isinstance(there, list) and isinstance(here, list) and len(there) == len(here):
+        return [one for at, pair in enumerate(zip(there, here, strict=True)) for one in lost(*pair, f"{path}[{at}]")]
+    return [] if there == here else [path]
+
+
+def as_grafana_has_it(board: dict[str, Any]) -> dict[str, Any]:
+    """The board read into Grafana's own types, and written from them: what they do not know is not there any more."""
+    cog = "grafana_foundation_sdk.cog"
+    importlib.import_module(f"{cog}.plugins").register_default_plugins()
+    dashboard = importlib.import_module("grafana_foundation_sdk.models.dashboard").Dashboard.from_json(board)
+    known = importlib.import_module(f"{cog}.runtime").Runtime().panelcfg_variants
+    assert {panel["type"] for panel in board["panels"]} <= known.keys()
+    document: dict[str, Any] = json.loads(importlib.import_module(f"{cog}.encoder").JSONEncoder().encode(dashboard))
+    return document
+
+
+def test_grafanas_own_types_know_all_that_is_on_the_board() -> None:
+    assert lost(BOARD, as_grafana_has_it(BOARD)) == []
+
+
+@pytest.mark.parametrize(
+    ("sound", "wrong"),
+    [('"gridPos"', '"gridPosition"'), ('"expr"', '"query"'), ('"steps"', '"levels"'), ('"includeAll"', '"all"'), ('"unit"', '"units"')],
+)
+def test_a_name_that_grafana_does_not_know_is_noticed(sound: str, wrong: str) -> None:
+    text = json.dumps(BOARD)
+    assert sound in text
+    board = json.loads(text.replace(sound, wrong, 1))
+    assert lost(board, as_grafana_has_it(board)) != []
 
 
 def test_the_panels_of_the_board_lie_side_by_side() -> None:
