@@ -73,9 +73,15 @@ class MessageReader:
     A malformed message with a correlation id gets a quarantine entry of its own, and so do the first few other
     objects. All the rest of one list (numbers where objects belong, or what is no JSON) shares one entry with a
     count, since it may be millions.
+
+    Args:
+        kept_singly: malformed objects without a correlation id that get an entry each.
     """
 
-    def __init__(self, method: str, read: Callable[[object], Update], log: FilteringBoundLogger) -> None:
+    def __init__(
+        self, method: str, read: Callable[[object], Update], log: FilteringBoundLogger, kept_singly: int = MAX_KEPT_SINGLY
+    ) -> None:
+        self._kept_singly = kept_singly
         self._method = method
         self._read = read
         self._log = log
@@ -124,7 +130,7 @@ class MessageReader:
         """Give it an entry of its own, or return what is wrong with it."""
         self._malformed += 1
         self._first_reason = self._first_reason or reason
-        if isinstance(message, dict) and (identifier is not None or self._malformed <= MAX_KEPT_SINGLY):
+        if isinstance(message, dict) and (identifier is not None or self._malformed <= self._kept_singly):
             read.items.append(Quarantined(self._method, identifier, reason, raw_text(message)))
             return None
         self._sharing += 1

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from syncd.clock import Clock
     from syncd.downlink.queue import Refusals, UpdateQueue
-    from syncd.hub.calls import Handler
     from syncd.hub.supervisor import Hub
     from syncd.store.catalog import Catalog
     from syncd.store.update import Update
@@ -38,40 +37,26 @@ class LiveUpdates:
         self._clock = clock
         self._log = log
         for kind in catalog.kinds:
-            hub.on(kind.method, self._handler(kind.method, partial(read_update, kind)))
-        hub.on(RECEIVE_ITEM, self._handler(RECEIVE_ITEM, partial(update_of_item, catalog)))
+            self._handle(hub, kind.method, partial(read_update, kind))
+        self._handle(hub, RECEIVE_ITEM, partial(update_of_item, catalog))
 
-    def _handler(self, method: str, read: Callable[[object], Update]) -> Handler:
+    def _handle(self, hub: Hub, method: str, read: Callable[[object], Update]) -> None:
         async def receive(arguments: list[Any], wants_result: bool) -> object:
-            reader = MessageReader(method, read, self._log)
-            if not is_list(arguments):
-                return await self._receive_one(reader, arguments, wants_result=wants_result)
-            acks = await self._receive(reader, arguments, wants_result=wants_result)
+            acks = await self._receive(MessageReader(method, read, self._log), arguments, wants_result=wants_result)
             if not wants_result:
                 return None
             if len(acks) > MAX_RESULT_ACKS:
                 raise ValueError(f"the list was taken; its {len(acks):,} acknowledgements are too many for one result")
-            return acks
+            return acks if is_list(arguments) else acks[0]
 
-        return receive
+        async def receive_burst(messages: list[Any]) -> None:
+            await self._queue.room()
+            reader = MessageReader(method, read, self._log, kept_singly=len(messages))
+            found = reader.read(messages)
+            reader.finish()  # logs; each malformed one has its own entry
+            await self._queue.enqueue(found.items, found.correlation_ids, "live")
 
-    async def _receive_one(self, reader: MessageReader, message: list[Any], *, wants_result: bool) -> dict[str, object] | None:
-        """Return once it is on disk, with its ack where that is wanted: as `_receive` does, without what a list needs."""
-        await self._queue.room()
-        read = reader.read(message)
-        unreadable = read.unreadable[0]
-        items = read.items or reader.finish()
-        done = self._queue.enqueue(
-            items, read.correlation_ids or [None] * len(items), "live", acknowledge=not wants_result and unreadable is None
-        )  # fmt: skip
-        if read.items:
-            reader.finish()  # logs
-        refusals = await done
-        if not wants_result:
-            return None
-        if unreadable is None:
-            return sync_ack(read.correlation_ids[0], refusals.get(0), self._clock.now())
-        return sync_ack(None, unreadable, self._clock.now())
+        hub.on(method, receive, receive_burst)
 
     async def _receive(self, reader: MessageReader, arguments: list[Any], *, wants_result: bool) -> list[dict[str, object]]:
         """Return once all is on disk, with every message's ack where they are wanted."""

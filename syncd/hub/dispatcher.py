@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
-from syncd.hub.incoming import Call, Unreadable, read_message
+from syncd.hub.incoming import Call, Unreadable, read_call, read_message
 from syncd.hub.protocol import MAX_INBOUND_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+    from syncd.hub.calls import CallHandlers
 
 MAX_BYTES = MAX_INBOUND_BYTES
 """Wire bytes of all calls, waiting and running."""
@@ -34,14 +37,18 @@ MAX_REFUSALS = 1_000
 """Calls shed whose caller wants a result, and still has to be told."""
 
 
+MAX_BURST = 100
+"""Neighbouring calls that are handled together, a millisecond of work."""
+
+
 class Dispatcher:
     """Starts the handler of each call in the order of arrival, without waiting for those before it.
 
-    What a handler does before its first `await` therefore happens in order too, that of long lists apart.
+    What a handler does before its first `await` therefore happens in order too, that of long lists apart. Where many
+    wait, neighbours that can be handled together are.
 
     Args:
-        handle: runs a call's handler.
-        refuse: tells the caller of one that was shed.
+        calls: the handlers.
         shed: called for each call that was shed.
         has_room: called once there is room again.
 
@@ -51,14 +58,12 @@ class Dispatcher:
 
     def __init__(
         self,
-        handle: Callable[[Call | Unreadable], Awaitable[None]],
+        calls: CallHandlers,
         *,
-        refuse: Callable[[str], Awaitable[None]],
         shed: Callable[[], None],
         has_room: Callable[[], None],
     ) -> None:
-        self._handle = handle
-        self._refuse = refuse
+        self._calls = calls
         self._shed = shed
         self._has_room = has_room
         self._waiting: deque[Call | Unreadable | bytes] = deque()
@@ -89,11 +94,9 @@ class Dispatcher:
         while True:
             started = 0
             while self._waiting and self._can_run(_size(self._waiting[0])):
-                call = self._waiting.popleft()
-                self._waiting_bytes -= _size(call)
-                self._start(call, group)
-                started += 1
-                if started % STARTED_A_TURN == 0:
+                started += self._start_next(group)
+                if started >= STARTED_A_TURN:
+                    started = 0
                     await asyncio.sleep(0)
             if self.shedding and len(self._waiting) <= MAX_WAITING // 2 and self._waiting_bytes + self._running_bytes <= MAX_BYTES // 2:
                 self.shedding = False
@@ -105,29 +108,64 @@ class Dispatcher:
         """Tell the callers of what was shed, for ever."""
         while True:
             while self._refusals:
-                await self._refuse(self._refusals.popleft())
+                await self._calls.refuse(self._refusals.popleft())
             self._refused.clear()
             await self._refused.wait()
 
-    def _start(self, call: Call | Unreadable | bytes, group: asyncio.TaskGroup) -> None:
-        size = _size(call)
-        self._running += 1
+    def _start_next(self, group: asyncio.TaskGroup) -> int:
+        """Start the next call, and its neighbours where they are handled together; returns how many."""
+        call = self._take()
+        if not isinstance(call, Call) or (burst := self._calls.burst(call)) is None:
+            self._start(partial(self._answer, call), 1, _size(call), group)
+            return 1
+        calls, size = [call], call.size
+        while self._waiting and len(calls) < MAX_BURST and self._can_run(size + _size(self._waiting[0]), len(calls)):
+            neighbour = self._unpacked()
+            if not isinstance(neighbour, Call) or self._calls.burst(neighbour) != burst:
+                break
+            calls.append(neighbour)
+            size += neighbour.size
+            self._take()
+        answer = partial(self._calls.answer_burst, burst, calls) if len(calls) > 1 else partial(self._calls.answer, call)
+        self._start(answer, len(calls), size, group)
+        return len(calls)
+
+    def _take(self) -> Call | Unreadable | bytes:
+        call = self._unpacked()
+        self._waiting.popleft()
+        self._waiting_bytes -= _size(call)
+        return call
+
+    def _unpacked(self) -> Call | Unreadable | bytes:
+        """The first that waits, read once more where that is done at once."""
+        call = self._waiting[0]
+        if isinstance(call, bytes) and (read := read_call(call)) is not None:
+            self._waiting[0] = call = read
+        return call
+
+    async def _answer(self, call: Call | Unreadable | bytes) -> None:
+        read = await read_message(call) if isinstance(call, bytes) else call
+        assert isinstance(read, Call | Unreadable)
+        await self._calls.answer(read)
+
+    def _start(self, answer: Callable[[], Awaitable[None]], calls: int, size: int, group: asyncio.TaskGroup) -> None:
+        self._running += calls
         self._running_bytes += size
 
         async def handle() -> None:
             try:
-                read = await read_message(call) if isinstance(call, bytes) else call
-                assert isinstance(read, Call | Unreadable)
-                await self._handle(read)
+                await answer()
             finally:
-                self._running -= 1
+                self._running -= calls
                 self._running_bytes -= size
                 self._changed.set()
 
-        group.create_task(handle(), name="hub: call" if isinstance(call, bytes) else f"hub: {call.target}")
+        group.create_task(handle(), name="hub: call")
 
-    def _can_run(self, size: int) -> bool:
-        return self._running < MAX_RUNNING and (self._running_bytes + size <= MAX_RUNNING_BYTES or self._running == 0)
+    def _can_run(self, size: int, calls: int = 0) -> bool:
+        """Whether one more may begin, with the calls that begin beside it: `size` is of all of them."""
+        running = self._running + calls
+        return running < MAX_RUNNING and (self._running_bytes + size <= MAX_RUNNING_BYTES or running == 0)
 
     def _is_full(self, size: int) -> bool:
         is_crowded = len(self._waiting) >= MAX_WAITING or self._waiting_bytes + self._running_bytes + size > MAX_BYTES

@@ -96,11 +96,17 @@ async def read_message(record: bytes) -> Message | None:
     """One message; None for a kind that we have no use for. A small one is read without letting anybody else run."""
     if len(record) <= PAGE_BYTES:
         with suppress(ValueError):
-            fields = parse_json(record) if len(record) <= SMALL_BYTES else parse_plain(record, PAGE_VALUES)
-            if not isinstance(fields, dict):
-                raise MalformedMessageError("not an object")
-            return _message(fields, record)
+            return _message(parse_json(record) if len(record) <= SMALL_BYTES else parse_plain(record, PAGE_VALUES), record)
     return await _Envelope(record).read()
+
+
+def read_call(record: bytes) -> Call | None:
+    """The call that this is, read in one go; None for what is none, or is better left to `read_message`."""
+    if len(record) <= SMALL_BYTES:
+        with suppress(ValueError):
+            message = _message(parse_json(record), record)
+            return message if isinstance(message, Call) else None
+    return None
 
 
 def oversized(beginning: bytes, limit: int) -> _Envelope:
@@ -108,7 +114,9 @@ def oversized(beginning: bytes, limit: int) -> _Envelope:
     return _Envelope(beginning, f"a message of more than {limit:,} bytes was skipped")
 
 
-def _message(fields: dict[str, Any], record: bytes) -> Message | None:
+def _message(fields: Any, record: bytes) -> Message | None:
+    if not isinstance(fields, dict):
+        raise MalformedMessageError("not an object")
     identity = fields.get("invocationId")
     match fields.get("type"):
         case 1:

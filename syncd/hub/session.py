@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from syncd.clock import Clock
     from syncd.config.settings import HubSettings
-    from syncd.hub.calls import Handler
+    from syncd.hub.calls import ClientMethod
     from syncd.hub.negotiate import Endpoint
 
 
@@ -46,7 +46,7 @@ class HubSession:
         settings: HubSettings,
         tls: ssl.SSLContext,
         clock: Clock,
-        handlers: Mapping[str, Handler],
+        methods: Mapping[str, ClientMethod],
         on_unreadable: Callable[[Unreadable], None],
         on_shed: Callable[[], None],
         on_room: Callable[[], None],
@@ -65,8 +65,8 @@ class HubSession:
         self._connection = HubConnection(
             endpoint, HubProtocol(settings.max_message_bytes), self._on_message, settings=settings, tls=tls, clock=clock
         )
-        calls = CallHandlers(handlers, self._connection.send, on_unreadable, log)
-        self._dispatcher = Dispatcher(calls.answer, refuse=calls.refuse, shed=on_shed, has_room=on_room)
+        calls = CallHandlers(methods, self._connection.send, on_unreadable, log)
+        self._dispatcher = Dispatcher(calls, shed=on_shed, has_room=on_room)
 
     async def run(self, opened: Callable[[], Awaitable[None]]) -> NoReturn:
         """Open the connection and serve it; `opened` runs as soon as invocations may be made, while messages are read.

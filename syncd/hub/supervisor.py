@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 from syncd.config.hub_url import shown
 from syncd.errors import ConnectionLost, HubError
 from syncd.hub.access_token import access_token
+from syncd.hub.calls import ClientMethod
 from syncd.hub.negotiate import negotiate, without_negotiation
 from syncd.hub.proxy import proxy_for
 from syncd.hub.reconnects import Reconnects
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from syncd.clock import Clock
     from syncd.config.settings import HubSettings
-    from syncd.hub.calls import Handler
+    from syncd.hub.calls import BurstHandler, Handler
     from syncd.hub.incoming import Unreadable
     from syncd.hub.negotiate import Endpoint
 
@@ -89,16 +90,16 @@ class Hub:
         self._log = log
         self._reconnects = Reconnects(settings, self.status, clock=clock, random=random, log=log)
         self._shedding = Shedding(self.status, log)
-        self._handlers: dict[str, Handler] = {}
+        self._methods: dict[str, ClientMethod] = {}
         self._on_unreadable: list[Callable[[Unreadable], None]] = []
         self._on_connected: list[Callable[[HubSession], Awaitable[None]]] = []
         self._session: HubSession | None = None
         self._handed_out = asyncio.Event()
         self._was_useful = False
 
-    def on(self, method: str, handler: Handler) -> None:
-        """Handle a client method, in whatever case the hub writes it."""
-        self._handlers[method.lower()] = handler
+    def on(self, method: str, handler: Handler, burst: BurstHandler | None = None) -> None:
+        """Handle a client method, in whatever case the hub writes it; see `ClientMethod`."""
+        self._methods[method.lower()] = ClientMethod(handler, burst)
 
     def on_unreadable(self, callback: Callable[[Unreadable], None]) -> None:
         """Call this with every message that could not be read, and every call of a method that nobody handles."""
@@ -213,7 +214,7 @@ class Hub:
             settings=self._settings,
             tls=tls,
             clock=self._clock,
-            handlers=self._handlers,
+            methods=self._methods,
             on_unreadable=self._unreadable,
             on_shed=self._shedding.shed,
             on_room=self._shedding.end,

@@ -239,6 +239,18 @@ async def test_a_price_of_tomorrow_leaves_todays_in_force_and_a_delete_without_a
 # ── what cannot be applied ──────────────────────────────────────────────────────────────────────────────────────────
 
 
+async def test_malformed_updates_without_a_name_that_come_one_a_message_are_all_kept_as_they_came(tmp_path: Path, hub: FlowHub) -> None:
+    store = await make_store(tmp_path, hub.url())
+    async with store.running():
+        await online(store, hub)
+        body = {"method": "ReceivePriceUpdate", "template": '{"productId":{n},"price":"free"}', "from": 0, "count": 60, "perMessage": 1}
+        await hub.control("POST", "push-many", body)
+        await push(hub, "ReceivePriceUpdate", a_price())
+        await acknowledged(hub, ok=1)
+        kept = store.query("SELECT raw FROM sync_quarantine ORDER BY id")
+        assert [raw for (raw,) in kept] == [f'{{"productId":{number},"price":"free"}}' for number in range(60)]
+
+
 async def test_a_malformed_update_is_refused_and_kept_while_the_rest_of_its_list_goes_on(tmp_path: Path, hub: FlowHub) -> None:
     store = await make_store(tmp_path, hub.url())
     async with store.running():

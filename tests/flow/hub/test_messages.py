@@ -294,6 +294,66 @@ async def test_handlers_start_in_the_order_of_arrival_and_do_not_wait_for_each_o
         gate.set()
 
 
+def call(number: object, method: str = "A", **fields: object) -> dict[str, Any]:
+    return {"type": 1, "target": method, "arguments": [number if isinstance(number, list) else {"n": number}]} | fields
+
+
+@pytest.mark.parametrize("unpacked", [1_000, 2])
+async def test_neighbouring_calls_are_handled_together_and_each_keeps_its_place(monkeypatch: pytest.MonkeyPatch, unpacked: int) -> None:
+    monkeypatch.setattr(dispatcher_module, "MAX_UNPACKED", unpacked)
+    monkeypatch.setattr(dispatcher_module, "MAX_BURST", 3)
+    seen: list[Any] = []
+    answers: list[Any] = []
+    calls: list[dict[str, Any] | str] = [
+        call(0), call(1), call(2, "a"), call(3), call(4), call(5, invocationId="s1"), call(6), call([7]), call(8), call(9),
+        call(10, "B"), call(11, "B"), call(12), {"type": 6}, call(13), "nonsense", call(14), call(15), call(16, arguments=[{"n": 16}, 1]),
+    ]  # fmt: skip
+
+    async def script(wire: Wire) -> None:
+        await wire.say(*calls)
+        while (message := await wire.listen()) is not None:
+            answers.append(message)
+
+    async def handler(arguments: list[Any], wants_result: bool) -> str | None:
+        seen.append(("one", arguments[0]["n"] if isinstance(arguments[0], dict) else arguments[0]))
+        return "result" if wants_result else None
+
+    async def burst(messages: list[Any]) -> None:
+        seen.append([message["n"] for message in messages])
+
+    async with ScriptedHub(script) as hub, running(hub_settings(hub.url)) as rig:
+        rig.hub.on("A", handler, burst)
+        rig.hub.on("B", handler)
+        await rig.hub.session()
+        await eventually(lambda: ("one", 16) in seen and answers)
+        assert seen == [
+            [0, 1, 2], [3, 4], ("one", 5), ("one", 6), ("one", [7]), [8, 9], ("one", 10), ("one", 11), [12, 13], [14, 15], ("one", 16),
+        ]  # fmt: skip
+        assert answers == [{"type": 3, "invocationId": "s1", "result": "result"}]
+
+
+async def test_where_neighbours_fail_together_each_has_its_own_answer() -> None:
+    seen: list[int] = []
+
+    async def script(wire: Wire) -> None:
+        await wire.say(*map(call, range(5)))
+        await wire.until_gone()
+
+    async def handler(arguments: list[Any], _: bool) -> None:
+        assert arguments[0]["n"] != 2, "two is one too many"
+        seen.append(arguments[0]["n"])
+
+    async def burst(messages: list[Any]) -> None:
+        for message in messages:
+            await handler([message], False)
+
+    async with ScriptedHub(script) as hub, running(hub_settings(hub.url)) as rig:
+        rig.hub.on("A", handler, burst)
+        await rig.hub.session()
+        await eventually(lambda: seen == [0, 1, 0, 1, 3, 4])
+        assert [event.get("calls") for event in rig.logged("hub_handler_failed")] == [5, None]
+
+
 async def test_beyond_its_bounds_a_flood_is_shed_and_answers_pings_and_callers_do_not_wait_for_it(
     refhub: RefHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
