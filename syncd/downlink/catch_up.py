@@ -16,7 +16,7 @@ from zlib import crc32
 
 from syncd.downlink.feed_page import REQUEST, UnreadableResponseError
 from syncd.downlink.feed_reader import FeedReader
-from syncd.errors import HubError, InvocationFailure, StorageError, invocation_failure
+from syncd.errors import HubError, InvocationFailure, InvocationTimeout, StorageError, invocation_failure
 from syncd.hub.url import identity
 from syncd.store.feed_cursor import ALL, FeedCursor
 
@@ -123,7 +123,7 @@ class CatchUp:
         """Catch up once; returns the seconds until the next time."""
         try:
             await self._catch_up(session)
-        except UnreadableResponseError as error:
+        except (UnreadableResponseError, InvocationTimeout) as error:
             return self._failed(error)
         except HubError as error:
             match invocation_failure(error):

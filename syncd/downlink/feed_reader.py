@@ -13,7 +13,7 @@ from syncd.downlink.other_feed import Hints, behind
 from syncd.downlink.page_size import PageSize
 from syncd.downlink.reading import MessageReader, in_chunks
 from syncd.downlink.sync_item import update_of_item
-from syncd.errors import ConnectionLost, UnreadableAnswer
+from syncd.errors import ConnectionLost, InvocationTimeout, UnreadableAnswer
 from syncd.store.feed_cursor import ALL
 from syncd.store.times import for_the_wire, parse_time
 from syncd.wire.messages import batch_sync_request
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from syncd.config.settings import Settings
     from syncd.downlink.feed_page import FeedPage
     from syncd.downlink.queue import Refusals, UpdateQueue
+    from syncd.errors import HubError
     from syncd.hub.session import HubSession
     from syncd.store.catalog import Catalog
     from syncd.store.feed_cursor import FeedCursor
@@ -63,6 +64,7 @@ class FeedReader:
         self._catalog = catalog
         self._sync = settings.sync
         self._store_id = settings.store.id
+        self._timeout_seconds = settings.hub.invocation_timeout_seconds
         self._clock = clock
         self._log = log
         self._on_other_feed = on_other_feed
@@ -142,22 +144,29 @@ class FeedReader:
         return page
 
     async def _answer(self, session: HubSession, types: frozenset[str] | None, cursor: str | None, since: str | None) -> object:
-        """Ask for a page; for a smaller one as long as it is too large for us, or on its way for somebody between."""
+        """Ask for a page; for a smaller one where it is too large for us or for somebody between, or takes HQ too long."""
         while True:
-            size = self._page_size.items
+            size, began = self._page_size.items, self._clock.monotonic()
             try:
                 answer = await session.invoke(REQUEST, batch_sync_request(self._store_id, cursor, since, sorted(types or ALL), size))
             except UnreadableAnswer as error:
                 if not self._page_size.halve():
                     raise
-                self._log.warning("catch_up_page_halved", error=str(error), batch_size=self._page_size.items)
+                self._tell_size(error)
+            except InvocationTimeout as error:
+                if self._page_size.timed_out():  # for the next connection
+                    self._tell_size(error)
+                raise
             except ConnectionLost as error:
-                if error.close_code == MESSAGE_TOO_BIG and self._page_size.halve():  # for the next connection
-                    self._log.warning("catch_up_page_halved", error=str(error), batch_size=self._page_size.items)
+                if error.close_code == MESSAGE_TOO_BIG and self._page_size.halve():  # the same
+                    self._tell_size(error)
                 raise
             else:
-                self._page_size.arrived()
+                self._page_size.arrived((self._clock.monotonic() - began) / self._timeout_seconds)
                 return answer
+
+    def _tell_size(self, error: HubError) -> None:
+        self._log.warning("catch_up_page_halved", error=str(error), batch_size=self._page_size.items)
 
     async def _enqueue(self, items: list[Any], feed: FeedCursor | None) -> asyncio.Future[Refusals]:
         """Queue a page's items, some at a time; the cursor moves with the last, whose future is done when all are."""

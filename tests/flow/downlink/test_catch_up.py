@@ -494,3 +494,28 @@ async def test_a_page_that_is_too_big_for_the_line_is_asked_for_with_fewer_updat
         async with store.running():
             await until(lambda: has(store, 1, 2, 3), "all are here")
             assert asked[:2] == [500, 250]
+
+
+async def test_a_page_that_hq_does_not_answer_in_time_is_asked_for_with_fewer_updates_and_the_status_says_so(tmp_path: Path) -> None:
+    asked: list[int] = []
+    told: list[list[str]] = []
+
+    async def serve(wire: Wire) -> None:
+        while (message := await wire.listen()) is not None:
+            if message.get("target") != "RequestBatchSync":
+                continue
+            asked.append(message["arguments"][0]["batchSize"])
+            if asked[-1] <= 125:
+                told.append([finding["code"] for finding in store.status()["findings"]])
+                result = {"success": True, "items": prices(1, 2, 3), "hasMore": False, "nextCursor": "3"}
+                await wire.say({"type": 3, "invocationId": message["invocationId"], "result": result})
+
+    async with ScriptedHub(serve) as hub:
+        store = await make_store(tmp_path, hub.url, hub__invocation_timeout_seconds=1)
+        async with store.running():
+            await until(lambda: has(store, 1, 2, 3), "all are here")
+            assert asked[:3] == [500, 250, 125]
+            assert "catch_up_failed" in told[0]
+            assert [event["batch_size"] for event in store.events("catch_up_page_halved")] == [250, 125]
+            await until(lambda: store.status()["inbound"]["caughtUp"], "it has caught up")
+            assert "catch_up_failed" not in [finding["code"] for finding in store.status()["findings"]]
