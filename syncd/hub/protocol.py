@@ -64,7 +64,7 @@ class HubProtocol(JSONProtocol):
         """
         fields = _fields(message)
         text = orjson.dumps(fields, default=_number, option=orjson.OPT_PASSTHROUGH_SUBCLASS)
-        if b"null" in text and _holds_nan(fields):
+        if not _is_encoded(message) and b"null" in text and _holds_nan(fields):
             raise ValueError("NaN and Infinity are not JSON")
         size = len(text) + len(SEPARATOR)
         if size > self._limit:
@@ -174,6 +174,11 @@ def _fields(message: Message | HandshakeMessage) -> dict[str, Any]:
             return {"type": 7}
         case _:
             raise TypeError(f"syncd never sends a {type(message).__name__}")
+
+
+def _is_encoded(message: Message | HandshakeMessage) -> bool:
+    """All its arguments are JSON already, which has no NaN."""
+    return isinstance(message, InvocationMessage) and all(isinstance(argument, orjson.Fragment) for argument in message.arguments)
 
 
 def _number(value: object) -> orjson.Fragment:

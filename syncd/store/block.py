@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, TypeVar, overload
 
 from syncd.store.outbox import OutboxRow
 from syncd.store.times import parse_time
@@ -15,42 +17,81 @@ if TYPE_CHECKING:
 
     from syncd.store.outbox import Entity
 
+T = TypeVar("T")
 
-class Block(Sequence[OutboxRow]):
-    """Rows of one priority, in the order they were written, that were never refused and can be sent at once.
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Columns:
+    """What was read together: one value a row in each.
 
     Attributes:
-        priority: of all of them.
         ids: ascending.
-        entities: theirs, one a row.
-        correlation_ids: plain text.
         timestamps: on the wire's form.
-        items: as JSON, ready for the wire.
+        items: all of them as JSON, ready for the wire, a comma behind each but the last.
+        ends: where in `items` each row's ends, the comma counted for the last one, too.
     """
 
-    def __init__(
-        self,
-        priority: int,
+    ids: Sequence[int]
+    kinds: Sequence[str]
+    entity_ids: Sequence[int | str]
+    entities: Sequence[Entity]
+    correlation_ids: Sequence[str]
+    timestamps: Sequence[str]
+    items: bytes
+    ends: Sequence[int]
+
+    @classmethod
+    def of(
+        cls,
         *,
         ids: Sequence[int],
         kinds: Sequence[str],
         entity_ids: Sequence[int | str],
         correlation_ids: Sequence[str],
         timestamps: Sequence[str],
-        items: Sequence[bytes],
-        entities: Sequence[Entity] | None = None,
-    ) -> None:
+        items: bytes,
+        lengths: Sequence[int],
+    ) -> Columns:
+        """Derive the rest; `lengths` of the items in bytes, without the commas."""
+        entities = list(zip(kinds, map(str, entity_ids), strict=True))
+        ends = list(accumulate([length + 1 for length in lengths]))
+        return cls(ids, kinds, entity_ids, entities, correlation_ids, timestamps, items, ends)
+
+
+class Block(Sequence[OutboxRow]):
+    """Rows of one priority, in the order they were written, that were never refused and can be sent at once: a stretch of some columns.
+
+    Attributes:
+        priority: of all of them.
+        ids: ascending.
+        entities: theirs, one a row.
+        correlation_ids: plain text.
+    """
+
+    def __init__(self, priority: int, columns: Columns, start: int = 0, stop: int | None = None) -> None:
         self.priority = priority
-        self.ids = ids
-        self.entities = list(zip(kinds, map(str, entity_ids), strict=True)) if entities is None else entities
-        self.correlation_ids = correlation_ids
-        self.timestamps = timestamps
-        self.items = items
-        self._kinds = kinds
-        self._entity_ids = entity_ids
+        self._columns = columns
+        self._start = start
+        self._stop = len(columns.ids) if stop is None else stop
+        self._first_byte = columns.ends[start - 1] if start else 0
+
+    @property
+    def ids(self) -> Sequence[int]:
+        """See the class."""
+        return self._columns.ids[self._start : self._stop]
+
+    @property
+    def entities(self) -> Sequence[Entity]:
+        """See the class."""
+        return self._columns.entities[self._start : self._stop]
+
+    @property
+    def correlation_ids(self) -> Sequence[str]:
+        """See the class."""
+        return self._columns.correlation_ids[self._start : self._stop]
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return self._stop - self._start
 
     @overload
     def __getitem__(self, index: int) -> OutboxRow: ...
@@ -59,58 +100,83 @@ class Block(Sequence[OutboxRow]):
     def __getitem__(self, index: int | slice) -> OutboxRow | Block:
         if not isinstance(index, slice):
             return self._rows[index]
-        return Block(
-            self.priority, ids=self.ids[index], kinds=self._kinds[index], entity_ids=self._entity_ids[index],
-            correlation_ids=self.correlation_ids[index], timestamps=self.timestamps[index], items=self.items[index],
-            entities=self.entities[index],
-        )  # fmt: skip
+        start, stop, _ = index.indices(len(self))
+        return Block(self.priority, self._columns, self._start + start, self._start + max(start, stop))
 
     def pick(self, indices: Sequence[int]) -> Block:
         """Only these rows of it, by position, ascending."""
-        return Block(
-            self.priority, ids=[self.ids[i] for i in indices], kinds=[self._kinds[i] for i in indices],
-            entity_ids=[self._entity_ids[i] for i in indices], correlation_ids=[self.correlation_ids[i] for i in indices],
-            timestamps=[self.timestamps[i] for i in indices], items=[self.items[i] for i in indices],
-            entities=[self.entities[i] for i in indices],
+        own, places = self._columns, [self._start + index for index in indices]
+
+        def of(column: Sequence[T]) -> list[T]:
+            return [column[place] for place in places]
+
+        items = [self._item(place) for place in places]
+        columns = Columns(
+            of(own.ids), of(own.kinds), of(own.entity_ids), of(own.entities), of(own.correlation_ids), of(own.timestamps),
+            items=b",".join(items), ends=list(accumulate([len(item) + 1 for item in items])),
         )  # fmt: skip
+        return Block(self.priority, columns)
 
     def joined(self, later: Block) -> Block:
         """These rows, and behind them the later ones."""
-        return Block(
-            self.priority, ids=[*self.ids, *later.ids], kinds=[*self._kinds, *later._kinds],
-            entity_ids=[*self._entity_ids, *later._entity_ids], correlation_ids=[*self.correlation_ids, *later.correlation_ids],
-            timestamps=[*self.timestamps, *later.timestamps], items=[*self.items, *later.items],
-            entities=[*self.entities, *later.entities],
+        here, there = self._columns, later._columns
+        mine, others = slice(self._start, self._stop), slice(later._start, later._stop)
+
+        def of(column: Sequence[T], more: Sequence[T]) -> list[T]:
+            return [*column[mine], *more[others]]
+
+        shift = self._bytes - later._first_byte
+        columns = Columns(
+            of(here.ids, there.ids), of(here.kinds, there.kinds), of(here.entity_ids, there.entity_ids), of(here.entities, there.entities),
+            of(here.correlation_ids, there.correlation_ids), of(here.timestamps, there.timestamps),
+            items=self.items + b"," + later.items,
+            ends=[*[end - self._first_byte for end in here.ends[mine]], *[end + shift for end in there.ends[others]]],
         )  # fmt: skip
+        return Block(self.priority, columns)
+
+    @property
+    def _bytes(self) -> int:
+        """Of its items, a comma for each included."""
+        return self._columns.ends[self._stop - 1] - self._first_byte if self else 0
+
+    @property
+    def items(self) -> bytes:
+        """As JSON, ready for the wire, with commas between them."""
+        return self._columns.items[self._first_byte : self._first_byte + self._bytes - 1] if self else b""
+
+    def _item(self, place: int) -> bytes:
+        ends = self._columns.ends
+        return self._columns.items[ends[place - 1] if place else 0 : ends[place] - 1]
 
     @cached_property
     def _rows(self) -> list[OutboxRow]:
-        columns = zip(self.ids, self._kinds, self._entity_ids, self.correlation_ids, self.timestamps, self.items, strict=True)
+        columns = self._columns
         return [
             OutboxRow(
-                id=row_id, entity_type=kind, entity_id=entity_id, priority=self.priority, correlation_id=correlation_id,
-                timestamp=timestamp, created=_moment(timestamp), attempts=0, retry_at=None, encoded=item,
+                id=columns.ids[place], entity_type=columns.kinds[place], entity_id=columns.entity_ids[place], priority=self.priority,
+                correlation_id=columns.correlation_ids[place], timestamp=columns.timestamps[place],
+                created=_moment(columns.timestamps[place]), attempts=0, retry_at=None, encoded=self._item(place),
             )
-            for row_id, kind, entity_id, correlation_id, timestamp, item in columns
+            for place in range(self._start, self._stop)
         ]  # fmt: skip
 
     def fitting(self, limit: int, budget_bytes: int) -> int:
         """How many of the first `limit` rows go into so many bytes, a separator for each included."""
-        sizes = accumulate(len(item) + 1 for item in self.items[:limit])
-        return sum(size <= budget_bytes for size in sizes)
+        ends, last = self._columns.ends, min(self._start + limit, self._stop)
+        return bisect_right(ends, self._first_byte + budget_bytes, self._start, last) - self._start
 
     @property
     def size(self) -> int:
         """Bytes of its items."""
-        return sum(map(len, self.items))
+        return self._bytes - len(self)
 
     def oldest(self) -> datetime:
         """When the oldest row was written."""
-        return _moment(min(self.timestamps))
+        return _moment(min(self._columns.timestamps[self._start : self._stop]))
 
     def current_item(self) -> str:
         """The last row's entity, for people."""
-        return f"{self._kinds[-1]} {self._entity_ids[-1]}"
+        return f"{self._columns.kinds[self._stop - 1]} {self._columns.entity_ids[self._stop - 1]}"
 
 
 def _moment(timestamp: str) -> datetime:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from syncd.clock import iso_ms
-from syncd.store import item_sql, outbox_sql
-from syncd.store.block import Block
+from syncd.store import item_sql, outbox_sql, plain_page
+from syncd.store.block import Block, Columns
 from syncd.store.outbox import MAX_ID, MIN_ID, DuePage, OutboxRow, Page, as_sent, spellings
 from syncd.store.text import any_text, is_text
 from syncd.store.times import moment_for_the_wire, parse_time, wire_forms
@@ -44,8 +44,14 @@ class PageReader:
 
     def lane(self, connection: sqlite3.Connection, priority: int, after_id: int, limit: int, done_up_to: Callable[[Entity], int]) -> Page:
         """See `OutboxReader.page`."""
-        raws, complete = self._fetch(connection, outbox_sql.LANE, {"priority": priority, "after_id": after_id, "limit": limit})
-        block = self._block(priority, raws)
+        block, found_rows = plain_page.read(
+            connection, priority, after_id, limit, store_id=self._store_id_json, max_bytes=2 * MAX_PAGE_BYTES
+        )
+        raws: list[_Raw] = []
+        complete = found_rows < limit
+        if block is None and found_rows:
+            raws, complete = self._fetch(connection, outbox_sql.LANE, {"priority": priority, "after_id": after_id, "limit": limit})
+            block = self._block(priority, raws)
         if block is not None:
             page = Page(block, block.ids[-1], complete)
         else:
@@ -147,12 +153,14 @@ class PageReader:
             return None
         moments = "\n".join(timestamps).encode().split(b"\n")
         items = [head + moment + tail for head, moment, tail in zip(heads, moments, tails, strict=True)]
-        if not item_sql.is_utf8(b"".join(items)):
+        joined = b",".join(items)
+        if not item_sql.is_utf8(joined):
             return None
-        return Block(
-            priority, ids=ids, kinds=kinds, entity_ids=[as_sent(entity_id) for entity_id in entity_ids], correlation_ids=correlation_ids,
-            timestamps=timestamps, items=items,
+        columns = Columns.of(
+            ids=ids, kinds=kinds, entity_ids=[as_sent(entity_id) for entity_id in entity_ids], correlation_ids=correlation_ids,
+            timestamps=timestamps, items=joined, lengths=[len(item) for item in items],
         )  # fmt: skip
+        return Block(priority, columns)
 
     def _rows(self, connection: sqlite3.Connection, raws: list[_Raw], *, complete: bool) -> tuple[list[OutboxRow], bool]:
         """Each of these as a row, as far as they are not too many bytes; and whether there was nothing more."""

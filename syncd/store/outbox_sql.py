@@ -41,7 +41,11 @@ _SAME_ENTITY = """
 r.entity_type = o.entity_type AND r.id <= o.id
 AND r.entity_id = CAST(CASE typeof(o.entity_id) WHEN 'real' THEN CAST(o.entity_id AS INTEGER) ELSE o.entity_id END AS TEXT)
 """
-_WAITS = f"EXISTS (SELECT 1 FROM journal.retry AS r WHERE {_SAME_ENTITY})"  # noqa: S608 - constants
+# Whether any entity waits is looked up once a page.
+_WAITS = f"""
+(EXISTS (SELECT 1 FROM journal.retry INDEXED BY retry_by_due WHERE priority > 0)
+ AND EXISTS (SELECT 1 FROM journal.retry AS r WHERE {_SAME_ENTITY}))
+"""  # noqa: S608 - constants
 # Whether any entity waits for the retry of a row of a less urgent priority.
 LESS_URGENT_WAITS = "SELECT EXISTS (SELECT 1 FROM journal.retry INDEXED BY retry_by_due WHERE priority > ?)"
 # Entities that wait for such a retry, and have a row of this priority behind it.
@@ -50,12 +54,35 @@ SELECT DISTINCT r.entity_type, r.entity_id, r.due_at
 FROM [sync_outbox] AS o INDEXED BY [sync_outbox_by_priority] CROSS JOIN journal.retry AS r ON {_SAME_ENTITY}
 WHERE o.status = 'pending' AND o.priority = :priority AND o.id > :after_id AND o.id <= :up_to AND r.priority > :priority
 """  # noqa: S608 - constants
-# The next rows of one priority, without those of entities that wait for a retry.
-LANE = f"""
-{_COLUMNS}, {_HAS_EARLIER} FROM [sync_outbox] AS o INDEXED BY [sync_outbox_by_priority] {_JOURNAL}
-WHERE o.status = 'pending' AND o.priority = :priority AND o.id > :after_id AND (j.id IS NULL OR j.status = 'pending') AND NOT {_WAITS}
+_OF_LANE = f"""
+o.status = 'pending' AND o.priority = :priority AND o.id > :after_id AND (j.id IS NULL OR j.status = 'pending') AND NOT {_WAITS}
 ORDER BY o.id LIMIT :limit
 """
+# The next rows of one priority, without those of entities that wait for a retry.
+LANE = f"""
+{_COLUMNS}, {_HAS_EARLIER} FROM [sync_outbox] AS o INDEXED BY [sync_outbox_by_priority] {_JOURNAL} WHERE {_OF_LANE}
+"""
+# The same rows as one, their columns as JSON arrays and their items joined; `items` is NULL in place of a row that is not plain, that was
+# refused once, or whose payload has more bytes than `:longest`. All as BLOB, since a till's text may be no UTF-8.
+BLOCK = f"""
+SELECT count(*), count(item), max(has_earlier), CAST(json_group_array(id) AS BLOB),
+       CAST(json_group_array(CASE WHEN item IS NOT NULL THEN entity_type END) AS BLOB),
+       CAST(json_group_array(CASE WHEN item IS NOT NULL THEN entity_id END) AS BLOB),
+       CAST(json_group_array(CASE WHEN item IS NOT NULL THEN correlation_id END) AS BLOB),
+       CAST(group_concat(stamp, char(10)) AS BLOB),
+       CAST(json_group_array(length(CAST(item AS BLOB))) AS BLOB),
+       CAST(group_concat(item) AS BLOB)
+FROM (
+    SELECT o.id, o.entity_type, {item_sql.ENTITY_ID} AS entity_id, o.correlation_id, {item_sql.STAMP} AS stamp,
+           {_HAS_EARLIER} AS has_earlier,
+           CASE WHEN j.id IS NULL AND o.attempts = 0 AND o.next_attempt_at IS NULL AND typeof(o.created_at) = 'text'
+                     AND {item_sql.PLAIN_TYPES} AND length(CAST(o.payload AS BLOB)) <= :longest
+                THEN {item_sql.whole(":store_id")} END AS item
+    FROM [sync_outbox] AS o INDEXED BY [sync_outbox_by_priority]
+    LEFT JOIN journal.outcome AS j ON j.id = o.id AND j.correlation_id = o.correlation_id
+    WHERE {_OF_LANE}
+)
+"""  # noqa: S608 - constants
 # An entity's rows behind an id; `ENTITY` has only those that wait for no retry.
 FOLLOWING = f"""
 {_COLUMNS}, 0 FROM [sync_outbox] AS o INDEXED BY [sync_outbox_by_entity] {_JOURNAL}

@@ -18,6 +18,9 @@ _TIME = re.compile(
 _PLAIN = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,7})?Z", re.ASCII)
 """As .NET writes nearly all of them."""
 _OUR_FORMS = re.compile(r"(?:\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z(?:\n|\Z))+", re.ASCII)  # a line each
+_SHAPES = {b"0000-00-00T00:00:00.000Z", b"0000-00-00T00:00:00.0000000Z"}
+"""What the wire's form is for nearly all that tills write, with each digit as a 0."""
+_ANY_DIGIT = bytes.maketrans(b"123456789", b"0" * 9)
 MAX_OFFSET_HOURS = 14  # as .NET's DateTimeOffset has it
 TICK_DIGITS = 7  # .NET's DateTime counts 100 ns; the finest that anybody here writes
 
@@ -99,6 +102,19 @@ def wire_forms(texts: Sequence[object]) -> Sequence[str] | None:
         return None
     forms = [form for text in written if (form := for_the_wire(text)) is not None]
     return forms if len(forms) == len(written) else None
+
+
+def wire_lines(texts: bytes) -> list[str] | None:
+    """The lines of a text, where each is a moment on the wire's form, with milliseconds or with ticks; else None."""
+    if not _SHAPES.issuperset(texts.translate(_ANY_DIGIT).split(b"\n")):
+        return None
+    lines = texts.decode().split("\n")
+    try:
+        for second in {line[:19] for line in lines}:
+            datetime.fromisoformat(second)
+    except ValueError:
+        return None
+    return lines
 
 
 def _to_the_second(moment: datetime) -> str:

@@ -76,8 +76,8 @@ class BatchSender:
         if session.lacks(SEND_BATCH):
             await self._send_one_by_one(session, rows, batch)
             return
-        items = rows.items if isinstance(rows, Block) else [row.encoded for row in rows]
-        argument = b"[" + b",".join(items) + b"]"
+        items = rows.items if isinstance(rows, Block) else b",".join([row.encoded for row in rows])
+        argument = b"[" + items + b"]"
         size = session.encoded_size(SEND_BATCH, len(argument))
         began = self._clock.monotonic()
         try:

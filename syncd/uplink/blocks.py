@@ -7,6 +7,7 @@ needs a look) first makes rows of all blocks (`unpack`): from then on they go by
 from __future__ import annotations
 
 from collections import deque
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from syncd.store.outbox import CRITICAL, PRIORITIES
@@ -33,7 +34,6 @@ class Blocks:
         self._ready: dict[int, deque[Block]] = {priority: deque() for priority in PRIORITIES}
         self._in_flight: dict[Block, None] = {}
         self._busy: set[Entity] = set()  # of those in flight
-        self._ids: set[int] = set()  # of all rows in blocks
 
     def __iter__(self) -> Iterator[Block]:
         """All of them."""
@@ -45,9 +45,11 @@ class Blocks:
         """It is in flight, and still a block."""
         return block in self._in_flight
 
-    def have_any(self, row_ids: Iterable[int]) -> bool:
+    def have_any_of(self, page: Block) -> bool:
         """One of these rows is in a block; a till may have changed its priority, so that another lane reads it, too."""
-        return not self._ids.isdisjoint(row_ids)
+        first, last = page.ids[0], page.ids[-1]
+        near = [block.ids for block in self if block.ids[0] <= last and first <= block.ids[-1]]
+        return bool(near) and not set(page.ids).isdisjoint(chain.from_iterable(near))
 
     @property
     def in_flight(self) -> Iterable[Block]:
@@ -62,7 +64,6 @@ class Blocks:
     def add(self, block: Block) -> None:
         """A page was read."""
         self._ready[block.priority].append(block)
-        self._ids.update(block.ids)
         self._entities.lanes[block.priority].ready_count += len(block)
 
     def take(self, limit: int, budget_bytes: int, now: float, age: Callable[[datetime], float]) -> Block | tuple[()] | None:
@@ -135,7 +136,6 @@ class Blocks:
         """All of its rows are sent, durably."""
         del self._in_flight[block]
         self._busy.difference_update(block.entities)
-        self._ids.difference_update(block.ids)
 
     def unpack(self) -> None:
         """Make rows of all blocks."""
@@ -164,4 +164,3 @@ class Blocks:
             ready.clear()
         self._in_flight.clear()
         self._busy.clear()
-        self._ids.clear()

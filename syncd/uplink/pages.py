@@ -119,10 +119,10 @@ class Pages:
         block = page.rows
         if not isinstance(block, Block):
             return not (block or page.earlier or page.cut_entities)
-        if self._blocks.have_any(block.ids):
+        if self._blocks.have_any_of(block):
             return False
-        known = (self._entities.states, meanwhile.waits)
-        return all(entities.keys().isdisjoint(block.entities) for entities in known) and meanwhile.finished.isdisjoint(block.ids)
+        known = [entities.keys() for entities in (self._entities.states, meanwhile.waits) if entities]
+        return all(entities.isdisjoint(block.entities) for entities in known) and meanwhile.finished.isdisjoint(block.ids)
 
     def _read_up_to(self, priority: int, page: Page, meanwhile: _Meanwhile) -> None:
         lane = self._lanes[priority]

@@ -147,6 +147,8 @@ class SendQueue:
             return
         self._blocks.done(block)
         self._pages.finished(block.ids)
+        if all(lane.complete and not lane.ready_count for priority, lane in self._lanes.items() if priority != block.priority):
+            return  # no row of another priority will ask for the position of these entities
         self._positions.update(zip(block.entities, block.ids, strict=True))
         while len(self._positions) > REMEMBERED_ENTITIES:
             self._positions.popitem(last=False)

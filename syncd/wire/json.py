@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import chain
 from typing import Any, NoReturn
 
 import orjson
@@ -73,6 +74,8 @@ def _has_floats(value: object) -> bool:
     elif type(value) is not list:
         return type(value) is float
     kinds = set(map(type, value))
+    if kinds == {dict}:  # most lists: what all of them hold is looked at together
+        return _has_floats([*chain.from_iterable(map(dict.values, value))])
     return float in kinds or (
         not kinds.isdisjoint(_CONTAINERS) and any(_has_floats(inner) for inner in value if type(inner) in _CONTAINERS)
     )

@@ -138,8 +138,8 @@ def accepts_all(result: object, correlation_ids: Sequence[str]) -> bool:
     if not isinstance(result, list) or len(result) != len(correlation_ids):
         return False
     try:
-        in_order = all(ack["correlationId"] == key for ack, key in zip(result, correlation_ids, strict=True))
-        return in_order and all(ack["success"] is True for ack in result)
+        in_order = [ack["correlationId"] for ack in result] == list(correlation_ids)
+        return in_order and False not in [ack["success"] is True for ack in result]
     except (TypeError, KeyError):  # it is to be read one by one
         return False
 

@@ -338,7 +338,7 @@ async def test_plain_rows_are_a_block_that_holds_what_each_row_by_itself_would(t
         reader = a_reader(files, FakeClock())
         rows = [row for key in ("5", "x", "7") for row in (await reader.entity_page(("Rü", key), 0, 10)).rows]
         assert [fields(row) for row in block] == [fields(row) for row in rows]
-        assert block.items == [row.encoded for row in rows]
+        assert block.items == b",".join(row.encoded for row in rows)
         assert list(block.entities) == [row.entity for row in rows]
         assert [fields(row) for row in block[1:]] == [fields(row) for row in rows[1:]]
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from syncd.clock import iso_ms
-from syncd.store.block import Block
+from syncd.store.block import Block, Columns
 from syncd.store.outbox import PRIORITIES, DuePage, OutboxRow, Page
 from syncd.uplink.pages import LoadDue, LoadLane
 from syncd.uplink.queue import SendQueue
@@ -28,11 +28,12 @@ EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
 def a_block(rows: list[OutboxRow]) -> Block:
     """Plain rows, as the reader gives them."""
-    return Block(
-        rows[0].priority, ids=[row.id for row in rows], kinds=[row.entity_type for row in rows], entity_ids=[row.entity_id for row in rows],
+    columns = Columns.of(
+        ids=[row.id for row in rows], kinds=[row.entity_type for row in rows], entity_ids=[row.entity_id for row in rows],
         correlation_ids=[row.correlation_id for row in rows], timestamps=[row.timestamp for row in rows],
-        items=[row.encoded for row in rows],
+        items=b",".join(row.encoded for row in rows), lengths=[len(row.encoded) for row in rows],
     )  # fmt: skip
+    return Block(rows[0].priority, columns)
 
 
 @dataclass
