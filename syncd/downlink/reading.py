@@ -11,7 +11,7 @@ from syncd.store.field_values import MalformedError
 from syncd.store.quarantine import Quarantined, raw_text
 from syncd.store.text import storable
 from syncd.wire.large import Broken, LargeList
-from syncd.wire.messages import in_any_case
+from syncd.wire.messages import fields_in_any_case
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -26,6 +26,8 @@ MAX_KEPT_SINGLY = 20
 """Malformed objects without a correlation id that get a quarantine entry each; those after them share one."""
 MAX_EXAMPLES = 10
 """Of the messages that share an entry, as many are kept as they came."""
+
+_correlation_id = fields_in_any_case("correlationid")
 
 
 def is_list(arguments: list[Any]) -> bool:
@@ -146,5 +148,5 @@ def _raw_text(message: object) -> str:
 
 def correlation_id_of(message: object) -> str | None:
     """The message's correlation id; None where it has none."""
-    identifier = in_any_case(message, "correlationid") if isinstance(message, dict) else None
+    (identifier,) = _correlation_id(message) if isinstance(message, dict) else (None,)
     return storable(identifier) if isinstance(identifier, str) and identifier else None

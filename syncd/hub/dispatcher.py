@@ -12,7 +12,7 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
-from syncd.hub.incoming import Call, Unreadable, read_call, read_message
+from syncd.hub.incoming import Call, Unreadable, UnreadCall, read_call, read_whole
 from syncd.hub.protocol import MAX_INBOUND_BYTES
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ MAX_BYTES = MAX_INBOUND_BYTES
 MAX_WAITING = 150_000
 """Calls whose handlers have not begun; each costs some 50 bytes beside its own."""
 MAX_UNPACKED = 1_000
-"""Of these, kept as they were read; those behind are kept as they came, a tenth of the memory, and read once more."""
+"""Of these, kept as they were read where that was needed; those behind are kept as they came, a tenth of the memory."""
 MAX_RUNNING = 1_000
 """Handlers at work: many, so that many updates can share one commit, and few enough to end all together without a
 stall."""
@@ -75,7 +75,7 @@ class Dispatcher:
         self._refused = asyncio.Event()
         self.shedding = False
 
-    def put(self, call: Call | Unreadable) -> None:
+    def put(self, call: Call | Unreadable | UnreadCall) -> None:
         """Take a call in, or shed it where there is no room. A call above the bound gets in when it is alone."""
         if self._is_full(call.size):
             self.shedding = True
@@ -85,7 +85,7 @@ class Dispatcher:
                 self._refused.set()
             return
         packed = call.whole_record if len(self._waiting) >= MAX_UNPACKED else None
-        self._waiting.append(call if packed is None else packed)
+        self._waiting.append(call.record if isinstance(call, UnreadCall) else call if packed is None else packed)
         self._waiting_bytes += call.size
         self._changed.set()
 
@@ -137,16 +137,16 @@ class Dispatcher:
         return call
 
     def _unpacked(self) -> Call | Unreadable | bytes:
-        """The first that waits, read once more where that is done at once."""
+        """The first that waits, read where that is done at once."""
         call = self._waiting[0]
         if isinstance(call, bytes) and (read := read_call(call)) is not None:
             self._waiting[0] = call = read
         return call
 
     async def _answer(self, call: Call | Unreadable | bytes) -> None:
-        read = await read_message(call) if isinstance(call, bytes) else call
-        assert isinstance(read, Call | Unreadable)
-        await self._calls.answer(read)
+        read = await read_whole(call) if isinstance(call, bytes) else call
+        if isinstance(read, Call | Unreadable):  # else it only began like one
+            await self._calls.answer(read)
 
     def _start(self, answer: Callable[[], Awaitable[None]], calls: int, size: int, group: asyncio.TaskGroup) -> None:
         self._running += calls

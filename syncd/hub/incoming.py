@@ -24,6 +24,7 @@ from syncd.wire.scanner import LargeJSONError
 
 SMALL_BYTES = 256 * 1024
 """Parsed in one go: some milliseconds at most."""
+PLAIN_CALL = b'{"type":1,"target":"'
 PAGE_BYTES = 2 * 1024 * 1024
 PAGE_VALUES = 100_000
 """What orjson reads in the same time."""
@@ -52,6 +53,33 @@ class Call(InvocationMessage, type_=MessageType.invocation):
     def whole_record(self) -> bytes | None:
         """From which it can be read once more."""
         return self.record
+
+
+@dataclass
+class UnreadCall(Message, type_=MessageType._):
+    """A call as it came, which is read when its turn comes: a flood takes no more memory than its bytes.
+
+    Attributes:
+        record: as ASP.NET Core writes a call whose caller wants no result; nobody knows yet whether the rest is JSON.
+    """
+
+    record: bytes
+
+    @property
+    def size(self) -> int:
+        """Bytes it took on the wire."""
+        return len(self.record)
+
+    @property
+    def whole_record(self) -> bytes | None:
+        """From which it can be read."""
+        return self.record
+
+    @property
+    def invocation_id(self) -> str | None:
+        """Who waits for a result after all."""
+        call = read_call(self.record)
+        return None if call is None else call.invocation_id
 
 
 @dataclass
@@ -94,6 +122,13 @@ class MalformedMessageError(DataError):
 
 async def read_message(record: bytes) -> Message | None:
     """One message; None for a kind that we have no use for. A small one is read without letting anybody else run."""
+    if len(record) <= SMALL_BYTES and record.startswith(PLAIN_CALL):
+        return UnreadCall(record)
+    return await read_whole(record)
+
+
+async def read_whole(record: bytes) -> Message | None:
+    """The same of one that has waited: a call is read, too."""
     if len(record) <= PAGE_BYTES:
         with suppress(ValueError):
             return _message(parse_json(record) if len(record) <= SMALL_BYTES else parse_plain(record, PAGE_VALUES), record)
@@ -101,7 +136,7 @@ async def read_message(record: bytes) -> Message | None:
 
 
 def read_call(record: bytes) -> Call | None:
-    """The call that this is, read in one go; None for what is none, or is better left to `read_message`."""
+    """The call that this is, read in one go; None for what is none, or is better left to `read_whole`."""
     if len(record) <= SMALL_BYTES:
         with suppress(ValueError):
             message = _message(parse_json(record), record)

@@ -13,7 +13,7 @@ from syncd.errors import ClosedByHub, ConnectionLost, HubError, InvocationError,
 from syncd.hub.calls import CallHandlers
 from syncd.hub.connection import HubConnection, root_cause
 from syncd.hub.dispatcher import Dispatcher
-from syncd.hub.incoming import Call, Unreadable
+from syncd.hub.incoming import Call, Unreadable, UnreadCall
 from syncd.hub.protocol import HubProtocol, invocation_size
 from syncd.redaction import foreign
 
@@ -205,7 +205,7 @@ class HubSession:
         match message:
             case CompletionMessage():
                 self._complete(message)
-            case Call():
+            case Call() | UnreadCall():
                 self._dispatcher.put(message)
             case CloseMessage():
                 self._end(

@@ -39,7 +39,7 @@ class _Row:
     looked_up: tuple[object, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class News:
     """An update that changes something.
 

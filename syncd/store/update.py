@@ -57,7 +57,7 @@ class Update:
         return self.deleted and self.entity_type.open_key is not None and self.key[-1] == ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Envelope:
     """What carried a message: for a `SyncItem` the payload is the message, and the quarantine keeps the whole item."""
 

@@ -13,7 +13,7 @@ from syncd.redaction import foreign
 from syncd.wire.json import json_type
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
 
 T = TypeVar("T")
@@ -62,7 +62,6 @@ class Spellings(dict[tuple[str, ...], T]):
 
 
 _lower = Spellings(lambda names: tuple([name.lower() for name in names]))
-_written = Spellings(lambda names: {name.lower(): name for name in names})
 
 
 def any_case(message: dict[str, Any]) -> dict[str, Any]:
@@ -70,10 +69,19 @@ def any_case(message: dict[str, Any]) -> dict[str, Any]:
     return dict(zip(_lower[tuple(message)], message.values(), strict=True))
 
 
-def in_any_case(message: dict[str, Any], name: str) -> Any:
-    """A single field by its name in lower case; None where the message has none."""
-    written = _written[tuple(message)].get(name)
-    return None if written is None else message[written]
+def fields_in_any_case(*wanted: str) -> Callable[[dict[str, Any]], Iterator[Any]]:
+    """Make a function that gives these fields of a message, where only some are of use; None for one that it does not have.
+
+    Args:
+        wanted: their names in lower case.
+    """
+
+    def work_out(names: tuple[str, ...]) -> tuple[str | None, ...]:
+        written = {name.lower(): name for name in names}
+        return tuple(written.get(name) for name in wanted)
+
+    names_in = Spellings(work_out)
+    return lambda message: map(message.get, names_in[tuple(message)])  # type: ignore[arg-type] # no message has None for a name
 
 
 class UnencodableError(DataError):

@@ -11,7 +11,7 @@ from pysignalr.messages import CloseMessage, CompletionMessage, InvocationMessag
 
 from syncd.errors import ConnectionFailed, MessageTooLarge
 from syncd.hub import protocol as protocol_module
-from syncd.hub.incoming import Call, Unreadable, oversized, read_message
+from syncd.hub.incoming import Call, Unreadable, UnreadCall, oversized, read_message, read_whole
 from syncd.hub.protocol import HubProtocol, Oversized, check_handshake, invocation_size
 from syncd.wire.json import Number, parse_json
 from syncd.wire.large import Broken, LargeList
@@ -28,7 +28,7 @@ async def heard(raw: str | bytes, protocol: HubProtocol | None = None) -> list[M
         if isinstance(record, Oversized):
             messages.append(await oversized(record.beginning, protocol_module.MAX_INBOUND_BYTES).read())
         else:
-            messages.append(await read_message(record) if record else None)
+            messages.append(await read_whole(record) if record else None)
     return [message for message in messages if message is not None]
 
 
@@ -105,6 +105,25 @@ async def test_several_messages_in_a_frame_and_one_over_several_frames_are_read(
     raw = '{"type":1,"target":"M","arguments":["ü"]}\x1e'.encode()
     pieces = [await heard(raw[at : at + 1], protocol) for at in range(len(raw))]
     assert [message for piece in pieces for message in piece] == [Call(None, "M", ["ü"], record=raw[:-1])]
+
+
+@pytest.mark.parametrize(
+    ("rest", "identity", "read"),
+    [
+        ('M","arguments":[1.50]}', None, Call),
+        ('M","arguments":[1],"invocationId":"s1"}', "s1", Call),
+        ('M","arguments":[NaN]}', None, Unreadable),
+        ('M","arguments":', None, Unreadable),
+        ('M","arguments":[],"type":6}', None, PingMessage),
+    ],
+)
+async def test_a_call_as_asp_net_core_writes_it_is_read_when_its_turn_comes(rest: str, identity: str | None, read: type[Message]) -> None:
+    record = f'{{"type":1,"target":"{rest}'.encode()
+    call = await read_message(record)
+    assert call == UnreadCall(record)
+    assert (call.size, call.whole_record, call.invocation_id) == (len(record), record, identity)
+    assert isinstance(await read_whole(record), read)
+    assert isinstance(await read_message(record + b" " * 300_000), read)
 
 
 @given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\x1e"), max_size=30), max_size=5), st.data())
