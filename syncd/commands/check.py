@@ -12,7 +12,7 @@ import click
 import structlog
 
 from syncd.clock import SystemClock
-from syncd.commands.db_check import check_databases
+from syncd.commands.db_check import check_databases, check_disks
 from syncd.commands.findings import Finding, readable_by_others, rights
 from syncd.commands.options import config_option
 from syncd.commands.service import EXITS, FIRST_OF_SYSTEMD, installed_service, unit_of
@@ -98,9 +98,12 @@ def check_all(config_file: Path | None, *, ask_hub: bool, look_at_files: bool = 
         return
     yield Finding(f"configuration: {file if file.exists() else 'from the environment alone'}; {_summary(settings)}")
     yield from _secrets(settings)
-    yield _database(settings)
+    wrong = _database(settings)
+    yield wrong
     if look_at_files:
         yield from check_databases(settings.database)
+    elif not wrong.code:
+        yield from (finding for finding in check_disks(settings.database) if finding.code)
     yield _can_be_written(settings.status.path, "status file")
     if settings.metrics.file is not None:
         yield _can_be_written(settings.metrics.file, "metrics file", makes_folder=False)

@@ -43,10 +43,15 @@ def check_databases(paths: DatabaseSettings) -> Iterator[Finding]:
     if not one_file:
         files[paths.outbox_path] = ("outbox",)
     files[paths.state_path] = ("journal",)
-    for folder in dict.fromkeys(path.resolve().parent for path in files):
-        yield from _folder(folder)
+    yield from check_disks(paths)
     for path, components in files.items():
         yield from _file(path, components, UNPREFIXED if path == paths.state_path else names_in(paths))
+
+
+def check_disks(paths: DatabaseSettings) -> Iterator[Finding]:
+    """What the databases lie on: its kind, its room."""
+    for folder in dict.fromkeys(path.resolve().parent for path in (paths.path, paths.outbox_path, paths.state_path)):
+        yield from _folder(folder)
 
 
 def _sqlite() -> Finding:

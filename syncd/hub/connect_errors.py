@@ -19,11 +19,15 @@ EXPLANATIONS = {
     errno.EHOSTUNREACH: "cannot be reached: no way leads there",
     errno.ETIMEDOUT: "does not answer",
 }
+OUT_OF_TIME = {9, 10}
+"""OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID and _HAS_EXPIRED."""
 
 
 def explain(error: BaseException, place: str) -> str:
     """What an error of websockets, ssl or the system means for `place` (host and port)."""
     match _root(error):
+        case ssl.SSLCertVerificationError(verify_code=code, verify_message=why) if code in OUT_OF_TIME:
+            text = f"the certificate of {place} is not trusted: {why}; or this PC's clock is wrong (timedatectl shows it)"
         case ssl.SSLCertVerificationError(verify_message=why):
             text = f"the certificate of {place} is not trusted: {why} (hub.ca_file names another authority)"
         case ssl.SSLError() as fault:

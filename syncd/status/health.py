@@ -113,8 +113,7 @@ def _outbox(outbox: OutboxStatus) -> Iterator[tuple[Health, str, str]]:
         yield "warning", "sending_paused", f"sending is paused {until}{waiting}: `syncd resume` ends that"
     if outbox.failed:
         rows = _count(outbox.failed, "row has", "rows have")
-        why = f"{rows} failed for good: see `syncd outbox list --status failed`, then `syncd outbox retry` or `cancel`"
-        yield "warning", "rows_failed", why
+        yield "warning", "rows_failed", f"{rows} failed for good (refused by HQ, or too large for it)"
     if outbox.deferred.total:
         row, waiting = outbox.deferred.rows[0], _count(outbox.deferred.total, "row, which waits", "rows, which wait")
         first = f"{row.entity_type} {row.entity_id} since {iso_ms(row.since)}, tried again at {iso_ms(row.next_try_at)} ({row.reason})"

@@ -11,7 +11,7 @@ NEXT_STEPS = {
     "write_lock_held": "Close the program that holds the database, or end its transaction; sales may be waiting for it too.",
     "wal_large": "Restart the program that reads the database without an end; syncd goes on meanwhile.",
     "loops_stalled": "Nothing, if systemd's watchdog runs: it restarts syncd. Else restart it: systemctl restart syncd",
-    "token_rejected": "Put a new token for this store into its file, or have HQ admit the store; rows wait at no cost.",
+    "token_rejected": "Put a new token into /etc/syncd/hub_access_token, then systemctl restart syncd; or HQ has to admit the store.",
     "hub_offline": "Mend the line, or ask HQ whether its hub runs: `syncd check --hub` says what answers. Sales wait safely.",
     "sending_paused": "`syncd resume`, if the reason for the pause is over; else nothing: it ends by itself.",
     "rows_failed": "`syncd outbox list --status failed` has HQ's words; mend that at HQ, then `syncd outbox retry --all`.",
@@ -31,7 +31,7 @@ NEXT_STEPS = {
     "status_unreadable": "Read it as root or as syncd's user; if it is damaged, systemctl restart syncd writes a new one.",
     "stopped": "Start it: systemctl start syncd. Sales wait safely in the outbox.",
     "status_expired": "Restart it: systemctl restart syncd. Sales wait safely in the outbox; `journalctl -u syncd -n 50` tells why.",
-    "clock_set_back": "Set the PC's clock (timedatectl shows it); the status is right again once the clock is.",
+    "clock_set_back": "Set the PC's clock, if timedatectl shows a wrong one; then wait half a minute, or systemctl restart syncd",
 }
 OF_THE_READER = frozenset({"status_missing", "status_unreadable", "stopped", "status_expired", "clock_set_back"})
 """Those that `syncd status` finds itself, where the daemon says nothing."""

@@ -23,6 +23,8 @@ VERDICTS = {
     "stale": "Nobody writes the status any more (stale):",
     "missing": "There is no status (missing):",
 }
+NO_LINE = "All right so far (healthy), with no line to HQ: syncd keeps trying, and sales wait safely."
+CLOCK_WRONG = "This PC's clock is wrong, or was until now (stale):"
 STYLES = {"healthy": "green", "warning": "yellow", "degraded": "red", "critical": "red", "stale": "red", "missing": "red"}
 MINUTE, HOUR, DAY = 60, 3600, 86_400
 
@@ -51,7 +53,12 @@ def verdict(daemon: DaemonHealth) -> Line:
     """How it is, in a sentence."""
     document = daemon.document or {}
     store = f"Store {document['storeId']}. " if "storeId" in document else ""
-    return Line("", f"{store}{VERDICTS[daemon.health]}", STYLES[daemon.health])
+    words = VERDICTS[daemon.health]
+    if daemon.health == "healthy" and document.get("state") in {"connecting", "reconnecting"}:
+        words = NO_LINE
+    elif daemon.code == "clock_set_back":
+        words = CLOCK_WRONG
+    return Line("", f"{store}{words}", STYLES[daemon.health])
 
 
 def reasons(daemon: DaemonHealth) -> list[Reason]:
@@ -110,7 +117,7 @@ def _line(connection: dict[str, Any], heartbeat: dict[str, Any], now: datetime) 
     gone = f", lost {ago(connection['disconnectedAt'], now)}" if connection["disconnectedAt"] else ""
     attempts = f", {connection['reconnectAttempts']:,} attempts since" if connection["reconnectAttempts"] else ""
     yield Line("line", f"{connection['state']}{gone}{attempts}: {connection['hubUrl']}")
-    if connection["lastError"]:
+    if connection["lastError"] and connection["state"] != "disconnected":  # in good order, whatever had been wrong before
         yield Line("", connection["lastError"])
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from syncd.store.migrate import migrations
-from tests.support.disks import immutable, read_only
+from tests.support.disks import fill, immutable, read_only, small_disk
 from tests.support.first_schema import restore
 from tests.support.program import Ended, run_to_its_end
 from tests.support.store import Store
@@ -200,6 +200,17 @@ async def test_a_check_beside_a_till_that_sells_sees_what_it_has_sold(tmp_path: 
         till.execute("INSERT INTO sync_outbox (entity_type, entity_id, operation, payload) VALUES ('Receipt', 1, 'Create', '{}')")
         checked = await check(store)
     assert "1 rows marked pending in it" in checked.text
+
+
+async def test_a_full_disk_is_found_by_a_check(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", 64) as disk:
+        store = Store(tmp_path, NOBODY, database__path=str(disk / "store.db"))
+        await store.create()
+        checked = await check(store)
+        assert (checked.code, "disk: " in checked.text) == (0, False)
+        fill(disk)
+        checked = await check(store)
+        assert (checked.code, "make room, sales are at risk" in checked.text) == (74, True)
 
 
 async def test_a_damaged_page_is_found_by_a_check(tmp_path: Path) -> None:

@@ -36,14 +36,14 @@ class Authority:
         self.file = folder / f"{name.replace(' ', '-')}.pem"
         self.file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
-    def issue(self, name: str, *, password: str | None = None) -> tuple[Path, Path]:
-        """A certificate and its key for 127.0.0.1 and `name`: two PEM files."""
+    def issue(self, name: str, *, password: str | None = None, from_day: int = -1) -> tuple[Path, Path]:
+        """A certificate and its key for 127.0.0.1 and `name`: two PEM files; valid for two days from that one on, 0 being now."""
         key = ec.generate_private_key(ec.SECP256R1())
         names: list[x509.GeneralName] = [
             x509.DNSName(name), x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
         ]  # fmt: skip
         certificate = (
-            _builder(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]), self._name, key.public_key())
+            _builder(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]), self._name, key.public_key(), from_day)
             .add_extension(x509.SubjectAlternativeName(names), critical=False)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(is_authority=False), critical=True)
@@ -60,16 +60,16 @@ class Authority:
         return files
 
 
-def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
-    now = datetime.now(UTC)
+def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, from_day: int = -1) -> x509.CertificateBuilder:
+    begin = datetime.now(UTC) + timedelta(days=from_day)
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer)
         .public_key(key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
+        .not_valid_before(begin)
+        .not_valid_after(begin + timedelta(days=2))
     )
 
 

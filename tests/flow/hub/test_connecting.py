@@ -370,6 +370,15 @@ async def test_a_certificate_for_another_name_is_refused(tmp_path: Path) -> None
         assert "is not trusted: Hostname mismatch" in str(failure)
 
 
+@pytest.mark.parametrize(("from_day", "why"), [(-3, "certificate has expired"), (1, "certificate is not yet valid")])
+async def test_a_certificate_that_is_out_of_time_lets_a_person_look_at_the_clock(tmp_path: Path, from_day: int, why: str) -> None:
+    authority = Authority(tmp_path)
+    certificate, key = authority.issue("hub", from_day=from_day)
+    async with RefHub(f"--cert={certificate}", f"--key={key}", ssl=False) as hub:
+        failure = await refused(hub_settings(hub.url(), ca_file=authority.file))
+        assert f"is not trusted: {why}; or this PC's clock is wrong" in str(failure)
+
+
 async def test_mutual_tls_shows_our_certificate_and_says_so_when_it_is_wanted(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     certificate, key = authority.issue("hub")

@@ -224,6 +224,18 @@ async def test_after_so_many_failures_it_is_offline_says_so_once_and_goes_on_slo
         assert levels[:8] == ["warning"] * 3 + ["debug"] * 5
 
 
+async def test_a_token_that_is_refused_after_a_long_silence_is_news(refhub: RefHub) -> None:
+    await refhub.control("PUT", "faults", {"negotiateStatus": 503})
+    async with running(hub_settings(refhub.url(), max_reconnect_attempts=2)) as rig:
+        await eventually(lambda: rig.hub.status.reconnect_attempts >= 4)
+        await refhub.control("PUT", "faults", {"negotiateStatus": 401})
+        await eventually(lambda: rig.hub.status.auth_rejected)
+        seen = len(rig.logged("hub_connect_failed"))
+        await eventually(lambda: len(rig.logged("hub_connect_failed")) >= seen + 3)
+    refused = [entry["log_level"] for entry in rig.logged("hub_connect_failed") if "HTTP 401" in entry["reason"]]
+    assert refused[:3] == ["warning", "debug", "debug"]
+
+
 async def test_quick_reconnects_are_granted_on_request_and_not_for_ever(refhub: RefHub) -> None:
     async with FaultProxy(refhub.port) as proxy, running(through(proxy)) as rig:
         for number in range(25):

@@ -84,7 +84,7 @@ def test_every_block_of_a_page_has_a_test_that_runs_it(page: str) -> None:
 
 
 def test_every_command_within_a_sentence_is_run_by_a_test_or_has_its_reason() -> None:
-    lines = {line for page in PAGES for line in lines_of(page) if OF_THE_SYSTEM.match(line)}
+    lines = {line for page in PAGES for line in lines_of(page) if OF_THE_SYSTEM.match(line) and "…" not in line}
     assert lines == INLINE_RUN_BY.keys() | INLINE_NOT_RUN.keys()
     for line, runner in INLINE_RUN_BY.items():
         assert NOT_FROM_THE_PAGE.get(runner, line) in (PROJECT / runner).read_text(encoding="utf-8"), f"{runner} does not run {line}"

@@ -47,7 +47,8 @@ def test_rows_that_failed_are_a_warning_and_say_what_to_do(report: Report) -> No
     report.outbox.failed = 1
     health, (reason,) = assess(report)
     assert health == "warning"
-    assert reason.startswith("1 row has failed for good: see `syncd outbox list")
+    assert reason.startswith("1 row has failed for good")
+    assert findings(report)[0].next_step.startswith("`syncd outbox list --status failed` has HQ's words")
 
 
 def test_quarantined_updates_are_a_warning(report: Report) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +54,27 @@ def test_a_healthy_store_has_nothing_to_do_and_tells_how_old_its_data_is(tmp_pat
     assert "1,204 sent today" in shown
     assert "all that HQ had 2 min ago is here; the last price came 5 h 2 min ago" in shown
     assert "35 updates applied today" in shown
+
+
+@pytest.mark.parametrize("state", ["connecting", "reconnecting"])
+def test_a_line_that_is_down_for_a_moment_is_no_trouble_and_is_not_kept_quiet(tmp_path: Path, state: Any) -> None:
+    report = well()
+    report.state = report.connection.state = state
+    assert text(told(tmp_path, report)).startswith("Store 17. All right so far (healthy), with no line to HQ: syncd keeps trying")
+
+
+def test_a_clock_that_was_set_back_is_what_it_says_first(tmp_path: Path) -> None:
+    document = snapshot(well(), make_settings(tmp_path), NOW)
+    (tmp_path / "status.json").write_text(json.dumps(document))
+    shown = text(read_health(tmp_path / "status.json", NOW - timedelta(hours=2)))
+    assert shown.startswith("Store 17. This PC's clock is wrong, or was until now (stale):")
+    assert "-> Set the PC's clock" in shown
+
+
+def test_a_daemon_that_was_stopped_says_nothing_of_what_was_wrong_with_the_line_before(tmp_path: Path) -> None:
+    report = well()
+    report.connection.state, report.connection.last_error = "disconnected", "HQ does not accept the access token"
+    assert "access token" not in text(told(tmp_path, report))
 
 
 @pytest.mark.parametrize("number", range(4))
