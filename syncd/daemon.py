@@ -25,9 +25,8 @@ from syncd.own_files import shared_folders
 from syncd.signals import StopSignals
 from syncd.status.report import Report
 from syncd.store.catalog import catalog_of
-from syncd.store.declared import require_possible
 from syncd.store.lock import StoreLock
-from syncd.store.opening import open_store
+from syncd.store.opening import open_store, require_possible_in
 from syncd.systemd import Notifier
 from syncd.wiring import Parts
 
@@ -139,7 +138,7 @@ class Daemon:
             stop.reload.clear()
             try:
                 settings = load_settings(config_file)
-                await self._require_possible(files, settings)
+                await require_possible_in(files, self.settings.database, settings.database, catalog_of(settings.entities))
             except SyncdError as error:
                 self.log.error("configuration_refused", error=str(error), hint="the one before it stays in use")
                 self.report.configuration_error = str(error)
@@ -148,16 +147,6 @@ class Daemon:
                 self.log.info("configuration_reloaded")
                 self.next_settings = settings
                 return
-
-    async def _require_possible(self, files: StoreFiles, settings: Settings) -> None:
-        """Refuse kinds that our database cannot have, while the ones before them are still in use.
-
-        Raises:
-            ConfigurationError: says which, and why.
-        """
-        if settings.database.path == self.settings.database.path:
-            database, catalog = files.store.database, catalog_of(settings.entities)
-            await database.run(lambda connection: require_possible(connection, database.path, catalog))
 
     async def _leave(self, stop: StopSignals, parts: Parts, tasks: list[asyncio.Task[object]]) -> None:
         """Finish what is in flight, within bounds; a second signal cuts that short."""

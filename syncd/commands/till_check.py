@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING
 from syncd.commands.findings import Finding, rights
 from syncd.config.settings import Settings
 from syncd.config.sources import find_file, read_environment, read_toml
+from syncd.config.values import plain_prefix
 from syncd.errors import ExitCode, SyncdError
 from syncd.store.check import read_without_a_trace
-from syncd.store.names import UNPREFIXED, has_table
+from syncd.store.names import has_table, prefixed
 from syncd.users import group_name, user_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from syncd.store.names import Names
 
 GROUP_WRITES = stat.S_IRGRP | stat.S_IWGRP
 
@@ -26,10 +29,15 @@ def check_till(config_file: Path | None, service_user: str) -> Iterator[Finding]
     """What a till needs: its database, with the outbox in it, and a folder for SQLite's files beside it."""
     yield Finding(f"rights: {rights()}; what a till needs (as root: what the service needs)")
     try:
-        outbox, token = _places(config_file)
+        outbox, prefix, token = _places(config_file)
     except (SyncdError, OSError) as error:
         hint = f"put {user_name(os.geteuid())} into the group {service_user}; it holds from the next login on"
         yield Finding(f"{error} ({hint})", ExitCode.PERMISSION)
+        return
+    try:
+        names = prefixed(plain_prefix(prefix))  # it becomes part of SQL, and nobody has checked it yet
+    except ValueError as error:
+        yield Finding(f"configuration: database.table_prefix {error}", ExitCode.CONFIGURATION)
         return
     if token is not None and os.access(token, os.R_OK):
         mend = f"chown {service_user} {token}; chmod 400 {token}"
@@ -42,11 +50,11 @@ def check_till(config_file: Path | None, service_user: str) -> Iterator[Finding]
         yield Finding(f"database: {outbox} is not there yet: `syncd run` makes it for both; if the till makes it, then chmod 660 {outbox}")
         return
     yield _file(outbox)
-    yield _outbox(outbox)
+    yield _outbox(outbox, names)
 
 
-def _places(config_file: Path | None) -> tuple[Path, Path | None]:
-    """The outbox' database and the token's file. The rest of the configuration does not concern a till."""
+def _places(config_file: Path | None) -> tuple[Path, object, Path | None]:
+    """The outbox' database, its tables' prefix, and the token's file. The rest of the configuration does not concern a till."""
     file, _ = find_file(config_file, os.environ)
     document = read_toml(file, required=True) or {}
     environment = read_environment(Settings, os.environ)
@@ -54,7 +62,7 @@ def _places(config_file: Path | None) -> tuple[Path, Path | None]:
     path, token = database.get("outbox_path") or database.get("path"), hub.get("access_token_file")
     if not isinstance(path, str):
         raise FileNotFoundError(f"{file} names no database.path")
-    return Path(path), Path(token) if isinstance(token, str) and token else None
+    return Path(path), database.get("table_prefix", ""), Path(token) if isinstance(token, str) and token else None
 
 
 def _folder(folder: Path) -> Finding:
@@ -80,12 +88,13 @@ def _file(path: Path) -> Finding:
     return Finding(f"database: {path} can be read and written")
 
 
-def _outbox(path: Path) -> Finding:
+def _outbox(path: Path, names: Names) -> Finding:
+    table = names.of("sync_outbox")
     try:
-        found = read_without_a_trace(path, UNPREFIXED, lambda connection: has_table(connection, "sync_outbox"))
+        found = read_without_a_trace(path, names, lambda connection: has_table(connection, "sync_outbox"))
     except sqlite3.Error as error:
         return Finding(f"outbox: {path}: {error}", ExitCode.IO)
-    return Finding("outbox: the table sync_outbox is there" if found else "outbox: no table sync_outbox yet; `syncd run` makes it")
+    return Finding(f"outbox: the table {table} is there" if found else f"outbox: no table {table} yet; `syncd run` makes it")
 
 
 def _owner(path: Path) -> str:

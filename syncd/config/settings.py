@@ -33,7 +33,7 @@ from syncd.config.hub_url import check_url
 from syncd.config.otlp import check_endpoint, require_exporter
 from syncd.config.problems import describe, only_permissions
 from syncd.config.sources import find_credentials, find_file, read_environment, read_toml
-from syncd.config.values import absolute_path, at_least, database_file, metrics_file, readable_file, store_id
+from syncd.config.values import absolute_path, at_least, database_file, metrics_file, plain_prefix, readable_file, store_id
 from syncd.errors import ConfigurationError, PermissionDeniedError
 
 if TYPE_CHECKING:
@@ -64,11 +64,19 @@ class StoreSettings(Section):
 
 
 class DatabaseSettings(Section):
-    """Which files. `outbox_path` is the POS's file where that is another; `state_path` is syncd's own."""
+    """Which files, and what the tables in them are called.
+
+    Attributes:
+        outbox_path: the POS's file, where that is another.
+        state_path: syncd's own; no name in it has the prefix.
+        table_prefix: of all tables, indexes, views and triggers of syncd's in the other two.
+    """
 
     path: DatabaseFile
     outbox_path: DatabaseFile = Field(default_factory=lambda data: data["path"])
     state_path: DatabaseFile = Field(default_factory=lambda data: data["path"].with_name(data["path"].name + ".syncd"))
+
+    table_prefix: Annotated[str, PlainValidator(plain_prefix)] = ""
 
     @field_validator("state_path")
     @classmethod

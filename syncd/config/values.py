@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
 
 PERMISSION = "permission_denied"
 """Type of the problems that make a PermissionDeniedError."""
+PREFIX_FORM = r"[a-z](?:[a-z0-9_]*[a-z0-9])?_"
+"""Of `database.table_prefix`: lower case, since SQLite takes `A_` and `a_` for the same."""
+MAX_PREFIX = 20
+RESERVED_PREFIXES = {"sqlite_": "SQLite's own names begin so", "sync_": "syncd's names without a prefix begin so"}
 INT64 = range(-(1 << 63), 1 << 63)
 
 
@@ -26,6 +31,21 @@ def store_id(value: object) -> int | str:
         raise ValueError("must fit into 64 bits; a longer one must be a text, in quotes")
     if isinstance(value, str) and (not value.strip() or not value.isprintable()):
         raise ValueError("must be a number or a text that is not blank and has no control characters")
+    return value
+
+
+def plain_prefix(value: object) -> str:
+    """What the names of syncd's tables begin with: nothing, or a plain beginning of a name. It becomes part of SQL."""
+    if value == "":
+        return ""
+    if not isinstance(value, str) or len(value) > MAX_PREFIX or not re.fullmatch(PREFIX_FORM, value, re.ASCII):
+        raise ValueError(
+            "must be lower-case letters, digits and underscores, beginning with a letter and ending with one underscore, "
+            f"at most {MAX_PREFIX} of them, as in syncd_; or empty"
+        )
+    for reserved, why in RESERVED_PREFIXES.items():
+        if value.startswith(reserved):
+            raise ValueError(f"must not begin with {reserved}: {why}")
     return value
 
 

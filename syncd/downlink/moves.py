@@ -77,4 +77,5 @@ class Moves:
                 await till.write(partial(forget, rows=chunk), rows=len(chunk), cost=cost, urgent=False)
         self._log.info("kind_moved", entity_type=name, rows=moved)
         if left:
-            self._log.warning("rows_not_moved", entity_type=name, rows=left, reason=foreign(reason), hint="they stay in the table entities")
+            hint = f"they stay in the table {till.database.names.of('entities')}"
+            self._log.warning("rows_not_moved", entity_type=name, rows=left, reason=foreign(reason), hint=hint)

@@ -142,7 +142,7 @@ def _inbound(inbound: InboundStatus) -> Iterator[tuple[Health, str, str]]:
         yield "warning", "catch_up_unavailable", why
     if inbound.quarantined:
         updates = _count(inbound.quarantined, "update", "updates")
-        why = f"{updates} from HQ could not be applied: kept in the table sync_quarantine with the reason"
+        why = f"{updates} from HQ could not be applied: kept in the quarantine with the reason"
         yield "warning", "updates_quarantined", why
     if inbound.acks_dropped_reason:
         acks = _count(inbound.acks_dropped, "ack", "acks")

@@ -67,9 +67,9 @@ def _file(path: Path, components: tuple[str, ...], names: Names, what: str, cata
 def _look(connection: sqlite3.Connection, path: Path, components: tuple[str, ...], catalog: Catalog) -> tuple[dict[str, Plan], int | None]:
     if trouble := quick_check(connection):
         raise StorageError(f"{path} is damaged: {trouble[0]}")
+    plans = {component: plan(connection, path, component) for component in components}
     if "store" in components:
         require_possible(connection, path, catalog)
-    plans = {component: plan(connection, path, component) for component in components}
     if "outbox" not in plans:
         return plans, None
     if used_up := ids_used_up(connection, path):

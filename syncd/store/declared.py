@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING
 from syncd.errors import ConfigurationError
 from syncd.store.catalog import Catalog
 from syncd.store.change_seq import go_on_above, gone_back
+from syncd.store.migrate import newest_schema
 from syncd.store.names import has_table, names_of
+from syncd.store.rebuild import REBUILT
 from syncd.store.schema import Difference, Schema, difference, mend, schema_of
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Iterator
 
     from syncd.store.database import Database
     from syncd.store.entity_type import EntityType
@@ -94,10 +97,23 @@ def require_possible(connection: sqlite3.Connection, path: object, catalog: Cata
         ConfigurationError: names every declaration that cannot be, and why.
     """
     records = read_records(connection)
-    problems = [problem for kind in catalog.declared for problem in _problems(connection, kind, records)]
+    problems = list(_names_taken(catalog, names_of(connection)))
+    problems = problems or [problem for kind in catalog.declared for problem in _problems(connection, kind, records)]
     if problems:
         head = f"{path}: what [entities] declares cannot be made of it, and nothing was changed:"
         raise ConfigurationError("\n  - ".join([head, *problems]))
+
+
+def _names_taken(catalog: Catalog, names: Names) -> Iterator[str]:
+    """With a prefix a kind's table may have the name of something of syncd's own; without one those begin with sync_."""
+    if not names.prefix:
+        return
+    ours = newest_schema("outbox", names).keys() | newest_schema("store", names).keys()
+    ours |= {index.lower() for kind in catalog.declared for index in _indexes(kind, names)}
+    for kind in catalog.declared:
+        name = names.of(kind.table)
+        if name.lower() in ours or name.lower().startswith(names.of(REBUILT)):
+            yield f"entities.{kind.name}.table: {name} is a name of syncd's own; choose another `table`"
 
 
 def _problems(connection: sqlite3.Connection, kind: EntityType, records: dict[str, Record]) -> list[str]:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from syncd.clock import iso_ms
 from syncd.errors import ConfigurationError
 from syncd.store.names import UNPREFIXED, has_table, names_of
+from syncd.store.one_prefix import require_these_names
 from syncd.store.schema import Difference, Schema, difference, empty_copy, mend, run_script, schema_of
 from syncd.store.sqlite_errors import primary_code
 
@@ -32,10 +33,8 @@ if TYPE_CHECKING:
     from syncd.store.names import Names
 
 
-ADVICE = {
-    "store": "give HQ's tables a file of their own: database.path another file, database.outbox_path this one; see docs/beside-a-pos.md"
-}
-"""What helps where something of another make has a name of ours."""
+ANOTHER_PREFIX = 'give syncd\'s tables names of their own: database.table_prefix = "syncd_"'
+ANOTHER_FILE = "give HQ's tables a file of their own: database.path another file, database.outbox_path this one"
 
 
 class Migration(NamedTuple):
@@ -118,9 +117,11 @@ def plan(connection: sqlite3.Connection, path: object, component: str) -> Plan:
 
 def _plan(connection: sqlite3.Connection, path: object, component: str) -> Plan:
     names = names_of(connection)
+    if component != "journal":
+        require_these_names(connection, path, component, names)
     steps = migrations(component, names)
     newest = steps[-1].version
-    _require_ours(path, difference(connection, schema_of((), names)), component)
+    _require_ours(path, difference(connection, schema_of((), names)), _advice(component, names, is_new=True))
     version = applied_version(connection, component)
     if version > newest:
         raise ConfigurationError(
@@ -131,10 +132,10 @@ def _plan(connection: sqlite3.Connection, path: object, component: str) -> Plan:
     if not recorded:
         version = next((step.version for step in reversed(steps) if _fits(connection, component, step.version)), newest)
     wanted, latest = schema_at(component, version, names), schema_at(component, newest, names)
-    found = difference(connection, wanted)
-    _require_ours(path, found, component)
+    found, advice = difference(connection, wanted), _advice(component, names, is_new=not recorded)
+    _require_ours(path, found, advice)
     # What later steps will make must not be there in another make; this is checked while the file is still unchanged.
-    _require_ours(path, difference(connection, {name: item for name, item in latest.items() if name not in wanted}), component)
+    _require_ours(path, difference(connection, {name: item for name, item in latest.items() if name not in wanted}), advice)
     return Plan(version, recorded, found, next((step for step in steps if step.version > version), None))
 
 
@@ -205,7 +206,15 @@ def _fits(connection: sqlite3.Connection, component: str, version: int) -> bool:
     return not difference(connection, schema_at(component, version, names_of(connection))).foreign
 
 
-def _require_ours(path: object, found: Difference, component: str) -> None:
+def _advice(component: str, names: Names, *, is_new: bool) -> str:
+    """What helps where something of another make has a name of ours; a store that is there already keeps its names."""
+    if is_new and names.prefix:
+        return f'another prefix than database.table_prefix = "{names.prefix}" helps; see docs/beside-a-pos.md'
+    if component == "store":
+        return f"{f'{ANOTHER_PREFIX}, or ' if is_new else ''}{ANOTHER_FILE}; see docs/beside-a-pos.md"
+    return f"{ANOTHER_PREFIX if is_new else 'rename yours'}, or see docs/till.md on the outbox"
+
+
+def _require_ours(path: object, found: Difference, advice: str) -> None:
     if found.foreign:
-        advice = ADVICE.get(component, "rename yours, or see docs/till.md on the outbox")
         raise ConfigurationError(f"{path}: {'; '.join(found.foreign)}: it is not the one that syncd works with; {advice}")

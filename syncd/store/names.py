@@ -81,9 +81,9 @@ def connect(database: str | Path, names: Names, **options: Any) -> sqlite3.Conne
     return connection
 
 
-def names_in(paths: DatabaseSettings) -> Names:  # noqa: ARG001
+def names_in(paths: DatabaseSettings) -> Names:
     """Those in the store's database, and in the outbox' file where that is another."""
-    return UNPREFIXED
+    return prefixed(paths.table_prefix)
 
 
 def names_of(connection: sqlite3.Connection) -> Names:

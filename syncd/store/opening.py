@@ -12,8 +12,9 @@ from syncd.store.catalog import OWN_KINDS
 from syncd.store.database import Database
 from syncd.store.database_file import DatabaseFile
 from syncd.store.declared import declare, require_possible
-from syncd.store.migrate import migrate
+from syncd.store.migrate import migrate, plan
 from syncd.store.names import UNPREFIXED, names_in
+from syncd.store.one_prefix import require_these_names
 from syncd.store.permissions import require_own_database
 from syncd.store.write_budget import PacedWriter
 
@@ -107,6 +108,9 @@ async def open_store(paths: DatabaseSettings, clock: Clock, log: FilteringBoundL
             other = await connect(paths.path)
             store = PacedWriter(other, clock, last_written=store_written)
             maintenance.append(await connect_for_maintenance(paths.path))
+        # All that may be refused is, before the first table is made.
+        await writer.run(lambda connection: plan(connection, writer.path, "outbox"))
+        await other.run(lambda connection: plan(connection, other.path, "store"))
         await other.run(lambda connection: require_possible(connection, other.path, catalog))
         await migrate(writer, "outbox", clock)
         await migrate(other, "store", clock)
@@ -121,6 +125,20 @@ async def open_store(paths: DatabaseSettings, clock: Clock, log: FilteringBoundL
             await database.close()
         raise
     return StoreFiles(reader, outbox, store, journal, maintenance, journal_maintenance, catalog)
+
+
+async def require_possible_in(files: StoreFiles, now: DatabaseSettings, then: DatabaseSettings, catalog: Catalog) -> None:
+    """Refuse kinds, or another prefix, that the open files cannot have; those that are another file then are not looked at.
+
+    Raises:
+        ConfigurationError: says what, and why.
+    """
+    names, outbox, store = names_in(then), files.outbox.database, files.store.database
+    if then.outbox_path == now.outbox_path:
+        await outbox.run(lambda connection: require_these_names(connection, outbox.path, "outbox", names))
+    if then.path == now.path:
+        await store.run(lambda connection: require_these_names(connection, store.path, "store", names))
+        await store.run(lambda connection: require_possible(connection, store.path, catalog))
 
 
 async def _open_journal(path: Path, clock: Clock, log: FilteringBoundLogger) -> Database:

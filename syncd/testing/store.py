@@ -36,6 +36,7 @@ class Store:
         self._config = folder / "syncd.toml"
         self._status = folder / "status.json"
         self._process = Process(folder / "syncd.log")
+        self._quarantine = f"{(settings or {}).get('database.table_prefix') or 'sync_'}quarantine"
         places = {"database.path": str(self.database), "hub.url": hub_url, "status.path": str(self._status)}
         self._config.write_text(_toml({"store.id": 1, **places, **QUICK, **(settings or {})}), encoding="utf-8")
 
@@ -95,7 +96,7 @@ class Store:
         try:
             return wait_until(lambda: self.execute(sql, *parameters), f"{sql} {parameters or ''}".rstrip(), timeout_seconds)[0]
         except AssertionError as error:
-            newest = self.execute("SELECT method, reason FROM sync_quarantine ORDER BY id DESC LIMIT 5")
+            newest = self.execute(f'SELECT method, reason FROM "{self._quarantine}" ORDER BY id DESC LIMIT 5')  # noqa: S608 - a test's own
             refused = "; ".join(f"{method}: {reason}" for method, reason in newest)
             raise AssertionError(f"{error}. In the quarantine: {refused or 'nothing'}") from None
 

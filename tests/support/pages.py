@@ -10,9 +10,14 @@ PROJECT = Path(__file__).parents[2]
 
 def commands_of(page: str, heading: str = "") -> list[str]:
     """The blocks of shell commands on a page, or of the section below this heading."""
+    return blocks_of(page, "sh", heading)
+
+
+def blocks_of(page: str, language: str, heading: str = "") -> list[str]:
+    """The same of any language."""
     text = (PROJECT / page).read_text(encoding="utf-8")
     section = text[text.index(f"## {heading}\n") :].partition("\n## ")[0] if heading else text
-    return re.findall(r"^```sh\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+    return re.findall(rf"^```{language}\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
 
 
 def lines_of(page: str) -> list[str]:

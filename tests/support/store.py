@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from syncd.clock import SystemClock
 from syncd.config.settings import DatabaseSettings
+from syncd.store.names import names_in
 from syncd.store.opening import open_store
 
 if TYPE_CHECKING:
@@ -66,6 +67,11 @@ class Store:
         """The `database` section."""
         return DatabaseSettings(**{k.partition("__")[2]: v for k, v in self.settings.items() if k.startswith("database__")})
 
+    @property
+    def outbox(self) -> str:
+        """The name of the table."""
+        return names_in(self.database).of("sync_outbox")
+
     def write_config(self, **changes: Any) -> None:
         """Write the configuration file anew."""
         self.settings.update(changes)
@@ -95,7 +101,8 @@ class Store:
         """Write outbox rows (entity type and id, operation, payload, priority) in one commit."""
         with closing(self.till()) as till:
             till.execute("BEGIN IMMEDIATE")
-            till.executemany("INSERT INTO sync_outbox (entity_type, entity_id, operation, payload, priority) VALUES (?, ?, ?, ?, ?)", rows)
+            columns = "entity_type, entity_id, operation, payload, priority"
+            till.executemany(f"INSERT INTO {self.outbox} ({columns}) VALUES (?, ?, ?, ?, ?)", rows)
             till.execute("COMMIT")
 
     def sell_many(self, count: int, *, entities: int | None = None, payload_bytes: int = 200) -> None:
@@ -115,12 +122,12 @@ class Store:
 
     def count(self, status: str) -> int:
         """Rows with this status in the till's file."""
-        return int(self.query("SELECT count(*) FROM sync_outbox WHERE status = ?", status)[0][0])
+        return int(self.query(f"SELECT count(*) FROM {self.outbox} WHERE status = ?", status)[0][0])
 
     def digest(self) -> str:
         """What the hub's `digest` must be once every row has arrived."""
         total = bytearray(32)
-        for row in self.query("SELECT correlation_id, entity_type, entity_id, operation, payload FROM sync_outbox"):
+        for row in self.query(f"SELECT correlation_id, entity_type, entity_id, operation, payload FROM {self.outbox}"):
             text = "\n".join(str(part) for part in row)
             for index, byte in enumerate(hashlib.sha256(text.encode()).digest()):
                 total[index] ^= byte

@@ -25,13 +25,13 @@ AT = "2026-11-23T10:00:00.000Z"
 INSERT = "INSERT INTO sync_outbox (entity_type, entity_id, operation, payload, priority) VALUES (?, ?, 'Create', '{}', ?)"
 
 
-def paths(folder: Path, **others: Path) -> DatabaseSettings:
+def paths(folder: Path, **others: Any) -> DatabaseSettings:
     """The `database` section for a store in this folder."""
     return DatabaseSettings(path=folder / "store.db", **others)
 
 
 @asynccontextmanager
-async def opened(folder: Path, clock: Clock | None = None, **others: Path) -> AsyncIterator[StoreFiles]:
+async def opened(folder: Path, clock: Clock | None = None, **others: Any) -> AsyncIterator[StoreFiles]:
     """All files of a store, made where there are none."""
     files = await open_store(paths(folder, **others), clock or FakeClock(), structlog.get_logger())
     try:

@@ -49,6 +49,7 @@ def test_the_required_keys_are_enough_and_the_rest_has_the_contract_s_defaults(t
             "path": f"{tmp_path}/store.db",
             "outbox_path": f"{tmp_path}/store.db",
             "state_path": f"{tmp_path}/store.db.syncd",
+            "table_prefix": "",
         },
         "hub": {
             "url": "https://hq.example.com/hubs/sync",
@@ -356,6 +357,7 @@ def test_the_files_of_the_database_follow_its_path_or_are_set(tmp_path: Path) ->
         "path": tmp_path / "store.db",
         "outbox_path": Path("/a/o.db"),
         "state_path": Path("/a/s.db"),
+        "table_prefix": "",
     }
 
 
@@ -414,3 +416,41 @@ def test_a_push_without_the_packages_for_it_says_what_brings_them(tmp_path: Path
     monkeypatch.setattr(otlp, "PACKAGE", "opentelemetry.nowhere.http")
     with pytest.raises(ConfigurationError, match=r"pip install 'syncd\[otlp\]'"):
         load_settings(write(tmp_path, '[metrics]\notlp_endpoint = "https://otel.example.com/v1/metrics"\n'))
+
+
+def test_the_prefix_of_tables_is_a_plain_beginning_of_names(tmp_path: Path) -> None:
+    for prefix in ("", "syncd_", "a_", "hq2_tables_", "a" * 19 + "_"):
+        file = write(tmp_path, required=REQUIRED.replace("[hub]", f'table_prefix = "{prefix}"\n[hub]'))
+        assert load_settings(file).database.table_prefix == prefix
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        "syncd", "_", "a__", "Syncd_", "2_", "_syncd_", "syncd-", "syncd_; DROP TABLE products;--", 'a"_', "a]_", "a'_", "a _", "ä_",
+        "syncd_\n", "a" * 20 + "_", " ",
+    ],
+)  # fmt: skip
+def test_a_prefix_that_is_no_such_beginning_is_refused_with_what_is_allowed(tmp_path: Path, prefix: str) -> None:
+    refused = refusal(tmp_path, required=REQUIRED.replace("[hub]", f"table_prefix = {json.dumps(prefix)}\n[hub]"))
+    assert f"database.table_prefix = {prefix!r}: must be lower-case letters, digits and underscores" in refused
+    assert "beginning with a letter and ending with one underscore, at most 20 of them, as in syncd_; or empty" in refused
+
+
+@pytest.mark.parametrize(("prefix", "why"), [("sqlite_", "SQLite's own"), ("sync_", "without a prefix"), ("sync_a_", "without a prefix")])
+def test_a_prefix_that_others_names_begin_with_is_refused(tmp_path: Path, prefix: str, why: str) -> None:
+    refused = refusal(tmp_path, required=REQUIRED.replace("[hub]", f'table_prefix = "{prefix}"\n[hub]'))
+    assert f"database.table_prefix = '{prefix}': must not begin with" in refused
+    assert why in refused
+
+
+@pytest.mark.parametrize("value", ["7", "true", '["a_"]'])
+def test_a_prefix_is_a_text(tmp_path: Path, value: str) -> None:
+    assert "must be lower-case letters" in refusal(tmp_path, required=REQUIRED.replace("[hub]", f"table_prefix = {value}\n[hub]"))
+
+
+def test_the_prefix_comes_from_the_environment_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SYNCD_DATABASE__TABLE_PREFIX", "syncd_")
+    assert load_settings(write(tmp_path)).database.table_prefix == "syncd_"
+    monkeypatch.setenv("SYNCD_DATABASE__TABLE_PREFIX", "x;")
+    assert "database.table_prefix (environment SYNCD_DATABASE__TABLE_PREFIX) = 'x;'" in refusal(tmp_path)
