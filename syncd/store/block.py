@@ -90,6 +90,16 @@ class Block(Sequence[OutboxRow]):
         """See the class."""
         return self._columns.correlation_ids[self._start : self._stop]
 
+    @classmethod
+    def of(cls, rows: Sequence[OutboxRow]) -> Block:
+        """The same rows as columns: one or more, all plain and of one priority, in the order they were written."""
+        columns = Columns(
+            [row.id for row in rows], [row.entity_type for row in rows], [row.entity_id for row in rows], [row.entity for row in rows],
+            [row.correlation_id for row in rows], [row.timestamp for row in rows],
+            items=b",".join(row.encoded for row in rows), ends=list(accumulate([len(row.encoded) + 1 for row in rows])),
+        )  # fmt: skip
+        return cls(rows[0].priority, columns)
+
     def __len__(self) -> int:
         return self._stop - self._start
 
@@ -155,7 +165,7 @@ class Block(Sequence[OutboxRow]):
             OutboxRow(
                 id=columns.ids[place], entity_type=columns.kinds[place], entity_id=columns.entity_ids[place], priority=self.priority,
                 correlation_id=columns.correlation_ids[place], timestamp=columns.timestamps[place],
-                created=_moment(columns.timestamps[place]), attempts=0, retry_at=None, encoded=self._item(place),
+                created=_moment(columns.timestamps[place]), attempts=0, retry_at=None, encoded=self._item(place), plain=True,
             )
             for place in range(self._start, self._stop)
         ]  # fmt: skip
@@ -173,6 +183,10 @@ class Block(Sequence[OutboxRow]):
     def oldest(self) -> datetime:
         """When the oldest row was written."""
         return _moment(min(self._columns.timestamps[self._start : self._stop]))
+
+    def first_written(self) -> datetime:
+        """When the first row was written, by its own word."""
+        return _moment(self._columns.timestamps[self._start])
 
     def current_item(self) -> str:
         """The last row's entity, for people."""

@@ -27,6 +27,7 @@ class OutboxRow:
         problem: why this row can never be sent, where that is so.
         encoded: the item as JSON, ready for the wire; empty where there is a problem.
         has_earlier: there may be earlier rows of its entity with another priority.
+        plain: it was one of a block's, and may be so again.
     """
 
     id: int
@@ -42,6 +43,7 @@ class OutboxRow:
     problem: str | None = None
     encoded: bytes = b""
     has_earlier: bool = False
+    plain: bool = False
     entity: Entity = field(init=False)
 
     def __post_init__(self) -> None:

@@ -60,6 +60,12 @@ class EntityState:
         return self.in_flight > 0 or self.held_until is not None
 
     @property
+    def only_moves(self) -> bool:
+        """Nothing holds it but rows that may be in flight, and all of its rows that were read are in memory."""
+        held = self.held_until is not None or self.failed_from is not None or self.waits_from is not None
+        return not held and self.unread_after is None
+
+    @property
     def idle(self) -> bool:
         """There is nothing to know of it."""
         held = self.held_until is not None or self.failed_from is not None
@@ -177,6 +183,29 @@ class Entities:
         if not state.in_flight:
             state.urgency = LOW
         return state
+
+    def give_up_plain(self) -> list[OutboxRow] | None:
+        """All rows in memory that are not in flight, where each is plain and goes by itself; they are forgotten here. Else None.
+
+        By itself: in the lane of its own priority, with nothing to know of its entity but that rows may be in flight.
+        """
+        lane_of, parked = self.lane_of, self._parked
+        if parked or self.to_read or not all(row.plain and lane_of[row.id] == row.priority for row in self.queued.values()):
+            return None
+        for state in self.states.values():
+            if not state.only_moves or len({lane_of[row_id] for row_id in state.queued}) > 1:
+                return None
+        rows = [self.queued[row_id] for row_id in sorted(self.queued)]
+        for entity, state in list(self.states.items()):
+            state.queued.clear()
+            if not state.in_flight:
+                del self.states[entity]
+        self.queued.clear()
+        lane_of.clear()
+        for lane in self.lanes.values():
+            lane.ready.clear()
+            lane.ready_count = 0
+        return rows
 
     # ── entities are held, and released ───────────────────────────────────────────────────────────────────────────
     def hold(self, entity: Entity, row_id: int, until: float) -> None:

@@ -115,14 +115,19 @@ class Pages:
                 self._add_due(load.priority, page, next_due, adder)
 
     def _is_plain(self, page: Page, meanwhile: _Meanwhile) -> bool:
-        """It is empty, or a block, and nothing is known of its rows or of their entities."""
+        """It is empty, or a block, and nothing is known of its rows; of their entities no more than that rows are in flight."""
         block = page.rows
         if not isinstance(block, Block):
             return not (block or page.earlier or page.cut_entities)
-        if self._blocks.have_any_of(block):
+        entities = self._entities
+        if self._blocks.have_any_of(block) or not entities.in_flight.keys().isdisjoint(block.ids):
             return False
-        known = [entities.keys() for entities in (self._entities.states, meanwhile.waits) if entities]
-        return all(entities.isdisjoint(block.entities) for entities in known) and meanwhile.finished.isdisjoint(block.ids)
+        if entities.states and not entities.states.keys().isdisjoint(block.entities):
+            known = (state for entity in block.entities if (state := entities.states.get(entity)) is not None)
+            if not all(state.only_moves and not state.queued for state in known):
+                return False
+        waits = meanwhile.waits
+        return not (waits and any(entity in waits for entity in block.entities)) and meanwhile.finished.isdisjoint(block.ids)
 
     def _read_up_to(self, priority: int, page: Page, meanwhile: _Meanwhile) -> None:
         lane = self._lanes[priority]

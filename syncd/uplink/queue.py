@@ -115,12 +115,19 @@ class SendQueue:
             block_bytes: the batch may be a `Block` of so many bytes, with a separator for each row; None where each row needs a look.
         """
         self.release_due(now)
-        if block_bytes is not None and not spread and not self._entities.queued:
-            block = self._blocks.take(limit, block_bytes, now, age)
-            if block is not None:
-                return block
+        if block_bytes is None or spread:
+            self._blocks.unpack()
+            return self._picker.pick(limit, fits, now, age, spread=spread)
+        if self._entities.queued:
+            self._blocks.pack()
+        if self._entities.queued:
+            self._blocks.make_rows()
+            return self._picker.pick(limit, fits, now, age, spread=False)
+        block = self._blocks.take(limit, block_bytes, now, age)
+        if block is not None:
+            return block
         self._blocks.unpack()
-        return self._picker.pick(limit, fits, now, age, spread=spread)
+        return self._picker.pick(limit, fits, now, age, spread=False)
 
     def release_due(self, now: float) -> None:
         """Let the entities whose retry is due (monotonic) give their rows again."""

@@ -337,10 +337,11 @@ async def test_plain_rows_are_a_block_that_holds_what_each_row_by_itself_would(t
         assert isinstance(block, Block)
         reader = a_reader(files, FakeClock())
         rows = [row for key in ("5", "x", "7") for row in (await reader.entity_page(("Rü", key), 0, 10)).rows]
-        assert [fields(row) for row in block] == [fields(row) for row in rows]
+        assert [fields(row) for row in block] == [fields(row) | {"plain": True} for row in rows]
         assert block.items == b",".join(row.encoded for row in rows)
         assert list(block.entities) == [row.entity for row in rows]
-        assert [fields(row) for row in block[1:]] == [fields(row) for row in rows[1:]]
+        assert [fields(row) for row in block[1:]] == [fields(row) | {"plain": True} for row in rows[1:]]
+        assert [fields(row) for row in Block.of(list(block))] == [fields(row) for row in block]
 
 
 @pytest.mark.parametrize(
@@ -367,8 +368,8 @@ async def test_a_page_with_a_row_that_needs_a_look_is_no_block(tmp_path: Path, p
         assert sorted(ids(page) + [row.id for row in page.earlier]) == [1, 2, 3]
 
 
-def fields(row: OutboxRow) -> list[object]:
-    return [getattr(row, name) for name in OutboxRow.__slots__]
+def fields(row: OutboxRow) -> dict[str, object]:
+    return {name: getattr(row, name) for name in OutboxRow.__slots__}
 
 
 ENTITY = st.sampled_from([("R", 1), ("R", "1"), ("R", 2), ("P", 1), ("P", "x")])

@@ -12,8 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from syncd.clock import iso_ms
-from syncd.store.block import Block, Columns
+from syncd.store.block import Block
 from syncd.store.outbox import PRIORITIES, DuePage, OutboxRow, Page
+from syncd.uplink import blocks
+from syncd.uplink.blocks import AGED_EVERY, CALM_BATCHES
 from syncd.uplink.pages import LoadDue, LoadLane
 from syncd.uplink.queue import SendQueue
 
@@ -24,16 +26,6 @@ if TYPE_CHECKING:
     from syncd.uplink.pages import Load
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-def a_block(rows: list[OutboxRow]) -> Block:
-    """Plain rows, as the reader gives them."""
-    columns = Columns.of(
-        ids=[row.id for row in rows], kinds=[row.entity_type for row in rows], entity_ids=[row.entity_id for row in rows],
-        correlation_ids=[row.correlation_id for row in rows], timestamps=[row.timestamp for row in rows],
-        items=b",".join(row.encoded for row in rows), lengths=[len(row.encoded) for row in rows],
-    )  # fmt: skip
-    return Block(rows[0].priority, columns)
 
 
 @dataclass
@@ -51,6 +43,7 @@ class Model:
     retries: dict[Entity, tuple[int, int, float]] = field(default_factory=dict)  # what waits on disk: first row, priority, due
     batches: list[Sequence[OutboxRow]] = field(default_factory=list)
     as_blocks: bool = False
+    calm_batches: int = CALM_BATCHES
     blocks_sent: int = 0
 
     def __post_init__(self) -> None:
@@ -99,7 +92,7 @@ class Model:
             if not whole:
                 page.cut_entities.add(entity)
         if self.as_blocks and rows and not page.earlier and all(row.retry_at is None for row in rows):
-            page.rows = a_block(rows)
+            page.rows = Block.of(rows)
         return page
 
     def promote(self, want: LoadLane, up_to: int) -> None:
@@ -223,12 +216,15 @@ OPERATIONS = st.lists(
 )
 
 
-@given(operations=OPERATIONS, max_wait=st.sampled_from([1e12, 20.0]), fresh_first=st.booleans(), as_blocks=st.booleans())
+@given(
+    operations=OPERATIONS, max_wait=st.sampled_from([1e12, 20.0]), fresh_first=st.booleans(), as_blocks=st.booleans(),
+    calm_batches=st.sampled_from([1, 2, CALM_BATCHES]),
+)  # fmt: skip
 @settings(max_examples=800)
 def test_whatever_happens_order_holds_and_everything_arrives(
-    operations: list[tuple[str, int, int]], max_wait: float, *, fresh_first: bool, as_blocks: bool
+    operations: list[tuple[str, int, int]], max_wait: float, *, fresh_first: bool, as_blocks: bool, calm_batches: int
 ) -> None:
-    play(Model(max_wait_seconds=max_wait, fresh_first=fresh_first, as_blocks=as_blocks), operations)
+    play(Model(max_wait_seconds=max_wait, fresh_first=fresh_first, as_blocks=as_blocks, calm_batches=calm_batches), operations)
 
 
 @pytest.mark.parametrize("seed", range(200))
@@ -236,7 +232,7 @@ def test_a_long_walk_keeps_the_order_and_everything_arrives(seed: int) -> None:
     chance = random.Random(seed)
     model = Model(
         max_wait_seconds=chance.choice([1e12, 20.0]), fresh_first=chance.random() < 0.3, entity_limit=chance.choice([1, 3, 50]),
-        as_blocks=bool(seed // 2 % 2),
+        as_blocks=bool(seed // 2 % 2), calm_batches=chance.choice([1, 2, CALM_BATCHES]),
     )  # fmt: skip
     entities = chance.choice([2, 5, 20, 200])
     kinds = (
@@ -257,10 +253,28 @@ def test_a_long_walk_keeps_the_order_and_everything_arrives(seed: int) -> None:
     play(model, operations)
 
 
+def check_counts(queue: SendQueue) -> None:
+    """What is counted is what there is, and no entity has rows both in a block and by themselves."""
+    entities, blocks = queue._entities, queue._blocks
+    for priority, lane in entities.lanes.items():
+        rows = [row_id for row_id in entities.queued if entities.lane_of[row_id] == priority and not entities.parked(row_id)]
+        assert set(rows) <= set(lane.ready)
+        assert lane.ready_count == len(rows) + sum(map(len, blocks._ready[priority]))
+    for block in blocks:
+        assert not any(entities.states[entity].queued for entity in block.entities if entity in entities.states)
+
+
 def play(model: Model, operations: list[tuple[str, int, int]]) -> None:
     """Do all this, and then let everything go through."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(blocks, "CALM_BATCHES", model.calm_batches)
+        play_on(model, operations)
+
+
+def play_on(model: Model, operations: list[tuple[str, int, int]]) -> None:
     load = None
     for what, a, b in operations:
+        check_counts(model.queue)
         if what == "write":
             model.write(str(a), b)
         elif what == "write unseen":  # the till has committed, and nobody has noticed yet
@@ -290,6 +304,7 @@ def play(model: Model, operations: list[tuple[str, int, int]]) -> None:
         model.finish(batch, ["back"] * len(batch))
     for _ in range(20 * written + 20):
         model.load_all()
+        check_counts(model.queue)
         batch = model.take()
         if batch:
             model.finish(batch, ["sent"] * len(batch))
@@ -474,6 +489,54 @@ def test_a_refusal_among_blocks_makes_rows_of_all_and_keeps_the_order() -> None:
     model.finish(second, ["sent"] * 5)
     model.finish(first, ["sent", "refused", "back", "sent", "deferred"])
     play(model, [])
+
+
+def test_after_a_refusal_rows_become_blocks_again_once_it_is_calm() -> None:
+    model = Model(page_rows=20, as_blocks=True)
+    for n in range(900):
+        model.write(f"{n % 300}", 1 + n % 2)
+    kinds: list[bool] = []
+    while model.rows and len(kinds) < 400:
+        model.load_all()
+        for batch in (model.take(5), model.take(5)):
+            check_counts(model.queue)
+            if batch:
+                kinds.append(isinstance(batch, Block))
+        for batch in list(model.batches):
+            model.finish(batch, ["refused" if len(kinds) == 10 and i == 2 else "sent" for i in range(len(batch))])
+        model.now += 1
+    assert not model.rows
+    assert kinds[:10] == [True] * 10
+    assert 20 <= kinds.count(False) <= 80  # until it is calm, and again when the retry is due
+    assert all(kinds[-20:])
+
+
+def test_of_a_backlog_that_has_waited_too_long_one_batch_in_ten_is_the_oldest_and_all_go_as_blocks() -> None:
+    model = Model(page_rows=50, as_blocks=True, max_wait_seconds=60)
+    for n in range(400):
+        model.write(str(n), 1 if n >= 100 else 3, age_seconds=1000)
+    batches = []
+    while model.rows:
+        model.load_all()
+        batches.append(model.take(5))
+        model.finish(batches[-1], ["sent"] * len(batches[-1]))
+    assert all(isinstance(batch, Block) for batch in batches)
+    oldest = [number for number, batch in enumerate(batches[:60], 1) if batch[0].priority == 3]
+    assert oldest == list(range(AGED_EVERY, 61, AGED_EVERY))
+
+
+def test_an_urgent_row_is_in_the_next_batch_whatever_blocks_have_waited_too_long() -> None:
+    model = Model(page_rows=50, as_blocks=True, max_wait_seconds=60)
+    for n in range(600):
+        model.write(str(n), 3 + n % 2, age_seconds=1000)
+    for n in range(50):
+        model.load_all()
+        model.write(f"urgent {n}", 1)
+        model.load_all()
+        batch = model.take(5)
+        assert [row.entity_id for row in batch if row.priority == 1] == [f"urgent {n}"]
+        model.finish(batch, ["sent"] * len(batch))
+    assert any(row_id <= 600 for row_id in model.settled), "those that have waited too long are starved"
 
 
 def test_rows_of_an_entity_whose_block_is_in_flight_wait_for_it() -> None:
