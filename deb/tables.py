@@ -25,19 +25,22 @@ def newer_tables(folder: Path, known: dict[str, int]) -> Iterator[str]:
         except ValueError:
             continue  # no daemon runs with it either
         store = settings.get("path", "/var/lib/syncd/store.db")
-        paths = dict.fromkeys([store, settings.get("outbox_path") or store, settings.get("state_path") or f"{store}.syncd"])
-        for path in filter(lambda path: Path(path).is_file(), paths):
-            for component, version in versions(path):
+        record = f"{settings.get('table_prefix') or 'sync_'}schema"
+        own = settings.get("state_path") or f"{store}.syncd"
+        records = {store: record, settings.get("outbox_path") or store: record, own: "sync_schema"}
+        for path in filter(lambda path: Path(path).is_file(), records):
+            for component, version in versions(path, records[path]):
                 if version > known.get(component, 0):
                     yield f"{path}: its {component} tables have version {version}, it knows them up to {known.get(component, 0)}"
 
 
-def versions(path: str) -> list[tuple[str, int]]:
-    """The components in this file, each with its version."""
+def versions(path: str, record: str) -> list[tuple[str, int]]:
+    """The components in this file, each with its version, as the table of this name has them."""
     with closing(sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True, timeout=10)) as database:
-        if not database.execute("SELECT 1 FROM sqlite_schema WHERE name = 'sync_schema'").fetchone():
+        if not database.execute("SELECT 1 FROM sqlite_schema WHERE name = ?", (record,)).fetchone():
             return []
-        return database.execute("SELECT component, max(version) FROM sync_schema GROUP BY component").fetchall()
+        quoted = record.replace('"', '""')  # nobody has checked it here
+        return database.execute(f'SELECT component, max(version) FROM "{quoted}" GROUP BY component').fetchall()  # noqa: S608
 
 
 if __name__ == "__main__":

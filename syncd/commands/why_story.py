@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from syncd.status.display import plain
 from syncd.status.report import PRIORITIES
 from syncd.status.screen import age, ago
+from syncd.store.catalog import PRICE
 from syncd.store.times import moment_for_the_wire
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ def nothing_found(what: str, rows: Found, retention_days: int) -> list[str]:
 
 
 def _in_force(row: dict[str, Any], history: UpdateHistory) -> bool:
-    return history.table == "prices" and history.in_force.get(str(row.get("price_list"))) == row.get("effective_from")
+    return history.kind == PRICE.name and history.in_force.get(str(row.get("price_list"))) == row.get("effective_from")
 
 
 def _at(moment: str | None, now: datetime, what: str) -> str:

@@ -6,7 +6,8 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from syncd.store.catalog import OWN_KINDS, UNDECLARED
+from syncd.store.catalog import OWN_KINDS, PRICE, UNDECLARED
+from syncd.store.names import names_in
 from syncd.store.outbox import spellings
 from syncd.store.row_history import read_file
 from syncd.wire.messages import any_case
@@ -64,6 +65,7 @@ class UpdateHistory:
 
     Attributes:
         kind: the entity type; None where a correlation id is all that is known.
+        table: as the till calls it.
         table_rows: the store's rows, each a column's value by its name; for a price those for later, too.
         in_force: the `effective_from` of the prices in force now, by list.
         updates: what HQ sent, newest first; only the last thousand updates are remembered.
@@ -97,14 +99,14 @@ class UpdateHistories:
         """All that is known of the rows whose key begins like that; of a kind that nobody has declared what `entities` has."""
         declared = self._catalog.of(name)
         kind = declared or UNDECLARED
-        history = UpdateHistory(name if declared is None else kind.name, kind.table)
+        history = UpdateHistory(name if declared is None else kind.name, names_in(self._paths).of(kind.table))
         names = (history.kind, "/".join(key), "/".join((*key, "")))
         row_key = (name, *key) if declared is None else key
         history.updates = self._updates("entity_type = ?1 AND (entity_id = ?2 OR substr(entity_id, 1, length(?3)) = ?3)", names)
 
         def read(connection: sqlite3.Connection) -> None:
             history.table_rows = list(_rows(connection, kind, row_key))
-            if kind.table == "prices":
+            if kind is PRICE:
                 query = "SELECT price_list, effective_from FROM [current_prices] WHERE product_id IN (?, ?)"
                 history.in_force = dict(connection.execute(query, _both(key[0])))
             found = connection.execute(f"{_QUARANTINE} instr(raw, ?)", (MOST_LOOKED_AT, key[0]))

@@ -83,6 +83,18 @@ async def test_a_downgrade_is_told_of_every_file_whose_tables_are_too_new_for_it
     assert run("tables.py", tmp_path, *words) == told
 
 
+async def test_a_downgrade_is_told_of_tables_with_a_prefix_too(tmp_path: Path) -> None:
+    async with opened(tmp_path, table_prefix="syncd_"):
+        pass
+    (tmp_path / "syncd.toml").write_text(f'[database]\npath = "{tmp_path}/store.db"\ntable_prefix = "syncd_"\n')
+    with closing(sqlite3.connect(tmp_path / "store.db")) as database, database:
+        database.execute("CREATE TABLE sync_schema (mine)")  # the POS's
+    versions = {name: migrations(name)[-1].version for name in ("journal", "outbox", "store")}
+    assert run("tables.py", tmp_path, *[str(word) for pair in versions.items() for word in pair]) == ""
+    told = run("tables.py", tmp_path, "journal", "0", "outbox", "0", "store", "0")
+    assert [line.split(" tables ")[0].rpartition(" ")[2] for line in told.splitlines()] == ["outbox", "store", "journal"]
+
+
 def test_the_configuration_that_the_package_brings_needs_the_two_keys_that_are_the_stores_own() -> None:
     text = (DEB / "syncd.toml").read_text()
     assert {key for key, value in tomllib.loads(text).items() if value} == {"database"}

@@ -124,3 +124,12 @@ def test_a_kind_that_the_test_declares_has_its_table(tmp_path: Path) -> None:
         assert hub.invoke("ReceiveSyncItem", customer)["success"]
         assert store.wait_for_row("SELECT entity_id, payload FROM entities") == (9, '{"name":"Ada"}')
         assert hub.state()["acksFailed"] == 0
+
+
+def test_a_store_may_have_a_prefix(tmp_path: Path) -> None:
+    with Hub(tmp_path) as hub, Store(tmp_path, hub.url, settings={"database.table_prefix": "syncd_"}) as store:
+        store.execute(SALE.replace("sync_outbox", "syncd_outbox"), "Receipt", 1)
+        assert hub.wait_for_item("Receipt", 1)["sequence"] == 1
+        assert hub.invoke("ReceivePriceUpdate", {**PRICE, "price": "dear"})["success"] is False
+        with pytest.raises(AssertionError, match=r"In the quarantine: ReceivePriceUpdate: Price: price must be a decimal"):
+            store.wait_for_row("SELECT price FROM syncd_prices", timeout_seconds=0)

@@ -59,6 +59,17 @@ async def test_a_database_that_syncd_made_is_ready(tmp_path: Path) -> None:
         assert said(configured(tmp_path))[3] == "0 outbox: the table sync_outbox is there"
 
 
+async def test_the_outbox_is_looked_for_by_the_prefix_that_is_configured_and_a_bad_one_is_refused(tmp_path: Path) -> None:
+    file = configured(tmp_path)
+    for prefix, line in (
+        ("syncd_", "0 outbox: the table syncd_outbox is there"), ("", "0 outbox: no table sync_outbox yet; `syncd run` makes it"),
+        ("x; --", "78 configuration: database.table_prefix must be lower-case letters, digits and underscores"),
+    ):  # fmt: skip
+        file.write_text(f'[database]\npath = "{tmp_path}/store.db"\ntable_prefix = "{prefix}"\n')
+        async with opened(tmp_path, table_prefix="syncd_"):
+            assert said(file)[-1].startswith(line)
+
+
 def test_a_token_that_the_till_can_read_is_warned_of(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("s3cr3t")
     [warning] = [line for line in said(configured(tmp_path, access_token_file=str(tmp_path / "token"))) if line.startswith("WARNING")]
