@@ -95,13 +95,12 @@ class Reconnects:
         Args:
             was_useful: the connection that was lost had got work done.
         """
-        was_rejected = self._status.auth_rejected
         self._note(reason)
         is_quick = self._quick_seconds is not None
         is_slow = self._status.state == "offline"
         delay = self._quick_seconds or self._backoff.next_seconds(reason, is_slow=is_slow, was_useful=was_useful)
         self._schedule(delay)
-        self._report(reason, delay, is_news=self._status.auth_rejected and not was_rejected)
+        self._report(reason, delay)
         self._connected_at = None
         if not is_quick and not await self._sleep(delay):
             delay = self._quick_seconds or 0.0
@@ -120,7 +119,9 @@ class Reconnects:
             status.state = "reconnecting"
             return
         status.reconnect_attempts += 1
-        status.auth_rejected = status.auth_rejected or isinstance(reason, AuthenticationRejected)
+        if isinstance(reason, AuthenticationRejected) and not status.auth_rejected:
+            status.auth_rejected = True
+            self._log.error("token_rejected", hub=status.hub_url, reason=status.last_error)
         if status.reconnect_attempts >= self._max_attempts and status.state != "offline":
             status.state = "offline"
             self._log.error("hub_offline", hub=status.hub_url, attempts=status.reconnect_attempts, reason=status.last_error)
@@ -129,13 +130,12 @@ class Reconnects:
         self._status.next_attempt_at = self._clock.now() + timedelta(seconds=delay)
         self._status.changed()
 
-    def _report(self, reason: HubError, delay: float, *, is_news: bool) -> None:
-        """News is a token that HQ refuses: that needs a person, however long nobody was there to refuse it."""
+    def _report(self, reason: HubError, delay: float) -> None:
         facts = {"reason": str(reason), "retry_in_seconds": round(delay, 1)}
         if self._connected_at is not None:
             lived = round(self._clock.monotonic() - self._connected_at, 1)
             self._log.warning("hub_connection_lost", lived_seconds=lived, **facts)
-        elif self._status.reconnect_attempts > self._max_attempts and not is_news:
+        elif self._status.reconnect_attempts > self._max_attempts:
             self._log.debug("hub_connect_failed", attempt=self._status.reconnect_attempts, **facts)
         else:
             self._log.warning("hub_connect_failed", attempt=self._status.reconnect_attempts, **facts)

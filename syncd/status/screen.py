@@ -105,7 +105,7 @@ def _facts(status: dict[str, Any], now: datetime) -> Iterator[Line]:
     yield Line("", f"this was written {ago(status['writtenAt'], now)}")
     if hub_error := status.get("lastHubError"):
         yield Line("HQ said", f"{ago(hub_error['at'], now)}: {hub_error['error']}")
-    for error in outbox["recentErrors"][-2:]:
+    for error in outbox["recentErrors"][-2:] if pending["total"] or outbox["failed"] else ():
         yield Line("refused", f"{error['entityType']} {error['entityId']} {ago(error['at'], now)}: {error['error']}")
 
 
@@ -115,7 +115,7 @@ def _line(connection: dict[str, Any], heartbeat: dict[str, Any], now: datetime) 
         yield Line("line", f"connected {ago(connection['lastConnectedAt'], now)} to {connection['hubUrl']}{trip}")
         return
     gone = f", lost {ago(connection['disconnectedAt'], now)}" if connection["disconnectedAt"] else ""
-    attempts = f", {connection['reconnectAttempts']:,} attempts since" if connection["reconnectAttempts"] else ""
+    attempts = f", {count(connection['reconnectAttempts'], 'attempt', 'attempts')} since" if connection["reconnectAttempts"] else ""
     yield Line("line", f"{connection['state']}{gone}{attempts}: {connection['hubUrl']}")
     if connection["lastError"] and connection["state"] != "disconnected":  # in good order, whatever had been wrong before
         yield Line("", connection["lastError"])

@@ -224,16 +224,19 @@ async def test_after_so_many_failures_it_is_offline_says_so_once_and_goes_on_slo
         assert levels[:8] == ["warning"] * 3 + ["debug"] * 5
 
 
-async def test_a_token_that_is_refused_after_a_long_silence_is_news(refhub: RefHub) -> None:
+async def test_a_token_that_is_refused_is_told_once_even_after_a_long_silence(refhub: RefHub) -> None:
     await refhub.control("PUT", "faults", {"negotiateStatus": 503})
     async with running(hub_settings(refhub.url(), max_reconnect_attempts=2)) as rig:
         await eventually(lambda: rig.hub.status.reconnect_attempts >= 4)
-        await refhub.control("PUT", "faults", {"negotiateStatus": 401})
-        await eventually(lambda: rig.hub.status.auth_rejected)
-        seen = len(rig.logged("hub_connect_failed"))
-        await eventually(lambda: len(rig.logged("hub_connect_failed")) >= seen + 3)
-    refused = [entry["log_level"] for entry in rig.logged("hub_connect_failed") if "HTTP 401" in entry["reason"]]
-    assert refused[:3] == ["warning", "debug", "debug"]
+        for _ in range(2):
+            await refhub.control("PUT", "faults", {"negotiateStatus": 401})
+            await eventually(lambda: rig.hub.status.auth_rejected)
+            seen = rig.hub.status.reconnect_attempts
+            await eventually(lambda seen=seen: rig.hub.status.reconnect_attempts >= seen + 3)  # type: ignore[misc]
+            await refhub.control("PUT", "faults", {})
+            await (await rig.hub.session()).invoke("Heartbeat", BEAT)
+            await refhub.control("POST", "cut")
+    assert [(entry["log_level"], "HTTP 401" in entry["reason"]) for entry in rig.logged("token_rejected")] == [("error", True)] * 2
 
 
 async def test_quick_reconnects_are_granted_on_request_and_not_for_ever(refhub: RefHub) -> None:

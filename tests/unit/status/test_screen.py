@@ -63,6 +63,14 @@ def test_a_line_that_is_down_for_a_moment_is_no_trouble_and_is_not_kept_quiet(tm
     assert text(told(tmp_path, report)).startswith("Store 17. All right so far (healthy), with no line to HQ: syncd keeps trying")
 
 
+def test_what_hq_refused_once_is_not_told_any_more_when_nothing_waits(tmp_path: Path) -> None:
+    report = well()
+    report.outbox.recent_errors.append(OutboxError(BEGINNING, "Receipt", "R-7", "c-1", "no such product", final=False))
+    assert "no such product" not in text(told(tmp_path, report))
+    report.outbox.pending[1] = 1
+    assert "refused  Receipt R-7 2 min ago: no such product" in text(told(tmp_path, report))
+
+
 def test_a_clock_that_was_set_back_is_what_it_says_first(tmp_path: Path) -> None:
     document = snapshot(well(), make_settings(tmp_path), NOW)
     (tmp_path / "status.json").write_text(json.dumps(document))
