@@ -12,6 +12,7 @@ import asyncio
 import gc
 import os
 import random
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -39,7 +40,12 @@ if TYPE_CHECKING:
     from syncd.config.settings import Settings
     from syncd.store.opening import StoreFiles
 
+STEP_SECONDS = 120.0  # for a part of a long upgrade, before systemd takes the start for stuck
 DRAIN_SECONDS = 10.0  # for what is in flight when we are told to stop; systemd's own patience is 30 s
+
+
+class _ToldToStopError(Exception):
+    """While the tables were still being brought up to date."""
 
 
 async def run(settings: Settings, config_file: Path | None) -> int:
@@ -72,6 +78,7 @@ class Daemon:
         self._clock = clock
         self._random = chance
         self._notifier = notifier
+        self._upgrade_told = False
         self.next_settings: Settings | None = None
         self.report = Report(store_id=settings.store.id, hub_url=settings.hub.url, started_at=clock.now())
 
@@ -85,13 +92,29 @@ class Daemon:
         lock = StoreLock(self.settings.database.outbox_path)
         lock.acquire()
         try:
-            files = await open_store(self.settings.database, self._clock, self.log, catalog_of(self.settings.entities))
+            catalog, on_progress = catalog_of(self.settings.entities), partial(self._upgrade_goes_on, stop)
+            files = await open_store(self.settings.database, self._clock, self.log, catalog, on_progress)
             try:
                 await self._live(files, lock, stop, config_file)
             finally:
                 await files.close()
+        except _ToldToStopError:
+            self.log.info("upgrade_interrupted", hint="the next start goes on with it")
         finally:
             lock.release()
+
+    def _upgrade_goes_on(self, stop: StopSignals) -> None:
+        """Rows are being copied at the till's pace.
+
+        Raises:
+            _ToldToStopError: the next start goes on with it.
+        """
+        if stop.stop.is_set():
+            raise _ToldToStopError
+        if not self._upgrade_told:
+            self._upgrade_told = True
+            self.log.info("upgrade_copying", hint="a long table is built anew beside the till, which may take minutes; then sending begins")
+        self._notifier.extend_timeout(STEP_SECONDS)
 
     def _warn_root(self) -> None:
         """Root by hand, in a folder of the till's or the service's: it works, and the files that it makes are not theirs."""

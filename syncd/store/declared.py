@@ -176,7 +176,7 @@ async def declare(database: Database, catalog: Catalog) -> Catalog:
         as_declared = all(records.get(kind.name.lower()) == _record(connection, kind, records) for kind in catalog.kinds)
         return as_declared and not missing(connection, database.path, catalog).mendable
 
-    if not await database.run(is_done):
+    while not await database.run(is_done):  # each index of a long table has a transaction of its own
         await database.write(lambda connection: _declare(connection, database.path, catalog))
     highest = await database.run(lambda connection: gone_back(connection, catalog.tables))
     if highest is not None:

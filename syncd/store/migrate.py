@@ -6,9 +6,9 @@ A step finds what the step before it ended in: what is missing of that is made f
 refused with words. Steps are never changed once released. New columns go last, since a POS may read by position;
 whatever a step makes, it makes IF NOT EXISTS, and drops IF EXISTS.
 
-A step holds the till's lock for as long as it takes, once, at an upgrade: 200,000 prices are built anew in 0.5 s, a
-million in 3 s, and a till waits 5 s. So steps need not be divided, as long as only tables of HQ's are built anew, never
-the outbox.
+What takes long is done beside the step, so that a till does not wait for it: the rows of a table that is built anew are
+copied before it, a few at a time (`store/rebuild_ahead.py`), and each index of a table that has rows is made after it,
+in a transaction of its own: SQLite cannot divide that, and takes about 50 ms for 100,000 rows.
 """
 
 from __future__ import annotations
@@ -24,15 +24,20 @@ from syncd.clock import iso_ms
 from syncd.errors import ConfigurationError
 from syncd.store.names import UNPREFIXED, has_table, names_of
 from syncd.store.one_prefix import require_these_names
+from syncd.store.rebuild_ahead import rebuild_ahead
 from syncd.store.schema import Difference, Schema, difference, empty_copy, mend, run_script, schema_of
 from syncd.store.sqlite_errors import primary_code
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from syncd.clock import Clock
     from syncd.store.database import Database
     from syncd.store.names import Names
+    from syncd.store.write_budget import PacedWriter
 
 
+GIVE_WAY_SECONDS = 0.2  # to a till that has found the lock taken: SQLite looks again after 0.1 s, Microsoft.Data.Sqlite after 0.15 s
 ANOTHER_PREFIX = 'give syncd\'s tables names of their own: database.table_prefix = "syncd_"'
 ANOTHER_FILE = "give HQ's tables a file of their own: database.path another file, database.outbox_path this one"
 
@@ -150,11 +155,21 @@ def require_current(connection: sqlite3.Connection, path: object, component: str
         raise ConfigurationError(f"{path}: its {component} tables are older than this program: `syncd run` brings them up to date")
 
 
-async def migrate(database: Database, component: str, clock: Clock) -> int:
+async def migrate(
+    database: Database,
+    component: str,
+    clock: Clock,
+    till: PacedWriter | None = None,
+    on_progress: Callable[[], None] = lambda: None,
+) -> int:
     """Bring one component's tables up to this program's version, and make what is missing of them.
 
     A program that rebuilds a table, as SQLite's documentation of ALTER TABLE recommends and many ORMs do, drops its
     indexes and triggers with it; they are made again.
+
+    Args:
+        till: writes into this file beside its till; None where steps need no such care.
+        on_progress: called now and then while rows are copied, which may take minutes.
 
     Returns:
         The version that the file now has.
@@ -167,18 +182,26 @@ async def migrate(database: Database, component: str, clock: Clock) -> int:
     def look(connection: sqlite3.Connection) -> Plan:
         return plan(connection, database.path, component)
 
-    def advance(connection: sqlite3.Connection) -> None:
-        _advance(connection, database.path, component, iso_ms(clock.now()))
+    def advance(connection: sqlite3.Connection) -> bool:
+        return _advance(connection, database.path, component, iso_ms(clock.now()))
 
     while not (now := await database.run(look)).done:
-        await database.write(advance)
+        if till is not None and now.recorded and now.next_step is not None:
+            await rebuild_ahead(till, now.next_step.script, on_progress)
+        if (await database.write(advance)).result:
+            await clock.sleep(GIVE_WAY_SECONDS)
     return now.version
 
 
-def _advance(connection: sqlite3.Connection, path: object, component: str, stamp: str) -> None:
-    """Make one step, within a transaction, by a new plan: another process may have made it meanwhile."""
+def _advance(connection: sqlite3.Connection, path: object, component: str, stamp: str) -> bool:
+    """Make one step, within a transaction, by a new plan: another process may have made it meanwhile.
+
+    Returns:
+        Whether an index of a table that has rows was made, which takes its time. It has a transaction of its own.
+    """
     now = _plan(connection, path, component)
-    mend(connection, now.found)
+    if mend(connection, now.found):
+        return True
     if not now.recorded:
         # A POS may have made our tables before us, as any release has them: the release that fits is recorded.
         done = [step for step in migrations(component, names_of(connection)) if step.version <= now.version]
@@ -186,8 +209,9 @@ def _advance(connection: sqlite3.Connection, path: object, component: str, stamp
         _run(connection, path, component, now.next_step)
         done = [now.next_step]
     else:
-        return
+        done = []
     connection.executemany("INSERT INTO [sync_schema] VALUES (?, ?, ?, ?)", [(component, step.version, step.name, stamp) for step in done])
+    return False
 
 
 def _run(connection: sqlite3.Connection, path: object, component: str, step: Migration) -> None:

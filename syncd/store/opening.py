@@ -19,6 +19,7 @@ from syncd.store.permissions import require_own_database
 from syncd.store.write_budget import PacedWriter
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from structlog.typing import FilteringBoundLogger
@@ -66,11 +67,18 @@ class StoreFiles:
             database.file.lock_holders.close()
 
 
-async def open_store(paths: DatabaseSettings, clock: Clock, log: FilteringBoundLogger, catalog: Catalog = OWN_KINDS) -> StoreFiles:
+async def open_store(
+    paths: DatabaseSettings,
+    clock: Clock,
+    log: FilteringBoundLogger,
+    catalog: Catalog = OWN_KINDS,
+    on_progress: Callable[[], None] = lambda: None,
+) -> StoreFiles:
     """Open every file, made where there is none, and bring its tables up to date.
 
     Args:
         catalog: the kinds that have a table each.
+        on_progress: called now and then while an upgrade takes long.
 
     Raises:
         ConfigurationError: a file is newer than this program, or has tables of another make, or cannot have those that are declared.
@@ -113,7 +121,7 @@ async def open_store(paths: DatabaseSettings, clock: Clock, log: FilteringBoundL
         await other.run(lambda connection: plan(connection, other.path, "store"))
         await other.run(lambda connection: require_possible(connection, other.path, catalog))
         await migrate(writer, "outbox", clock)
-        await migrate(other, "store", clock)
+        await migrate(other, "store", clock, store, on_progress)
         catalog = await declare(other, catalog)
         reader = await connect(paths.outbox_path, attach=paths.state_path)
         for till in {id(outbox): outbox, id(store): store}.values():

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 
 from syncd.clock import iso_ms
 from syncd.errors import StorageError
+from syncd.store.names import names_of
 from syncd.store.outbox import MIN_ID
+from syncd.store.rebuild import REPLACED
 from syncd.store.retry_delays import PURGE_RETRY_SECONDS
 from syncd.store.text import any_text
 from syncd.store.times import sortable
@@ -105,6 +107,7 @@ class Retention:
         self._sweeps = [(sweep, outbox, files.outbox, Cost()) for sweep in OUTBOX] + [
             (sweep, store, files.store, Cost()) for sweep in STORE
         ]
+        self._store = store, files.store
         self._days = days
         self._clock = clock
         self._on_trouble = on_trouble
@@ -114,6 +117,7 @@ class Retention:
         await self._clock.sleep(FIRST_SECONDS)
         while True:
             try:
+                await self.clear_replaced()
                 if self._days > 0:
                     await self.purge()
             except StorageError as error:
@@ -122,6 +126,21 @@ class Retention:
             else:
                 self._on_trouble(None)
                 await self._clock.sleep(INTERVAL_SECONDS)
+
+    async def clear_replaced(self) -> None:
+        """Empty the tables that an upgrade has replaced, and drop them; whatever `days` is.
+
+        Raises:
+            StorageError: a file cannot be read or written; what is left is deleted the next time.
+        """
+        reader, writer = self._store
+        for name in await reader.run(_replaced):
+            sweep = Sweep(
+                page=f"SELECT rowid, '0001-01-01' FROM \"{table}\" WHERE rowid > ? ORDER BY rowid LIMIT ?",  # noqa: S608 - a name of ours
+                delete=f'DELETE FROM "{name}" WHERE rowid = ? AND ? IS NOT NULL',  # noqa: S608
+            )
+            await self._sweep(sweep, reader, writer, Cost(), "9999")
+            await writer.write(partial(_drop, name=name), rows=1, cost=Cost(), urgent=False)
 
     async def purge(self) -> int:
         """Delete what is older than `days`.
@@ -149,6 +168,16 @@ class Retention:
                 return found
             after = rows[-1][0]
             await self._clock.sleep(PAUSE_SECONDS)
+
+
+def _replaced(connection: sqlite3.Connection) -> list[str]:
+    start = names_of(connection).of(REPLACED)
+    found = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table' AND substr(name, 1, ?) = ?", (len(start), start))
+    return [name for (name,) in found]
+
+
+def _drop(connection: sqlite3.Connection, name: str) -> None:
+    connection.execute(f'DROP TABLE "{name}"')
 
 
 def _page(connection: sqlite3.Connection, sql: str, after: int) -> list[tuple[int, object]]:

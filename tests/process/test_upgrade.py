@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import signal
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 from syncd.store.migrate import migrations
 from tests.support.first_schema import restore
+from tests.support.flow import close_shop
+from tests.support.store import Daemon, Store, until
 from tests.support.storefiles import execute, opened
 
 PROJECT = Path(__file__).parents[2]
@@ -54,3 +58,21 @@ async def test_killed_at_any_point_of_the_upgrade_it_ends_as_if_it_had_not_been(
         async with opened(store.parent):
             assert content(store) == after, f"killed at look {number}"
     assert number >= 3, "the journal's opening, the outbox' second step and what lies around it were all cut"
+
+
+async def test_told_to_stop_while_a_long_table_is_copied_it_stops_at_once_and_the_next_start_goes_on(tmp_path: Path) -> None:
+    store = Store(tmp_path, "http://127.0.0.1:9/hubs/sync")
+    restore(store.path)
+    with closing(sqlite3.connect(store.path)) as till, till:
+        rows = [(1000 + number, f"{number}.00") for number in range(50_000)]
+        till.executemany("INSERT INTO prices (product_id, price) VALUES (?, ?)", rows)
+    daemon = Daemon(store)
+    await daemon.start(wait=False)
+    await until(lambda: store.events("upgrade_copying"), "it copies")
+    assert await daemon.stop() == 0
+    assert store.events("upgrade_interrupted")
+    ((copied,),) = execute(store.path, "SELECT count(*) FROM sync_rebuilt_prices")
+    assert copied > 0
+    close_shop(store)
+    async with store.running():
+        assert execute(store.path, "SELECT count(*) FROM prices WHERE product_id >= 1000") == [(50_000,)]

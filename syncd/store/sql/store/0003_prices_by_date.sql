@@ -1,5 +1,5 @@
 -- A price for later lies beside the one in force: `effective_from` is part of the key, '' where HQ names none.
-CREATE TABLE [sync_rebuilt_prices] (
+CREATE TABLE IF NOT EXISTS [sync_rebuilt_prices] (
     product_id     NOT NULL,
     price_list     TEXT NOT NULL DEFAULT 'default',
     price          TEXT,
