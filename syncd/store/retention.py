@@ -136,7 +136,7 @@ class Retention:
         reader, writer = self._store
         for name in await reader.run(_replaced):
             sweep = Sweep(
-                page=f"SELECT rowid, '0001-01-01' FROM \"{table}\" WHERE rowid > ? ORDER BY rowid LIMIT ?",  # noqa: S608 - a name of ours
+                page=f"SELECT rowid, '0001-01-01' FROM \"{name}\" WHERE rowid > ? ORDER BY rowid LIMIT ?",  # noqa: S608 - a name of ours
                 delete=f'DELETE FROM "{name}" WHERE rowid = ? AND ? IS NOT NULL',  # noqa: S608
             )
             await self._sweep(sweep, reader, writer, Cost(), "9999")
