@@ -13,6 +13,7 @@ from syncd.errors import StorageError
 from syncd.store.day_count import DayCount
 from syncd.store.retry_delays import JOURNAL_RETRY_SECONDS
 from syncd.store.text import as_bytes, is_text, storable
+from syncd.store.unmarked import Again
 
 if TYPE_CHECKING:
     import sqlite3
@@ -67,6 +68,11 @@ _ACCEPT = """
 INSERT OR REPLACE INTO outcome (id, correlation_id, status, attempts, decided_at)
 SELECT value ->> 0, value ->> 1, 'sent', 0, ?2 FROM json_each(?1)
 """
+# The same for ids without a gap, as a JSON array of correlation ids, and the first id.
+_ACCEPT_RANGE = """
+INSERT OR REPLACE INTO outcome (id, correlation_id, status, attempts, decided_at)
+SELECT ?3 + key, value, 'sent', 0, ?2 FROM json_each(?1)
+"""
 _WAIT = """
 INSERT INTO retry (entity_type, entity_id, id, priority, created_at, due_at) VALUES (?, ?, ?, ?, ?, ?)
 ON CONFLICT (entity_type, entity_id) DO UPDATE SET
@@ -85,6 +91,7 @@ class Journal:
     Attributes:
         recorded: set whenever there is something to mark in the till's file.
         still: a lock; nothing is recorded while somebody holds it.
+        again: told of all that is recorded.
         sent_total: rows that HQ has, since this file was made.
     """
 
@@ -97,6 +104,7 @@ class Journal:
         self._work = asyncio.Event()
         self.recorded = asyncio.Event()
         self.still = asyncio.Lock()
+        self.again = Again()
         self.sent_total = 0
         self.sent_today = DayCount("sent", clock)
 
@@ -160,9 +168,10 @@ class Journal:
 
         def work(connection: sqlite3.Connection) -> None:
             for block in accepted:
-                keys = orjson.dumps(list(zip(block.ids, block.correlation_ids, strict=True)))
-                connection.execute(_ACCEPT, (keys.decode(), stamp))
+                _accept(connection, block, stamp)
+                self.again.recorded(block.ids)
             _execute(connection, _RECORD, rows)
+            self.again.recorded([outcome.id for outcome in outcomes])
             connection.executemany(_WAIT, waits)
             connection.execute("UPDATE total SET value = value + ? WHERE name = 'sent'", (sent,))
             self.sent_today.write(connection, day, sent)
@@ -203,6 +212,14 @@ class Journal:
         """Keep what was learned of this hub's limit for the next run."""
         values = (hub_url, passed, too_large, iso_ms(self._clock.now()))
         await self.database.write(lambda c: c.execute("INSERT OR REPLACE INTO message_limit VALUES (?, ?, ?, ?)", values))
+
+
+def _accept(connection: sqlite3.Connection, block: Block, stamp: str) -> None:
+    if isinstance(block.ids, range):
+        connection.execute(_ACCEPT_RANGE, (orjson.dumps(block.correlation_ids).decode(), stamp, block.ids[0]))
+    else:
+        keys = orjson.dumps(list(zip(block.ids, block.correlation_ids, strict=True)))
+        connection.execute(_ACCEPT, (keys.decode(), stamp))
 
 
 def _execute(connection: sqlite3.Connection, sql: str, rows: Sequence[tuple[Any, ...]]) -> None:

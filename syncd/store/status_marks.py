@@ -31,7 +31,7 @@ UPDATE [sync_outbox] AS o
 SET status = j.status, attempts = j.attempts, next_attempt_at = j.next_attempt_at, last_error = j.last_error,
     sent_at = CASE j.status WHEN 'sent' THEN j.decided_at END
 FROM journal.outcome AS j
-WHERE j.id IN (SELECT value FROM json_each(?)) AND o.id = j.id AND o.correlation_id = j.correlation_id AND o.status = 'pending'
+WHERE j.id > ? AND j.id <= ? AND o.id = j.id AND o.correlation_id = j.correlation_id AND o.status = 'pending'
 """
 
 
@@ -41,7 +41,7 @@ class StatusMarks:
     def __init__(self, till: PacedWriter, journal: Journal, clock: Clock, on_trouble: Callable[[StorageError | None], None]) -> None:
         self._till = till
         self._journal = journal
-        self._unmarked = Unmarked(journal.database)
+        self._unmarked = Unmarked(journal.database, journal.again)
         self._clock = clock
         self._on_trouble = on_trouble
         self._cost = Cost()
@@ -76,13 +76,13 @@ class StatusMarks:
                 marked += chunk.rows
             if marked and (not chunk.rows or marked >= FORGET_ROWS):
                 await self._till.database.sync()
-                await self._unmarked.forget()
+                await self._unmarked.forget(after_id)
                 marked = 0
             if not chunk.rows:
                 return
 
     async def _mark(self, chunk: Chunk) -> None:
         def work(connection: sqlite3.Connection) -> None:
-            connection.execute(_MARK, (chunk.ids,))
+            connection.execute(_MARK, (chunk.after_id, chunk.last_id))
 
         await self._till.write(work, rows=chunk.rows, cost=self._cost, urgent=False)

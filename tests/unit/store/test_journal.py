@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from syncd.store.block import Block
 from syncd.store.journal import Journal, Outcome
-from syncd.store.outbox import MIN_ID
+from syncd.store.outbox import MAX_ID, MIN_ID
 from syncd.store.unmarked import Chunk, Unmarked
 from tests.support.clock import FakeClock
 from tests.support.store import until
-from tests.support.storefiles import AT, a_journal, execute, opened
+from tests.support.storefiles import AT, a_journal, a_reader, execute, opened, write_rows
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -31,7 +32,7 @@ def put_aside(folder: Path) -> list[bytes]:
 
 async def taken(journal: Journal, rows: int = 10) -> Unmarked:
     """All entries are taken, as for marks."""
-    unmarked = Unmarked(journal.database)
+    unmarked = Unmarked(journal.database, journal.again)
     await unmarked.begin()
     await unmarked.take(MIN_ID, rows)
     return unmarked
@@ -39,7 +40,7 @@ async def taken(journal: Journal, rows: int = 10) -> Unmarked:
 
 async def forgotten(journal: Journal) -> None:
     """All entries are in the till's file, as far as the journal knows."""
-    await (await taken(journal)).forget()
+    await (await taken(journal)).forget(MAX_ID)
 
 
 @asynccontextmanager
@@ -132,9 +133,38 @@ async def test_forgetting_leaves_what_was_overwritten_meanwhile(tmp_path: Path) 
         await journal.record([refused, word(2), word(3)])
         unmarked = await taken(journal)
         await journal.record([word(1, "sent", decided_at="2026-11-23T10:00:30.000Z"), word(3, correlation_id="restored-")])
-        await unmarked.forget()
+        await unmarked.forget(3)
         left = execute(tmp_path / "store.db.syncd", "SELECT id, status, correlation_id FROM outcome ORDER BY id")
         assert left == [(1, "sent", "c1"), (3, "sent", "restored-3")]
+
+
+async def test_forgetting_leaves_what_was_recorded_in_between_and_takes_what_lay_behind(tmp_path: Path) -> None:
+    async with opened(tmp_path) as files, running(a_journal(files, FakeClock())) as journal:
+        await journal.record([word(1), word(5), word(6)])
+        unmarked = await taken(journal, 2)
+        await journal.record([word(3), word(7)])
+        assert await unmarked.take(5, 10) == Chunk(5, 7, 2)
+        await unmarked.forget(7)
+        assert execute(tmp_path / "store.db.syncd", "SELECT id FROM outcome") == [(3,)], "it was taken by nobody yet"
+        await forgotten(journal)
+        assert await journal.unmarked() == 0
+
+
+@pytest.mark.parametrize("ids", [[1, 2, 3], [1, 3, 4]])
+async def test_a_block_is_recorded_as_its_rows_would_be(tmp_path: Path, ids: list[int]) -> None:
+    async with opened(tmp_path) as files, running(a_journal(files, FakeClock())) as journal:
+        path = tmp_path / "store.db"
+        write_rows(path, *[("R", n, 3) for n in range(1, 5)])
+        execute(path, "DELETE FROM sync_outbox WHERE id NOT IN (SELECT value FROM json_each(?))", str(ids))
+        block = (await a_reader(files, FakeClock()).page(3, MIN_ID, 10, lambda _: MIN_ID)).rows
+        assert isinstance(block, Block)
+        await journal.record([word(9)])
+        unmarked = await taken(journal)
+        await journal.record_accepted(block)
+        await unmarked.forget(9)
+        kept = execute(tmp_path / "store.db.syncd", "SELECT id, correlation_id, status, attempts FROM outcome ORDER BY id")
+        assert kept == [(row.id, row.correlation_id, "sent", 0) for row in block]
+        assert [row.id for row in block] == ids
 
 
 async def test_forgetting_drops_the_moment_a_row_was_first_seen_once_that_row_is_done(tmp_path: Path) -> None:
@@ -149,11 +179,11 @@ async def test_forgetting_drops_the_moment_a_row_was_first_seen_once_that_row_is
 async def test_entries_come_in_pages_by_id(tmp_path: Path) -> None:
     async with opened(tmp_path) as files, running(a_journal(files, FakeClock())) as journal:
         await journal.record([word(n) for n in (5, 3, 9, 1)])
-        unmarked = Unmarked(journal.database)
+        unmarked = Unmarked(journal.database, journal.again)
         await unmarked.begin()
-        assert await unmarked.take(0, 3) == Chunk("[1,3,5]", 3, 5)
-        assert await unmarked.take(5, 3) == Chunk("[9]", 1, 9)
-        assert await unmarked.take(9, 3) == Chunk("[]", 0, 9)
+        assert await unmarked.take(0, 3) == Chunk(0, 5, 3)
+        assert await unmarked.take(5, 3) == Chunk(5, 9, 1)
+        assert await unmarked.take(9, 3) == Chunk(9, 9, 0)
         assert await journal.unmarked() == 4
 
 

@@ -53,7 +53,7 @@ async def test_killed_between_the_mark_and_the_forgetting_it_marks_the_same_agai
         write_rows(path, ("R", 1, 3), ("R", 2, 3))
         journal = a_journal(files, clock)
         await journal._write([outcome(path, 1), outcome(path, 2)])
-        unmarked = Unmarked(journal.database)
+        unmarked = Unmarked(journal.database, journal.again)
         await unmarked.begin()
         await a_marker(files, journal, clock)._mark(await unmarked.take(0, 10))
     async with opened(tmp_path, clock) as files:
@@ -70,7 +70,7 @@ async def test_an_entry_that_somebody_took_back_marks_nothing(tmp_path: Path, pa
         write_rows(path, ("R", 1, 3), ("R", 2, 3))
         journal = a_journal(files, clock)
         await journal._write([outcome(path, 1, "failed"), outcome(path, 2)])
-        unmarked = Unmarked(journal.database)
+        unmarked = Unmarked(journal.database, journal.again)
         await unmarked.begin()
         chunk = await unmarked.take(0, 10)
         execute(tmp_path / "store.db.syncd", "DELETE FROM outcome WHERE id = 1")
