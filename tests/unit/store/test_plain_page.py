@@ -76,7 +76,7 @@ def read(connection: sqlite3.Connection, limit: int, store_id: int | str) -> Pag
 
 
 def fields(row: OutboxRow) -> list[object]:
-    return [getattr(row, name) for name in OutboxRow.__slots__]
+    return [getattr(row, name) for name in OutboxRow.__slots__ if name != "plain"]
 
 
 def write(connection: sqlite3.Connection, rows: list[tuple[Any, ...]]) -> None:
