@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import statistics
 import tempfile
 import time
@@ -27,7 +28,8 @@ BATCH_ROWS = 46
 """Of those that learn no limit: 48 rows with 440 bytes of payload are above the hub's once sequence numbers have five digits."""
 IN_FLIGHT = 4
 ROUND_TRIP_SECONDS = 0.1
-WAKE_SECONDS = 0.1
+WAKE_SECONDS = (0.05, 0.5)
+"""Between two sales, by chance: what syncd does after a sale must not fall on the next one always, nor never."""
 LOOK_SECONDS = 0.0002
 LOST_SECONDS = 60.0
 CRITICAL_ROWS = 5
@@ -107,10 +109,10 @@ async def wake(sizes: Sizes) -> Figures:
 
 def _wakes(store: Store, journal: Path, count: int) -> list[float]:
     """Sell, and look at HQ's own file, which grows when a row arrives: nobody has to ask the hub."""
-    took = []
+    took, chance = [], random.Random(1)
     with closing(store.till()) as till:
         for n in range(count):
-            time.sleep(WAKE_SECONDS)
+            time.sleep(chance.uniform(*WAKE_SECONDS))
             before = journal.stat().st_size
             committed, _ = _commit(till, n)
             while journal.stat().st_size == before:
