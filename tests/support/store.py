@@ -116,9 +116,9 @@ class Store:
         )
 
     def query(self, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
-        """Read from the store's database."""
+        """Read from the store's database; with a prefix, names in brackets have it."""
         with closing(self.till()) as till:
-            return till.execute(sql, parameters).fetchall()
+            return till.execute(names_in(self.database).sql(sql), parameters).fetchall()
 
     def count(self, status: str) -> int:
         """Rows with this status in the till's file."""

@@ -16,10 +16,11 @@ from tests.support.store import until
 SCHEMA = Path(__file__).parents[3] / "config" / "status.schema.json"
 
 
+@pytest.mark.parametrize("prefix", ["", "syncd_"])
 @pytest.mark.parametrize("kind", BOTH)
-async def test_a_backlog_of_all_priorities_arrives_whole_once_and_in_order(tmp_path: Path, kind: str) -> None:
+async def test_a_backlog_of_all_priorities_arrives_whole_once_and_in_order(tmp_path: Path, kind: str, prefix: str) -> None:
     async with flow_hub(kind) as hub:
-        store = await make_store(tmp_path, hub.url())
+        store = await make_store(tmp_path, hub.url(), database__table_prefix=prefix)
         store.sell_many(3000)
         close_shop(store)
         async with store.running():

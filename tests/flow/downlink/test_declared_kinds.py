@@ -56,7 +56,7 @@ def declare(store: Store, text: str = PROMOTION) -> None:
 
 
 def promotions(store: Store) -> list[tuple[Any, ...]]:
-    return store.query("SELECT promotion_id, percent, version, is_deleted FROM promotions ORDER BY promotion_id")
+    return store.query("SELECT promotion_id, percent, version, is_deleted FROM [promotions] ORDER BY promotion_id")
 
 
 async def online(store: Store) -> None:
@@ -139,13 +139,14 @@ async def test_what_nobody_has_declared_is_kept_and_acknowledged_and_moves_once_
         assert store.query("SELECT count(*) FROM sync_quarantine") == [(0,)]
 
 
-async def test_promotions_are_whole_after_the_daemon_was_killed_amid_them(tmp_path: Path, hub: FlowHub) -> None:
+@pytest.mark.parametrize("prefix", ["", "syncd_"])
+async def test_promotions_are_whole_after_the_daemon_was_killed_amid_them(tmp_path: Path, hub: FlowHub, prefix: str) -> None:
     """Live, by the catch-up, and while they move from the table `entities` into their own."""
-    store = await make_store(tmp_path, hub.url(), sync__pull_batch_size=20)
+    store = await make_store(tmp_path, hub.url(), sync__pull_batch_size=20, database__table_prefix=prefix)
     await hub.control("POST", "feed", [an_item("Promotion", f"P{n}", a_promotion(n)) for n in range(300)])
 
     def kept() -> int:
-        return int(store.query("SELECT count(*) FROM entities")[0][0])
+        return int(store.query("SELECT count(*) FROM [entities]")[0][0])
 
     async with store.running() as daemon:
         await until(lambda: kept() > 50, "the catch-up is under way")
@@ -166,8 +167,8 @@ async def test_promotions_are_whole_after_the_daemon_was_killed_amid_them(tmp_pa
     async with store.running():
         await until(lambda: len(promotions(store)) == 300 and kept() == 0, "all are there")
         await until(lambda: sum(row[1] == "99.00" for row in promotions(store)) == 100, "and the newer ones")
-        assert store.query("SELECT count(DISTINCT change_seq) FROM promotions") == [(300,)]
-        assert store.query("SELECT count(*) FROM sync_quarantine") == [(0,)]
+        assert store.query("SELECT count(DISTINCT change_seq) FROM [promotions]") == [(300,)]
+        assert store.query("SELECT count(*) FROM [sync_quarantine]") == [(0,)]
 
 
 async def test_a_kind_that_is_asked_for_later_is_fetched_from_its_beginning_and_pushes_are_not_narrowed(

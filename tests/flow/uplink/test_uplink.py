@@ -412,10 +412,11 @@ async def test_a_store_that_starts_without_a_hub_is_offline_and_well_and_sends_o
             assert (status["state"], status["health"], status["connection"]["reconnectAttempts"]) == ("online", "healthy", 0)
 
 
-async def test_five_times_killed_at_random_moments_nothing_is_lost_doubled_or_out_of_order(tmp_path: Path) -> None:
+@pytest.mark.parametrize("prefix", ["", "syncd_"])
+async def test_five_times_killed_at_random_moments_nothing_is_lost_doubled_or_out_of_order(tmp_path: Path, prefix: str) -> None:
     chance = random.Random(5)
     async with RefHub() as hub:
-        store = await make_store(tmp_path, hub.url())
+        store = await make_store(tmp_path, hub.url(), database__table_prefix=prefix)
         store.sell_many(5000, entities=700)
         close_shop(store)
         await faults(hub, delayMs=8)
