@@ -24,6 +24,8 @@ def _watched(database: str | Path, names: Names, **options: Any) -> sqlite3.Conn
     connection = _connect(database, names, **options)
 
     def note(action: int, table: str | None, __: str | None, schema: str | None, ___: str | None) -> int:
+        if action == sqlite3.SQLITE_READ:
+            schema = schema or "main"  # SQLite names none where a query takes no column, as count(*)
         line = f"{str(database).removeprefix('file://').partition('?')[0]} {schema} {table}\n"
         if action != sqlite3.SQLITE_PRAGMA and schema and table and line not in _seen:
             _seen.add(line)

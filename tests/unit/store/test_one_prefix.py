@@ -143,12 +143,12 @@ async def test_a_kind_whose_table_would_have_a_name_of_syncds_own_is_refused(tmp
 
 async def test_a_store_of_the_first_schema_is_upgraded_with_its_prefix_and_what_the_pos_has_added(tmp_path: Path, path: Path) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("CREATE TABLE [products] (mine)")  # the POS's, and in brackets it means this one
         for statement in (*statements(migrations("store", SYNCD)[0].script), SYNCD.script(RECORD)):
             connection.execute(statement)
         connection.execute("INSERT INTO syncd_schema VALUES ('store', 1, 'store', 'then')")
         connection.execute("INSERT INTO syncd_products (product_id, sku, barcode) VALUES (7, 'S', '4006')")
         connection.execute("INSERT INTO syncd_prices (product_id, price) VALUES (7, '1.50')")
-        connection.execute("CREATE TABLE products (mine)")  # the POS's, and in brackets it means this one
         connection.execute("CREATE TRIGGER poss_own AFTER UPDATE ON syncd_prices BEGIN INSERT INTO [products] VALUES (NEW.price); END")
         connection.execute("CREATE INDEX poss_index ON syncd_prices (price) WHERE price <> '[products]'")
     async with opened(tmp_path, table_prefix="syncd_") as files:
