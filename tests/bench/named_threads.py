@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from syncd.store import opening
+from syncd.store.database import Database
 from syncd.store.opening import StoreFiles
 from syncd.store.write_budget import PacedWriter
 
@@ -16,24 +17,27 @@ PYTHON_OPTIONS = ("-c", "from tests.bench.named_threads import run; run()")
 NAME_BYTES = 15
 
 
-def named(*connections: Any) -> StoreFiles:
-    """The files, the thread of each connection named."""
-    files = StoreFiles(*connections)
+def name_threads(files: StoreFiles) -> None:
+    """Give the thread of each connection its name; that of a connection with two is its first."""
     seen = set()
     for field in fields(files):
         value = getattr(files, field.name)
         for part in value if isinstance(value, list) else [value]:
-            thread = (part.database if isinstance(part, PacedWriter) else part)._connection._thread
-            if thread not in seen:  # `store` may be the same as `outbox`
+            database = part.database if isinstance(part, PacedWriter) else part
+            if isinstance(database, Database) and (thread := database._connection._thread) not in seen:
                 seen.add(thread)
                 thread.name = field.name
                 Path(f"/proc/self/task/{thread.native_id}/comm").write_text(field.name[:NAME_BYTES], encoding="ascii")
-    return files
 
 
 def run() -> None:
     """Run syncd."""
     from syncd.__main__ import main  # noqa: PLC0415
+
+    def named(*parts: Any) -> StoreFiles:
+        files = StoreFiles(*parts)
+        name_threads(files)
+        return files
 
     opening.StoreFiles = named  # type: ignore[assignment, misc]
     sys.argv = ["syncd", *sys.argv[3:]]
