@@ -28,6 +28,7 @@ from rich.table import Table
 
 from tests.bench.aims import ROWS, SCENES, Result, results
 from tests.bench.measures.sizes import QUICK, Figures, Sizes
+from tests.bench.peers import require_hub
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -131,8 +132,7 @@ if __name__ == "__main__":
     parser.add_argument("--quick", action="store_true", help="little of everything, to see that it runs; its figures say nothing")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures of every round there, too")
     arguments = parser.parse_args()
-    if not os.environ.get("SYNCD_REFHUB"):
-        parser.error("SYNCD_REFHUB must name the real hub's program")
+    require_hub(parser)
     if arguments.rounds < 1:
         parser.error("one round at least")
     names = arguments.only or [name for name in ROWS if not (arguments.quick and name in NOT_QUICK)]

@@ -1,4 +1,4 @@
-"""The programs that syncd is measured against: what a .NET team and a JavaScript team would build."""
+"""The programs that syncd is measured with: the real hub, and what a .NET team and a JavaScript team would build instead."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from argparse import ArgumentParser
     from collections.abc import AsyncIterator
 
     from tests.support.store import Store
@@ -22,6 +23,13 @@ if TYPE_CHECKING:
 JAVASCRIPT = Path(__file__).with_name("js_peer")
 INSTALL_SECONDS = 600
 """npm may have to compile SQLite."""
+
+
+def require_hub(parser: ArgumentParser) -> None:
+    """End with a message where there is no hub."""
+    program = os.environ.get("SYNCD_REFHUB", "")
+    if not Path(program).is_file():
+        parser.error(f"SYNCD_REFHUB must name the real hub's program, and is {program!r}")
 
 
 @cache

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import shutil
 import signal
 import sys
@@ -27,6 +26,7 @@ from tests.bench.gauges import thread_seconds
 from tests.bench.measures.receiving import loaded_at, publish, push
 from tests.bench.measures.sizes import until_idle
 from tests.bench.named_threads import PYTHON_OPTIONS
+from tests.bench.peers import require_hub
 from tests.support.refhub import RefHub
 
 if TYPE_CHECKING:
@@ -178,6 +178,5 @@ if __name__ == "__main__":
     parser.add_argument("--count", type=int, default=60_000, help="rows, or updates")
     parser.add_argument("--functions", action="store_true", help="the functions that were seen most, too")
     arguments = parser.parse_args()
-    if not os.environ.get("SYNCD_REFHUB"):
-        parser.error("SYNCD_REFHUB must name the real hub's program")
+    require_hub(parser)
     asyncio.run(SCENES[arguments.scene](arguments.count, arguments.functions))  # type: ignore[arg-type]
