@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from syncd.store.check import read_without_a_trace
-from syncd.store.names import UNPREFIXED
+from syncd.store.names import UNPREFIXED, names_in
 from tests.support.commands import succeeded, syncd
 from tests.support.flow import QUICK, arrived, drained
 from tests.support.hubs import BOTH, FlowHub, counted, flow_hub
@@ -94,10 +94,11 @@ async def test_the_prefix_of_a_store_is_changed_with_its_outbox_renamed_and_no_r
         assert store.query(correlation_ids) == rows
 
 
-async def test_a_pos_with_its_own_products_has_hqs_beside_them_in_another_file(tmp_path: Path, hub: FlowHub) -> None:
+@pytest.mark.parametrize("prefix", ["", "syncd_"])
+async def test_a_pos_with_its_own_products_has_hqs_beside_them_in_another_file(tmp_path: Path, hub: FlowHub, prefix: str) -> None:
     store = await beside(tmp_path, hub)
     pos = store.database.path
-    store.write_config(**configured("Two files", tmp_path))
+    store.write_config(**configured("Two files", tmp_path), database__table_prefix=prefix)
     assert store.database.outbox_path == pos
     await succeeded(store, "check")
     async with store.running():
@@ -106,8 +107,9 @@ async def test_a_pos_with_its_own_products_has_hqs_beside_them_in_another_file(t
         await hub.control("POST", "push", {"method": "ReceiveProductUpdate", "args": [PRODUCT]})
         with closing(store.till()) as till:
             till.execute("ATTACH DATABASE ? AS hq", (str(tmp_path / "hq.db"),))
-            both = "SELECT (SELECT title FROM main.products), (SELECT name FROM hq.products WHERE change_seq > 0)"
+            both = f"SELECT (SELECT title FROM main.products), (SELECT name FROM hq.{prefix}products WHERE change_seq > 0)"
             await until(lambda: till.execute(both).fetchone() == ("Its own", "HQ's"), "the till reads both over one connection")
     query = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name"
     tables = read_without_a_trace(pos, UNPREFIXED, lambda connection: connection.execute(query).fetchall())
-    assert [name for (name,) in tables] == ["products", "sync_outbox", "sync_outbox_generation", "sync_schema"]
+    ours = [names_in(store.database).of(name) for name in ("sync_outbox", "sync_outbox_generation", "sync_schema")]
+    assert [name for (name,) in tables] == ["products", *ours]

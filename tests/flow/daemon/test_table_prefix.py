@@ -98,7 +98,7 @@ async def test_everything_works_beside_a_pos_with_tables_of_all_our_names(tmp_pa
     store.write_config(database__table_prefix="syncd_")
     await succeeded(store, "check", "--db")
     await faults(hub, refuseEntityIds=["99"])
-    async with store.running():
+    async with store.running() as daemon:
         store.sell_many(200, entities=50)
         store.sell([CART, CART])
         await arrived(hub, 200)
@@ -117,6 +117,13 @@ async def test_everything_works_beside_a_pos_with_tables_of_all_our_names(tmp_pa
         await until(lambda: store.query(row) == [found], "all of them are in tables with the prefix")
         await until(lambda: store.count("failed") == 2 and store.count("sent") == 200, "the till's column follows")
         await the_commands(store, hub)
+        store.write_config(database__table_prefix="hq_")
+        daemon.reload()
+        (refusal,) = await until(lambda: store.events("configuration_refused"), "another prefix is refused")
+        assert 'put table_prefix = "syncd_" back' in refusal["error"]
+        store.write_config(database__table_prefix="syncd_")
+        store.sell_many(1)
+        await arrived(hub, 202)
         await drained(store)
     assert poss_own(store) == before
     tables = touched(watched, pos)

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from syncd.config import otlp, sources
 from syncd.config.settings import Settings, load_settings
 from syncd.config.sources import known_keys
+from syncd.config.values import MAX_PREFIX, RESERVED_PREFIXES
 from syncd.errors import ConfigurationError, PermissionDeniedError
 from tests.support.settings import clean_environment  # noqa: F401  (a fixture)
 
@@ -454,3 +455,9 @@ def test_the_prefix_comes_from_the_environment_too(tmp_path: Path, monkeypatch: 
     assert load_settings(write(tmp_path)).database.table_prefix == "syncd_"
     monkeypatch.setenv("SYNCD_DATABASE__TABLE_PREFIX", "x;")
     assert "database.table_prefix (environment SYNCD_DATABASE__TABLE_PREFIX) = 'x;'" in refusal(tmp_path)
+
+
+def test_the_page_on_the_prefix_says_how_long_it_may_be() -> None:
+    page = (EXAMPLE.parents[1] / "docs" / "beside-a-pos.md").read_text(encoding="utf-8")
+    assert f"A prefix has at most {MAX_PREFIX} lower-case letters, digits and underscores" in page
+    assert all(f"`{reserved}`" in page for reserved in RESERVED_PREFIXES)
