@@ -6,7 +6,6 @@ import asyncio
 import itertools
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import orjson
 from pysignalr.messages import CloseMessage, CompletionMessage, InvocationMessage, Message
 
 from syncd.errors import ClosedByHub, ConnectionLost, HubError, InvocationError, InvocationTimeout, MethodMissing, UnreadableAnswer
@@ -14,7 +13,7 @@ from syncd.hub.calls import CallHandlers
 from syncd.hub.connection import HubConnection, root_cause
 from syncd.hub.dispatcher import Dispatcher
 from syncd.hub.incoming import Call, Unreadable, UnreadCall
-from syncd.hub.protocol import HubProtocol, invocation_size
+from syncd.hub.protocol import Encoded, HubProtocol, invocation_size
 from syncd.redaction import foreign
 
 if TYPE_CHECKING:
@@ -102,7 +101,7 @@ class HubSession:
 
         Args:
             method: in whatever case.
-            arguments: what orjson can encode, `orjson.Fragment` and `wire.Number` included.
+            arguments: what orjson can encode, `orjson.Fragment` and `wire.Number` included, or a single `Encoded`.
             timeout_seconds: instead of `hub.invocation_timeout_seconds`.
 
         Raises:
@@ -144,7 +143,7 @@ class HubSession:
 
     async def invoke_encoded(self, method: str, argument_json: bytes, *, timeout_seconds: float | None = None) -> Any:
         """Invoke a hub method with a single argument that is JSON already; see `invoke`."""
-        return await self.invoke(method, orjson.Fragment(argument_json), timeout_seconds=timeout_seconds)
+        return await self.invoke(method, Encoded(argument_json), timeout_seconds=timeout_seconds)
 
     def encoded_size(self, method: str, argument_bytes: int) -> int:
         """Bytes on the wire of an invocation with one argument of so many bytes, as the hub counts them.

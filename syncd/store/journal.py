@@ -170,9 +170,10 @@ class Journal:
             for block in accepted:
                 _accept(connection, block, stamp)
                 self.again.recorded(block.ids)
-            _execute(connection, _RECORD, rows)
-            self.again.recorded([outcome.id for outcome in outcomes])
-            connection.executemany(_WAIT, waits)
+            if outcomes:
+                _execute(connection, _RECORD, rows)
+                self.again.recorded([outcome.id for outcome in outcomes])
+                connection.executemany(_WAIT, waits)
             connection.execute("UPDATE total SET value = value + ? WHERE name = 'sent'", (sent,))
             self.sent_today.write(connection, day, sent)
 

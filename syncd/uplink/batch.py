@@ -76,8 +76,7 @@ class BatchSender:
         if session.lacks(SEND_BATCH):
             await self._send_one_by_one(session, rows, batch)
             return
-        items = rows.items if isinstance(rows, Block) else b",".join([row.encoded for row in rows])
-        argument = b"[" + items + b"]"
+        argument = rows.argument if isinstance(rows, Block) else b"[" + b",".join([row.encoded for row in rows]) + b"]"
         size = session.encoded_size(SEND_BATCH, len(argument))
         began = self._clock.monotonic()
         try:

@@ -12,7 +12,7 @@ from pysignalr.messages import CloseMessage, CompletionMessage, InvocationMessag
 from syncd.errors import ConnectionFailed, MessageTooLarge
 from syncd.hub import protocol as protocol_module
 from syncd.hub.incoming import Call, Unreadable, UnreadCall, oversized, read_message, read_whole
-from syncd.hub.protocol import HubProtocol, Oversized, check_handshake, invocation_size
+from syncd.hub.protocol import Encoded, HubProtocol, Oversized, check_handshake, invocation_size
 from syncd.wire.json import Number, parse_json
 from syncd.wire.large import Broken, LargeList
 
@@ -59,6 +59,14 @@ def test_rows_that_are_json_already_go_out_byte_for_byte() -> None:
     assert b'"arguments":[[{"price": 12.50}]]' in raw
 
 
+@pytest.mark.parametrize("argument", [b"[]", b"null", '[{"payload":"M\u00fcsli null"}]'.encode()])
+def test_an_argument_that_is_json_already_is_written_as_any_other(argument: bytes) -> None:
+    as_fragment = a_protocol().dump(InvocationMessage("17", "M", [orjson.Fragment(argument)]))
+    assert a_protocol().dump(InvocationMessage("17", "M", [Encoded(argument)])) == as_fragment
+    with pytest.raises(MessageTooLarge):
+        HubProtocol(len(as_fragment) - 1).dump(InvocationMessage("17", "M", [Encoded(argument)]))
+
+
 def test_text_goes_out_as_utf_8_not_as_escapes() -> None:
     assert "Müsli 麵".encode() in a_protocol().dump(InvocationMessage("1", "M", ["Müsli 麵"]))
 
@@ -93,7 +101,7 @@ def test_the_limit_counts_bytes_and_the_separator() -> None:
 def test_a_size_told_ahead_is_never_too_small_and_off_by_the_ids_digits_only(method: str, argument: str) -> None:
     encoded = orjson.dumps(argument)
     for identity in ("1", "9" * protocol_module.ID_DIGITS):
-        size = len(a_protocol(10**6).dump(InvocationMessage(identity, method, [orjson.Fragment(encoded)])))
+        size = len(a_protocol(10**6).dump(InvocationMessage(identity, method, [Encoded(encoded)])))
         assert invocation_size(method, len(encoded)) == size + protocol_module.ID_DIGITS - len(identity)
 
 

@@ -315,6 +315,7 @@ async def test_every_page_is_read_by_an_index_and_never_sorts(tmp_path: Path, pa
         write_rows(path, ("R", 1, 3))
         for sql, values in (
             (outbox_sql.LANE, {"priority": 3, "after_id": 0, "limit": 10, "store_id": "7"}),
+            (outbox_sql.BLOCK, {"priority": 3, "after_id": 0, "limit": 10, "store_id": "7", "longest": 1000}),
             (
                 outbox_sql.ENTITY,
                 {"entity_type": "R", "entity_id": 1, "after_id": 0, "before_id": 99, "other_than": 0, "limit": 10, "store_id": "7"},
@@ -322,7 +323,8 @@ async def test_every_page_is_read_by_an_index_and_never_sorts(tmp_path: Path, pa
         ):
             plan = [row[3] for row in await files.reader.run(lambda c, s=sql, v=values: c.execute(f"EXPLAIN QUERY PLAN {s}", v).fetchall())]  # type: ignore[misc]
             assert any("SEARCH o USING INDEX" in step for step in plan), plan
-            assert not any("SCAN" in step or "TEMP B-TREE" in step for step in plan), plan
+            tables = [step for step in plan if "SCAN (subquery" not in step]  # the page itself, once it is read
+            assert not any("SCAN" in step or "TEMP B-TREE" in step for step in tables), plan
 
 
 async def test_plain_rows_are_a_block_that_holds_what_each_row_by_itself_would(tmp_path: Path, path: Path) -> None:
