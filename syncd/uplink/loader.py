@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 # While the queue is idle, all is read afresh: a till that sets ids itself may have written below those already read.
 RESCAN_SECONDS = 60.0
+# And sooner where rows are pending that nothing is going to read: a till has made them more urgent, and that was read already.
+LOOK_SECONDS = 2.0
 
 
 class Loader:
@@ -167,9 +169,14 @@ class Loader:
         self._queue.refused(row, due, urgency)
 
     async def rescan(self) -> None:
-        """Look for rows whose ids a till has set itself, below what was read already; only while the queue is idle."""
+        """Look for rows whose ids or priorities a till has set itself, below what was read already; only while the queue is idle."""
+        seconds, known = 0.0, 0
         while True:
-            await self._clock.sleep(RESCAN_SECONDS)
+            await self._clock.sleep(LOOK_SECONDS)
+            seconds += LOOK_SECONDS
+            unread = self._unread()
+            if seconds < RESCAN_SECONDS and unread in (0, known):
+                continue
             try:
                 unmarked = await self._journal.unmarked()
             except StorageError as error:
@@ -177,8 +184,14 @@ class Loader:
                 continue
             self._on_trouble(None)
             if self._queue.idle and not self._busy() and not unmarked and not self._breaker.open:
+                seconds, known = 0.0, unread
                 self._counts = None
                 await self.changed()
+
+    def _unread(self) -> int:
+        """Rows that are pending on disk while nothing in memory leads to them; 0 where some wait there for a reason."""
+        waits = self._queue.retries_wait or self._queue.seconds_to_next_retry(self._clock.monotonic()) is not None
+        return self.status.pending_total if self._queue.idle and not waits and not self._sync.hold_entity_on_failure else 0
 
     async def keep_loaded(self) -> None:
         """Keep the queue's lanes filled."""

@@ -10,12 +10,13 @@ import pytest
 import structlog
 
 from syncd.status.report import OutboxStatus
+from syncd.uplink.loader import LOOK_SECONDS
 from syncd.uplink.retry import PROBE_SECONDS
 from syncd.uplink.uplink import Uplink
 from tests.support.clock import HandClock, settle
 from tests.support.settings import make_settings
 from tests.support.store import until
-from tests.support.storefiles import a_journal, a_reader, opened, write_rows
+from tests.support.storefiles import a_journal, a_reader, execute, opened, write_rows
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -108,3 +109,20 @@ async def test_a_wait_that_ends_while_the_loop_looks_is_not_slept_over(rig: Rig,
     await rig.wake()
     await rig.clock.advance(0.1)
     await until(lambda: rig.hub.messages == 1, "the row is sent", 2)
+
+
+async def test_a_row_that_is_made_more_urgent_than_what_was_read_goes_soon_after_the_others(rig: Rig, tmp_path: Path) -> None:
+    path, status = tmp_path / "store.db", rig.uplink._status
+    *_, last, _ = write_rows(path, *[("Receipt", number, 4) for number in range(2, 3000)], ("Receipt", 3000, 1))
+    await rig.uplink.changed()
+    await settle()
+    await until(lambda: rig.uplink._queue.next_load(0.0) is None, "the queue is full")
+    execute(path, "UPDATE sync_outbox SET priority = 1 WHERE id = ?", last)
+    await rig.uplink.changed()
+    await rig.wake()
+    await until(lambda: status.pending_total == 1, "all others are sent")
+    execute(path, "UPDATE sync_outbox SET status = 'sent' WHERE id <> ?", last)  # as the marks do
+    execute(tmp_path / "store.db.syncd", "DELETE FROM outcome")
+    for _ in range(2):
+        await rig.clock.advance(LOOK_SECONDS)
+    await until(lambda: status.pending_total == 0, "it is sent", 5)
