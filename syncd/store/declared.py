@@ -16,7 +16,7 @@ from syncd.store.catalog import Catalog
 from syncd.store.change_seq import go_on_above, gone_back
 from syncd.store.migrate import newest_schema
 from syncd.store.names import has_table, names_of
-from syncd.store.rebuild import REBUILT
+from syncd.store.rebuild import REBUILT, REPLACED
 from syncd.store.schema import Difference, Schema, difference, mend, schema_of
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def _names_taken(catalog: Catalog, names: Names) -> Iterator[str]:
     ours |= {index.lower() for kind in catalog.declared for index in _indexes(kind, names)}
     for kind in catalog.declared:
         name = names.of(kind.table)
-        if name.lower() in ours or name.lower().startswith(names.of(REBUILT)):
+        if name.lower() in ours or name.lower().startswith((names.of(REBUILT), names.of(REPLACED))):
             yield f"entities.{kind.name}.table: {name} is a name of syncd's own; choose another `table`"
 
 

@@ -18,6 +18,7 @@ from syncd.store.migrate import migrations
 from syncd.store.names import prefixed
 from syncd.store.opening import open_store, require_possible_in
 from syncd.store.quarantine_admin import QuarantineAdmin
+from syncd.store.rebuild import FEW_ROWS
 from syncd.store.resync import request_full_pull
 from syncd.store.schema import RECORD, statements
 from syncd.store.update import read_update
@@ -126,7 +127,7 @@ async def test_a_running_store_refuses_another_prefix_and_takes_another_file_wit
         await require_possible_in(files, now, paths(tmp_path / "another", table_prefix="syncd_"), catalog)
 
 
-@pytest.mark.parametrize("table", ["outbox", "schema", "entity_types", "products_by_sku", "rebuilt_prices", "x_by_name"])
+@pytest.mark.parametrize("table", ["outbox", "schema", "entity_types", "products_by_sku", "rebuilt_prices", "replaced_x", "x_by_name"])
 async def test_a_kind_whose_table_would_have_a_name_of_syncds_own_is_refused(tmp_path: Path, path: Path, table: str) -> None:
     fields = {"id": FieldDeclaration(type="identifier"), "name": FieldDeclaration(type="text")}
     declared = {
@@ -141,21 +142,26 @@ async def test_a_kind_whose_table_would_have_a_name_of_syncds_own_is_refused(tmp
     await files.close()
 
 
-async def test_a_store_of_the_first_schema_is_upgraded_with_its_prefix_and_what_the_pos_has_added(tmp_path: Path, path: Path) -> None:
+@pytest.mark.parametrize("more", [0, FEW_ROWS])
+async def test_a_store_of_the_first_schema_is_upgraded_with_its_prefix_and_what_the_pos_has_added(
+    tmp_path: Path, path: Path, more: int
+) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("CREATE TABLE [products] (mine)")  # the POS's, and in brackets it means this one
         for statement in (*statements(migrations("store", SYNCD)[0].script), SYNCD.script(RECORD)):
             connection.execute(statement)
         connection.execute("INSERT INTO syncd_schema VALUES ('store', 1, 'store', 'then')")
         connection.execute("INSERT INTO syncd_products (product_id, sku, barcode) VALUES (7, 'S', '4006')")
-        connection.execute("INSERT INTO syncd_prices (product_id, price) VALUES (7, '1.50')")
+        prices = [(7, "1.50"), *((1000 + number, "9.99") for number in range(more))]
+        connection.executemany("INSERT INTO syncd_prices (product_id, price) VALUES (?, ?)", prices)
         connection.execute("CREATE TRIGGER poss_own AFTER UPDATE ON syncd_prices BEGIN INSERT INTO [products] VALUES (NEW.price); END")
         connection.execute("CREATE INDEX poss_index ON syncd_prices (price) WHERE price <> '[products]'")
     async with opened(tmp_path, table_prefix="syncd_") as files:
         await apply(files, read_update(PRODUCT, PRODUCT_7))
         price = {"productId": 7, "price": "2.50", "currency": "EUR", "updatedAt": "2026-11-23T10:00:00Z"}
         await apply(files, read_update(PRICE, price))
-    assert execute(path, "SELECT price, effective_from FROM syncd_current_prices") == [("2.50", "")]
+    assert execute(path, "SELECT price, effective_from FROM syncd_current_prices WHERE product_id = 7") == [("2.50", "")]
+    assert execute(path, "SELECT count(*) FROM syncd_prices") == [(1 + more,)]
     assert execute(path, "SELECT mine FROM products") == [("2.50",)]
     assert execute(path, "SELECT barcode, product_id FROM syncd_barcodes") == [("4006", 7)]
     poss = dict(execute(path, "SELECT name, sql FROM sqlite_schema WHERE name LIKE 'poss%'"))
