@@ -99,6 +99,16 @@ def test_all_of_it_under_load_has_lost_and_doubled_nothing(exam: Mapping[str, st
     assert (figures["lost"], figures["doubled"], figures["out of order"]) == (0, 0, 0)
 
 
+def test_the_copy_from_before_the_upgrade_goes_back_with_the_older_version_and_the_till_sells_into_it(exam: Mapping[str, str]) -> None:
+    shown = exam["tables-back"]
+    [of_old], [_, of_new] = re.findall(r"\('store', (\d+)\)", shown), re.findall(r"\('store', (\d+)\)", exam["upgrade-tables"])
+    assert int(of_old) == int(of_new) - 1
+    assert f"\nversion {__version__}\n" in shown
+    assert "syncd syncd 660 /var/lib/syncd/store.db\n" in shown
+    assert "store-newer.db\n" in shown
+    assert '"lost": 0, "doubled": 0' in shown
+
+
 def test_the_configuration_is_kept_as_it_was_written(exam: Mapping[str, str]) -> None:
     assert "\nid = 17\n" in exam["reckoning"]
     assert "root syncd 640 /etc/syncd/syncd.toml\n" in exam["reckoning"]

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _, INSTALL, GROUP, _, CREDENTIAL, START = commands_of("docs/install.md")
+COPY = commands_of("docs/upgrade.md")[0]
 [UPGRADE] = commands_of("docs/upgrade.md", "With the package")
 [ROLL_BACK] = commands_of("docs/roll-back.md", "With the package")
+[TABLES_BACK] = commands_of("docs/roll-back.md", "Where the tables have changed")
 [UNINSTALL] = commands_of("docs/uninstall.md", "With the package")
 LANES, TOKENS, LANES_START = commands_of("docs/several-stores.md")
 SAME_TABLES, OTHER_TABLES = "9.9.8", "9.9.9"
@@ -32,6 +34,13 @@ case $1 in
 *) echo s3cr3t > "$1" ;;
 esac
 """
+
+
+def of_this_version(commands: str) -> str:
+    """Those of a page on going back, from any release after this one."""
+    return commands.replace("OLD", __version__).replace("./syncd_", "/root/debs/syncd_").replace("_amd64.deb", "_*.deb")
+
+
 BACKLOG_ROWS = 3000
 BACKLOG = (
     f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {BACKLOG_ROWS}) "
@@ -79,18 +88,19 @@ offer {SAME_TABLES}
 has 'version {SAME_TABLES}'
 at downgrade
 backlog
-{ROLL_BACK.replace("OLD", __version__).replace("./syncd_", "/root/debs/syncd_").replace("_amd64.deb", "_*.deb")}
+{of_this_version(ROLL_BACK)}
 has 'version {__version__}'
 at upgrade-tables
 backlog
 newest
+{COPY}
 offer {OTHER_TABLES}
 {UPGRADE}
 has 'version {OTHER_TABLES}'
 newest
 at downgrade-tables
 systemctl show syncd --property=MainPID,ActiveState
-{ROLL_BACK.replace("OLD", __version__).replace("./syncd_", "/root/debs/syncd_").replace("_amd64.deb", "_*.deb")}
+{of_this_version(ROLL_BACK)}
 echo "apt: $?"
 systemctl show syncd --property=MainPID,ActiveState
 dpkg --audit
@@ -103,6 +113,15 @@ cat /tmp/till.log
 await "python3 /exam/reckoning.py /var/lib/syncd/store.db {PORT} | grep 'lost.: 0,'"
 cat /etc/syncd/syncd.toml
 stat -c '%U %G %a %n' /etc/syncd/syncd.toml
+at tables-back
+{of_this_version(TABLES_BACK)}
+has 'version {__version__}'
+newest
+stat -c '%U %G %a %n' /var/lib/syncd/store.db
+till /var/lib/syncd/store.db "{SALE}"
+await "python3 /exam/reckoning.py /var/lib/syncd/store.db {PORT} | grep 'lost.: 0,'"
+ls /var/lib/syncd
+offer {__version__}
 
 at line
 python3 /exam/line.py {PORT} /exam/hq.store.test.pem /exam/hq.store.test.key > /exam/line.log &

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 PROJECT = Path(__file__).parents[2]
 SUITE = "bookworm"
-PACKAGES = ("ca-certificates", "dbus", "procps", "python3", "python3-venv", "systemd")
+PACKAGES = ("ca-certificates", "dbus", "procps", "python3", "python3-venv", "sqlite3", "systemd")
 """What a base of the image has, and what a store PC has besides, so that the same tree can be booted."""
 CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 PIP_SETTINGS = ("index-url", "extra-index-url", "proxy", "timeout", "trusted-host")

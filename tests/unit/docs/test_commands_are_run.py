@@ -24,7 +24,7 @@ RUN_BY = {
     "docs/install-container.md": [COMPOSE],
     "docs/install-venv.md": [VENV],
     "docs/operations.md": ["tests/unit/status/test_metrics.py"],
-    "docs/roll-back.md": [PACKAGE, VENV, COMPOSE],
+    "docs/roll-back.md": [PACKAGE, VENV, COMPOSE, PACKAGE],
     "docs/several-stores.md": [PACKAGE] * 3,
     "docs/till.md": ["tests/flow/examples/test_own_machine.py"],
     "docs/trouble.md": [HERE, HERE],

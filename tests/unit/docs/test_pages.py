@@ -24,7 +24,7 @@ PROJECT = Path(__file__).parents[3]
 PAGES = {path.name: path.read_text(encoding="utf-8") for path in (PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md")))}
 PROSE = {name: re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL) for name, text in PAGES.items()}
 CODE = [re.sub(r"\s+", " ", span) for text in PROSE.values() for span in re.findall(r"`([^`]+)`", text)]
-NOT_THE_PROGRAM = {"-u", "-g", "-t", "--groups", "--name", "--now", "exec", "edit", "restart", "reload"}
+NOT_THE_PROGRAM = {"-u", "-g", "-o", "-t", "--groups", "--name", "--now", "exec", "edit", "restart", "reload"}
 """What stands before `syncd` where that is a user, a group, a unit or a container."""
 
 pytestmark = pytest.mark.usefixtures("clean_environment")
