@@ -23,6 +23,7 @@ VERDICTS = {
     "stale": "Nobody writes the status any more (stale):",
     "missing": "There is no status (missing):",
 }
+NO_LINE_YET = "All right so far (healthy): syncd is connecting to HQ."
 NO_LINE = "All right so far (healthy), with no line to HQ: syncd keeps trying, and sales wait safely."
 CLOCK_WRONG = "This PC's clock is wrong, or was until now (stale):"
 STYLES = {"healthy": "green", "warning": "yellow", "degraded": "red", "critical": "red", "stale": "red", "missing": "red"}
@@ -54,8 +55,10 @@ def verdict(daemon: DaemonHealth) -> Line:
     document = daemon.document or {}
     store = f"Store {document['storeId']}. " if "storeId" in document else ""
     words = VERDICTS[daemon.health]
-    if daemon.health == "healthy" and document.get("state") in {"connecting", "reconnecting"}:
-        words = NO_LINE
+    if daemon.health == "healthy" and document.get("state") in {"starting", "connecting", "reconnecting"}:
+        connection = document.get("connection")
+        has_failed = isinstance(connection, dict) and connection.get("reconnectAttempts")
+        words = NO_LINE if has_failed else NO_LINE_YET
     elif daemon.code == "clock_set_back":
         words = CLOCK_WRONG
     return Line("", f"{store}{words}", STYLES[daemon.health])

@@ -60,6 +60,8 @@ def test_a_healthy_store_has_nothing_to_do_and_tells_how_old_its_data_is(tmp_pat
 def test_a_line_that_is_down_for_a_moment_is_no_trouble_and_is_not_kept_quiet(tmp_path: Path, state: Any) -> None:
     report = well()
     report.state = report.connection.state = state
+    assert text(told(tmp_path, report)).startswith("Store 17. All right so far (healthy): syncd is connecting to HQ.")
+    report.connection.reconnect_attempts = 1
     assert text(told(tmp_path, report)).startswith("Store 17. All right so far (healthy), with no line to HQ: syncd keeps trying")
 
 
