@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from syncd.errors import ConfigurationError
 from syncd.store.admin import OutboxAdmin
 from syncd.store.catalog import PRICE, PRODUCT, catalog_of
 from syncd.store.inbox import Inbox
-from syncd.store.migrate import migrations
+from syncd.store.migrate import ANOTHER_FILE, ANOTHER_PREFIX, migrations
 from syncd.store.names import prefixed
 from syncd.store.opening import open_store, require_possible_in
 from syncd.store.quarantine_admin import QuarantineAdmin
@@ -182,3 +183,33 @@ async def test_what_somebody_drops_is_made_again_and_a_till_reads_the_prefix_in_
     assert sorted(schema(path)) == sorted(whole)
     with pytest.raises(sqlite3.IntegrityError, match=r"syncd_outbox\.operation must be Create, Update or Delete"):
         execute(path, "INSERT INTO syncd_outbox (entity_type, entity_id, operation, payload) VALUES ('R', 1, 'Sell', '{}')")
+
+
+@pytest.mark.parametrize(
+    ("prefix", "table", "helps"),
+    [
+        ("", "products", f"{ANOTHER_PREFIX}, or {ANOTHER_FILE}; see docs/beside-a-pos.md"),
+        ("", "sync_outbox", f"{ANOTHER_PREFIX}, or see docs/till.md on the outbox"),
+        ("", "sync_change", f"{ANOTHER_PREFIX}, or {ANOTHER_FILE}; see docs/beside-a-pos.md"),
+        ("syncd_", "syncd_products", 'another prefix than database.table_prefix = "syncd_" helps; see docs/beside-a-pos.md'),
+        ("syncd_", "syncd_outbox", 'another prefix than database.table_prefix = "syncd_" helps; see docs/beside-a-pos.md'),
+    ],
+)
+async def test_what_helps_beside_a_table_of_the_poss_is_said(tmp_path: Path, path: Path, prefix: str, table: str, helps: str) -> None:
+    execute(path, f"CREATE TABLE {table} (mine)")
+    there = schema(path)
+    with pytest.raises(ConfigurationError, match=re.escape(helps) + "$"):
+        async with opened(tmp_path, table_prefix=prefix):
+            pass
+    assert schema(path) == there
+
+
+async def test_a_store_that_is_there_is_told_of_no_prefix(tmp_path: Path, path: Path) -> None:
+    async with opened(tmp_path):
+        pass
+    execute(path, "DROP VIEW active_products")
+    execute(path, "ALTER TABLE products RENAME TO mine")
+    execute(path, "CREATE TABLE products (mine)")
+    with pytest.raises(ConfigurationError, match=f"syncd works with; {re.escape(ANOTHER_FILE)}"):
+        async with opened(tmp_path):
+            pass
