@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
+from operator import sub
 from typing import TYPE_CHECKING, TypeVar, overload
 
 from syncd.store.outbox import OutboxRow
@@ -179,6 +180,12 @@ class Block(Sequence[OutboxRow]):
         """How many of the first `limit` rows go into so many bytes, a separator for each included."""
         ends, last = self._columns.ends, min(self._start + limit, self._stop)
         return bisect_right(ends, self._first_byte + budget_bytes, self._start, last) - self._start
+
+    def longest(self) -> int:
+        """Bytes of its longest item."""
+        ends = [self._first_byte, *self._columns.ends[self._start : self._stop]]
+        longest: int = max(map(sub, ends[1:], ends))
+        return longest - 1
 
     @property
     def size(self) -> int:

@@ -41,17 +41,16 @@ class PageReader:
         self._now = now
         self._store_id = store_id
         self._store_id_json = orjson.dumps(store_id).decode()
+        self._plain_rows = MAX_PAGE_BYTES
 
     def lane(self, connection: sqlite3.Connection, priority: int, after_id: int, limit: int, done_up_to: Callable[[Entity], int]) -> Page:
         """See `OutboxReader.page`."""
-        block, found_rows = plain_page.read(
-            connection, priority, after_id, limit, store_id=self._store_id_json, max_bytes=2 * MAX_PAGE_BYTES
-        )
+        block, complete = self._plain_page(connection, priority, after_id, limit)
         raws: list[_Raw] = []
-        complete = found_rows < limit
-        if block is None and found_rows:
+        if block is None and not complete:
             raws, complete = self._fetch(connection, outbox_sql.LANE, {"priority": priority, "after_id": after_id, "limit": limit})
             block = self._block(priority, raws)
+            self._fit(max(len(raw[_HEAD] or b"") for raw in raws))
         if block is not None:
             page = Page(block, block.ids[-1], complete)
         else:
@@ -67,6 +66,19 @@ class PageReader:
         if block is None:
             self._add_earlier(connection, page, priority, done_up_to)
         return page
+
+    def _plain_page(self, connection: sqlite3.Connection, priority: int, after_id: int, limit: int) -> tuple[Block | None, bool]:
+        """The next rows, if none of them needs a look; and whether there is nothing more, as there is not where there is no row at all."""
+        limit = min(limit, self._plain_rows)
+        longest = MAX_PAGE_BYTES // limit
+        block, rows = plain_page.read(connection, priority, after_id, limit, store_id=self._store_id_json, longest=longest)
+        if block is not None:
+            self._fit(block.longest())
+        return block, rows < limit if block is not None else not rows
+
+    def _fit(self, longest: int) -> None:
+        """Where items are long a plain page has fewer of them, so that it has `MAX_PAGE_BYTES` at most."""
+        self._plain_rows = max(1, MAX_PAGE_BYTES // max(1, longest))
 
     def _add_earlier(self, connection: sqlite3.Connection, page: Page, priority: int, done_up_to: Callable[[Entity], int]) -> None:
         newest_of_each = {row.entity: row.id for row in page.rows if row.has_earlier}

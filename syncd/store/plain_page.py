@@ -21,15 +21,15 @@ _NUL = rb"\u0000"  # as JSON has it; SQLite ends a text there where it takes it 
 
 
 def read(
-    connection: sqlite3.Connection, priority: int, after_id: int, limit: int, *, store_id: str, max_bytes: int
+    connection: sqlite3.Connection, priority: int, after_id: int, limit: int, *, store_id: str, longest: int
 ) -> tuple[Block | None, int]:
     """The next rows of a priority as a block, and how many there are; no block where one of them needs a look.
 
     Args:
         store_id: as JSON text.
-        max_bytes: of all their payloads; a row with more than its part of it needs a look.
+        longest: bytes of a payload; a row with a longer one needs a look.
     """
-    bounds = {"priority": priority, "after_id": after_id, "limit": limit, "store_id": store_id, "longest": max_bytes // limit}
+    bounds = {"priority": priority, "after_id": after_id, "limit": limit, "store_id": store_id, "longest": longest}
     rows, plain, has_earlier, *columns = connection.execute(outbox_sql.BLOCK, bounds).fetchone()
     if not rows or plain < rows or has_earlier:
         return None, rows

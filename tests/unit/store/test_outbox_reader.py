@@ -132,7 +132,7 @@ async def test_big_rows_cannot_fill_the_memory(tmp_path: Path, path: Path, monke
         reader = a_reader(files, FakeClock())
         page = await reader.page(3, 0, 100, nothing_known)
         assert (ids(page), page.complete) == ([1, 2], False)
-        assert ids(await reader.page(3, page.after_id, 100, nothing_known)) == [3, 4]
+        assert ids(await reader.page(3, page.after_id, 100, nothing_known)) == [3], "two such rows are more than a page is to have"
 
 
 @pytest.mark.parametrize("column", ["payload", "entity_type", "entity_id", "correlation_id", "created_at"])

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from syncd.clock import SystemClock
-from syncd.store import plain_page
+from syncd.store import outbox_pages, plain_page
 from syncd.store.block import Block
 from syncd.store.outbox import MIN_ID, OutboxRow, Page
 from syncd.store.outbox_pages import PageReader
@@ -119,15 +119,37 @@ def test_a_page_as_one_holds_what_its_rows_hold_one_by_one(
 def test_what_tills_write_is_read_as_one(outbox: sqlite3.Connection, created_at: str, entity_id: object) -> None:
     row = ("Rü", entity_id, "Create", '{"n": "🧾\x00"}', "c", created_at, 0, None, None)
     write(outbox, [row, row])
-    block = plain_page.read(outbox, 3, MIN_ID, 10, store_id="7", max_bytes=1000)[0]
+    block = plain_page.read(outbox, 3, MIN_ID, 10, store_id="7", longest=100)[0]
     assert block is not None
     assert list(block.ids) == [1, 2]
 
 
 def test_a_row_of_many_bytes_is_not_read_with_others(outbox: sqlite3.Connection) -> None:
     write(outbox, [("R", n, "Create", "x" * 50 * n, f"c{n}", PLAIN, 0, None, None) for n in (1, 2)])
-    assert plain_page.read(outbox, 3, MIN_ID, 10, store_id="7", max_bytes=1000)[0] is not None
-    assert plain_page.read(outbox, 3, MIN_ID, 10, store_id="7", max_bytes=990) == (None, 2)
+    assert plain_page.read(outbox, 3, MIN_ID, 10, store_id="7", longest=100)[0] is not None
+    assert plain_page.read(outbox, 3, MIN_ID, 10, store_id="7", longest=99) == (None, 2)
+
+
+def test_pages_of_long_rows_have_fewer_of_them_and_those_of_short_ones_more_again(
+    outbox: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox_pages, "MAX_PAGE_BYTES", 10_000)
+    lengths = [10] * 20 + [900] * 30 + [10] * 100
+    write(outbox, [("R", n, "Create", "x" * length, f"c{n}", PLAIN, 0, None, None) for n, length in enumerate(lengths)])
+    reader = PageReader(SystemClock().now, 7)
+    found: list[int] = []
+    pages: list[tuple[int, bool]] = []
+    complete = False
+    while not complete:
+        page = reader.lane(outbox, 3, found[-1] if found else MIN_ID, 20, lambda _: MIN_ID)
+        found += [row.id for row in page.rows]
+        pages.append((len(page.rows), isinstance(page.rows, Block)))
+        complete = page.complete
+        assert sum(len(row.encoded) for row in page.rows) < 12_500
+    assert found == list(range(1, 151))
+    assert pages[0] == (20, True)
+    assert (9, True) in pages
+    assert (20, True) in pages[-3:]
 
 
 @given(texts=st.lists(TIMES.filter(lambda value: isinstance(value, str)), min_size=1, max_size=3))
