@@ -9,6 +9,7 @@ example.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from asyncinotify import Inotify, Mask
@@ -67,7 +68,7 @@ class CommitSignal:
                     await self._touched.wait()
                 steps = look_after_event
             except TimeoutError:
-                steps = ()
+                steps = look_after_event if self._touched.is_set() else ()
             self._touched.clear()
             try:
                 await self._look_once(steps)
@@ -80,12 +81,18 @@ class CommitSignal:
                 self._on_trouble(None)
 
     async def _look_once(self, steps: tuple[float, ...]) -> None:
+        """Look at once and at growing intervals, until the next event.
+
+        What is seen may be another commit than the one that the event told of, which is still on its way to the disk: the looks go on.
+        """
         for seconds in (0.0, *steps):
             if seconds:
-                await self._clock.sleep(seconds)
+                with suppress(TimeoutError):
+                    async with self._clock.timeout(seconds):
+                        await self._touched.wait()
+                    return
             if await self._is_new():
                 await self._changed()
-                return
 
     async def _is_new(self) -> bool:
         version = await self._database.run(lambda c: int(c.execute("PRAGMA data_version").fetchone()[0]))

@@ -4,7 +4,7 @@ import asyncio
 import sqlite3
 import time
 from contextlib import asynccontextmanager, closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -16,7 +16,7 @@ from tests.support.store import until
 from tests.support.storefiles import opened, write_rows
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
     from syncd.errors import StorageError
@@ -122,3 +122,47 @@ async def test_an_idle_store_costs_next_to_no_processor_time(tmp_path: Path) -> 
         asyncio.get_running_loop().call_later(2.0, done.set)
         await done.wait()
         assert (time.process_time() - spent) / (time.perf_counter() - began) < 0.02
+
+
+async def test_an_event_ends_the_wait_that_follows_one_without_a_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = (0.01, 0.01, 0.01, 3600.0)
+    monkeypatch.setattr(module, "LOOK_AFTER_EVENT_SECONDS", steps)
+    async with opened(tmp_path, SystemClock()) as files, watching(files) as heard:
+        count, looks = len(heard.times), 0
+        look = files.reader.run
+
+        async def counted(work: Callable[[sqlite3.Connection], Any]) -> Any:
+            nonlocal looks
+            looks += 1
+            return await look(work)
+
+        monkeypatch.setattr(files.reader, "run", counted)
+        with closing(sqlite3.connect(tmp_path / "store.db", isolation_level=None)) as till:
+            till.execute("PRAGMA cache_size = 1")  # what has no room is written into the log before the commit
+            till.execute("BEGIN IMMEDIATE")
+            for n in range(100):
+                till.execute(
+                    "INSERT INTO sync_outbox (entity_type, entity_id, operation, payload) VALUES ('R', ?, 'Create', ?)", (n, "x" * 5000)
+                )
+            await until(lambda: looks >= len(steps), "the last step begins", 5)
+            till.execute("COMMIT")
+        await until(lambda: len(heard.times) > count, "the commit is seen", 5)
+
+
+async def test_two_commits_of_which_one_event_tells_are_both_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def deaf(*_: object) -> None: ...
+
+    monkeypatch.setattr(CommitSignal, "_listen", deaf)
+    monkeypatch.setattr(module, "LOOK_SECONDS", 3600.0)
+    monkeypatch.setattr(module, "LOOK_AFTER_EVENT_SECONDS", (0.05,) * 100)
+    async with opened(tmp_path, SystemClock()) as files:
+        heard = Heard()
+        signal = CommitSignal(files.reader, SystemClock(), heard, heard.troubles.append)
+        signal._touched.set()
+        watching_task = asyncio.create_task(signal.run())
+        for n in range(2):
+            await until(lambda n=n: len(heard.times) > n, "what was committed before is seen", 5)  # type: ignore[misc]
+            write_rows(tmp_path / "store.db", ("R", n, 3))
+        await until(lambda: len(heard.times) > 2, "the last commit is seen", 5)
+        watching_task.cancel()
+        await asyncio.gather(watching_task, return_exceptions=True)
