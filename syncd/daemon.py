@@ -44,7 +44,7 @@ STEP_SECONDS = 120.0  # for a part of a long upgrade, before systemd takes the s
 DRAIN_SECONDS = 10.0  # for what is in flight when we are told to stop; systemd's own patience is 30 s
 
 
-class _ToldToStopError(Exception):
+class _ToldToStopError(SyncdError):
     """While the tables were still being brought up to date."""
 
 
