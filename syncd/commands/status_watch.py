@@ -29,24 +29,19 @@ LIVE_SECONDS = 0.5  # the daemon writes four times a second at most
 LINE_SECONDS = 1.0
 WINDOW_SECONDS = 30.0
 BAR = 30  # columns
+ENDING = {signal.SIGINT, signal.SIGTERM}
 SIGTERM_EXIT = 128 + signal.SIGTERM
 
 
 def watch(read: Read) -> int:
     """Show it until Ctrl-C, which is the way to end it and no error; the exit code is that of the last look."""
-    signal.signal(signal.SIGTERM, _leave)  # so that the terminal is left as it was
     looks = Looks(read)
+    if people_console().is_terminal:
+        return _live(looks)
     try:
-        if people_console().is_terminal:
-            _live(looks)
-        else:
-            _lines(looks)
+        _lines(looks)
     except KeyboardInterrupt:
         return looks.last.exit_code if looks.last else 0
-
-
-def _leave(*_: object) -> NoReturn:
-    sys.exit(SIGTERM_EXIT)
 
 
 class Looks:
@@ -111,7 +106,7 @@ class Looks:
         return "; ".join([", ".join(words), *map(plain, daemon.reasons)])
 
 
-def _live(looks: Looks) -> NoReturn:
+def _live(looks: Looks) -> int:
     console = people_console()
 
     def shown() -> Group:
@@ -121,10 +116,14 @@ def _live(looks: Looks) -> NoReturn:
         under = [Line("", ""), *([bar] if bar else []), Line("", "Ctrl-C ends this.")]
         return Group(*(Text(f"{line.label}{line.text}", line.style, no_wrap=True, overflow="crop") for line in [*lines, *under]))
 
+    # Taken between two pictures and never within one, where an exception could keep Rich from leaving its screen.
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
     with Live(shown(), console=console, screen=True, auto_refresh=False) as live:
-        while True:
+        while (told := signal.sigtimedwait(ENDING, LIVE_SECONDS)) is None:
             live.update(shown(), refresh=True)
-            time.sleep(LIVE_SECONDS)  # a command of its own process: there is no loop and no clock here
+    if told.si_signo == signal.SIGTERM or looks.last is None:
+        return SIGTERM_EXIT
+    return looks.last.exit_code
 
 
 def _lines(looks: Looks) -> NoReturn:
@@ -137,4 +136,4 @@ def _lines(looks: Looks) -> NoReturn:
             click.echo(f"{at} {told}")
             sys.stdout.flush()
         before = told
-        time.sleep(LINE_SECONDS)
+        time.sleep(LINE_SECONDS)  # a command of its own process: there is no loop and no clock here
