@@ -45,5 +45,5 @@ def read(
 
 
 def _as_range(ids: list[int]) -> Sequence[int]:
-    whole = range(ids[0], ids[-1] + 1)
-    return whole if len(whole) == len(ids) else ids
+    first, behind = ids[0], ids[-1] + 1
+    return range(first, behind) if behind - first == len(ids) else ids  # no range longer than 2^63 - 1 has a `len`

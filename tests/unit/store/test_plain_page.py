@@ -18,7 +18,7 @@ from syncd.store.outbox_pages import PageReader
 from syncd.store.times import for_the_wire, wire_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 PLAIN = "2026-11-23T10:00:00.123Z"
 TEXTS = st.one_of(
@@ -46,6 +46,12 @@ ROW = st.tuples(
     st.sampled_from([0, 0, 0, 1, "x"]),
     st.sampled_from([None, None, None, PLAIN]),
     st.one_of(st.none(), st.none(), st.tuples(st.sampled_from(["entity_type", "payload", "correlation_id"]), BYTES_AS_TEXT)),
+)
+SALE = ("Receipt", 1, "Create", "{}", "c", PLAIN, 0, None, None)
+HIGHEST_ID = 9 * 10**18  # the triggers keep ids within that, on both sides of zero
+IDS = st.one_of(  # of rows that are written one behind the other
+    st.integers(-HIGHEST_ID, HIGHEST_ID - 3).map(lambda first: [first + n for n in range(4)]),
+    st.lists(st.one_of(st.integers(-HIGHEST_ID, HIGHEST_ID), st.integers(-3, 3)), min_size=4, max_size=4, unique=True).map(sorted),
 )
 COLUMNS = "entity_type, entity_id, operation, payload, correlation_id, created_at, attempts, next_attempt_at"
 TABLE = """
@@ -79,27 +85,28 @@ def fields(row: OutboxRow) -> list[object]:
     return [getattr(row, name) for name in OutboxRow.__slots__ if name != "plain"]
 
 
-def write(connection: sqlite3.Connection, rows: list[tuple[Any, ...]]) -> None:
+def write(connection: sqlite3.Connection, rows: list[tuple[Any, ...]], ids: Sequence[int] = ()) -> None:
     connection.execute("DELETE FROM sync_outbox")
-    for *row, odd in rows:
-        values = ", ".join("?" * len(row))
-        connection.execute(f"INSERT INTO sync_outbox ({COLUMNS}) VALUES ({values})", row)
+    for number, (*row, odd) in enumerate(rows):
+        values = ", ".join("?" * (1 + len(row)))
+        row_id = ids[number] if ids else number + 1
+        connection.execute(f"INSERT INTO sync_outbox (id, {COLUMNS}) VALUES ({values})", (row_id, *row))
         if odd:
-            connection.execute(f"UPDATE sync_outbox SET {odd[0]} = CAST(? AS TEXT) WHERE id = last_insert_rowid()", (odd[1],))
+            connection.execute(f"UPDATE sync_outbox SET {odd[0]} = CAST(? AS TEXT) WHERE id = ?", (odd[1], row_id))
 
 
 @settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(rows=st.lists(ROW, min_size=1, max_size=4), store_id=st.sampled_from([7, "seven", 'S"ü\x01', -1]))
-@example(rows=[("Receipt", 1, "Create", "{}", "c", PLAIN, 0, None, ("payload", b"\x80\xff"))], store_id=7)
-@example(rows=[("Receipt", 1, "Create", "{}", "c", PLAIN, 0, None, ("entity_type", b"a\xc3"))], store_id=7)
-@example(
-    rows=[("Receipt", 1, "Create", "{}", "c", PLAIN, 0, None, None), ("Rü", "1", "Create", "\x00", "d", PLAIN, 0, None, None)], store_id=7
-)
-@example(rows=[("Receipt", 7.0, "Create", "{}", "c", "2026-11-23 10:00:00.1234567", 0, None, None)], store_id="seven")
+@given(rows=st.lists(ROW, min_size=1, max_size=4), ids=IDS, store_id=st.sampled_from([7, "seven", 'S"ü\x01', -1]))
+@example(rows=[("Receipt", 1, "Create", "{}", "c", PLAIN, 0, None, ("payload", b"\x80\xff"))], ids=[1], store_id=7)
+@example(rows=[("Receipt", 1, "Create", "{}", "c", PLAIN, 0, None, ("entity_type", b"a\xc3"))], ids=[1], store_id=7)
+@example(rows=[SALE, ("Rü", "1", "Create", "\x00", "d", PLAIN, 0, None, None)], ids=[1, 2], store_id=7)
+@example(rows=[("Receipt", 7.0, "Create", "{}", "c", "2026-11-23 10:00:00.1234567", 0, None, None)], ids=[1], store_id="seven")
+@example(rows=[SALE, SALE], ids=[-HIGHEST_ID, HIGHEST_ID], store_id=7)
+@example(rows=[SALE, SALE], ids=[HIGHEST_ID - 1, HIGHEST_ID], store_id=7)
 def test_a_page_as_one_holds_what_its_rows_hold_one_by_one(
-    outbox: sqlite3.Connection, rows: list[tuple[Any, ...]], store_id: int | str
+    outbox: sqlite3.Connection, rows: list[tuple[Any, ...]], ids: list[int], store_id: int | str
 ) -> None:
-    write(outbox, rows)
+    write(outbox, rows, ids)
     page = read(outbox, 40, store_id)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(plain_page, "read", lambda *_, **__: (None, len(rows)))
@@ -112,6 +119,7 @@ def test_a_page_as_one_holds_what_its_rows_hold_one_by_one(
         assert [fields(row) for row in page.rows] == [fields(row) for row in one_by_one.rows]
     if isinstance(page.rows, Block):
         assert page.rows.items == b",".join(row.encoded for row in one_by_one.rows)
+        assert list(page.rows.ids) == ids[: len(rows)]
 
 
 @pytest.mark.parametrize("created_at", [PLAIN, "2026-11-23 10:00:00.1234567", "2026-11-23 10:00:00", "2026-11-23T10:00:00.1234567Z"])
