@@ -13,7 +13,7 @@ from syncd.errors import StorageError
 from syncd.redaction import foreign
 from syncd.store.field_values import MalformedError
 from syncd.store.replay import Replayed
-from syncd.store.text import any_text
+from syncd.store.text import any_text, storable
 from syncd.store.update import read_update
 from syncd.store.write_budget import Cost
 from syncd.wire.json import parse_json
@@ -96,11 +96,11 @@ class Replays:
         delivery = Delivery([update], [update.correlation_id], "live", done, acknowledge=update.correlation_id is not None)
         self._queue.put(delivery)
         refusals = await done
-        refusal = foreign(refusals[0]) if refusals else None
+        refusal = storable(refusals[0]) if refusals else None
         if refusal != reason_before:  # applied, or refused for another reason, which is an entry of its own
             await self._inbox.till.write(lambda connection: _delete(connection, entry_id, length), rows=1, cost=self._cost, urgent=False)
         if refusal is not None:
-            return Replayed(entry_id, "refused", refusal)
+            return Replayed(entry_id, "refused", foreign(refusal))
         if delivery.stale:
             return Replayed(entry_id, "superseded", "it is older than what the store has, or the same")
         return Replayed(entry_id, "applied", None)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.support.commands import succeeded, syncd
 from tests.support.flow import make_store
 from tests.support.hubs import flow_hub
@@ -103,6 +105,27 @@ async def test_what_a_trigger_of_the_pos_refused_is_applied_once_that_is_mended_
             await until(told, "HQ has the acknowledgement")
             await until(lambda: store.status()["inbound"]["quarantined"] == 0, "the status follows")
             assert [event["outcome"] for event in store.events("quarantine_replayed")] == ["refused", "applied"]
+
+
+@pytest.mark.parametrize(
+    ("words", "hidden"),
+    [
+        ("x" * 600, "x" * 301),
+        ("see https://office:geheim@intranet/rules", "geheim"),
+        ("token eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abcdefghijkl", "eyJhbGciOiJIUzI1NiJ9"),
+    ],
+    ids=["long", "password in a URL", "token"],
+)
+async def test_what_is_refused_again_is_kept_whatever_of_its_reason_is_not_shown(tmp_path: Path, words: str, hidden: str) -> None:
+    store = await make_store(tmp_path, NOBODY)
+    store.query(f"CREATE TRIGGER no_price BEFORE INSERT ON prices BEGIN SELECT RAISE(ABORT, '{words}'); END")
+    keep(store, "ReceivePriceUpdate", json.dumps(PRICE))
+    async with store.running():
+        for _ in range(2):  # the first refusal is for another reason than the entry's, the second for the same
+            (entry,) = store.query("SELECT id FROM sync_quarantine")[0]
+            done = await syncd(store, "quarantine", "replay", str(entry), "--timeout", "90s")
+            assert (done.code, "Price 7  refused: " in done.out, hidden in done.out) == (1, True, False)
+            assert store.query("SELECT correlation_id, reason FROM sync_quarantine") == [("p", words)]
 
 
 async def test_a_stopped_daemon_does_it_at_its_start_without_a_line_and_what_cannot_be_applied_says_why(tmp_path: Path) -> None:
