@@ -20,7 +20,7 @@ import structlog
 from syncd import __version__
 from syncd.clock import SystemClock
 from syncd.config.settings import load_settings
-from syncd.errors import ExitCode, SyncdError
+from syncd.errors import ExitCode, SyncdError, ToldToStop
 from syncd.log import set_up_logging
 from syncd.own_files import shared_folders
 from syncd.signals import StopSignals
@@ -42,10 +42,6 @@ if TYPE_CHECKING:
 
 STEP_SECONDS = 120.0  # for a part of a long upgrade, before systemd takes the start for stuck
 DRAIN_SECONDS = 10.0  # for what is in flight when we are told to stop; systemd's own patience is 30 s
-
-
-class _ToldToStopError(SyncdError):
-    """While the tables were still being brought up to date."""
 
 
 async def run(settings: Settings, config_file: Path | None) -> int:
@@ -98,7 +94,7 @@ class Daemon:
                 await self._live(files, lock, stop, config_file)
             finally:
                 await files.close()
-        except _ToldToStopError:
+        except ToldToStop:
             self.log.info("upgrade_interrupted", hint="the next start goes on with it")
         finally:
             lock.release()
@@ -107,10 +103,10 @@ class Daemon:
         """Rows are being copied at the till's pace.
 
         Raises:
-            _ToldToStopError: the next start goes on with it.
+            ToldToStop: the next start goes on with it.
         """
         if stop.stop.is_set():
-            raise _ToldToStopError
+            raise ToldToStop
         if not self._upgrade_told:
             self._upgrade_told = True
             self.log.info("upgrade_copying", hint="a long table is built anew beside the till, which may take minutes; then sending begins")

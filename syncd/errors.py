@@ -6,6 +6,7 @@ counted.
                                     exit  retryable
     SyncdError                      70    no    a bug, unless a branch says otherwise
     ├── ConfigurationError          78    no    a key, a value, a missing file; a database newer than the program
+    ├── ToldToStop                  0     yes   a signal, while the tables were still being brought up to date
     ├── AnotherInstanceError        75    yes   another syncd holds the store (names its pid)
     ├── PermissionDeniedError       77    no    a file or folder that may not be read or written
     ├── StorageError                74    yes   the disk or a database cannot be used: full, unreachable, an I/O error
@@ -68,6 +69,13 @@ class ConfigurationError(SyncdError):
     """The configuration cannot be used; the message names the key, the value and what is allowed."""
 
     exit_code = ExitCode.CONFIGURATION
+
+
+class ToldToStop(SyncdError):
+    """A signal has come while the tables were still being brought up to date; the next start goes on with it."""
+
+    exit_code = ExitCode.OK
+    retryable = True
 
 
 class AnotherInstanceError(SyncdError):

@@ -87,6 +87,13 @@ class DuePage(Page):
     next_due: str | None = None
     oldest_waiting: str | None = None
 
+    def leave_out(self, entities: set[Entity]) -> None:
+        """As if these were not due."""
+        if entities:
+            self.rows = [row for row in self.rows if row.entity not in entities]
+            self.cut_entities -= entities
+            self.entities = {entity: first_id for entity, first_id in self.entities.items() if entity not in entities}
+
 
 def as_sent(entity_id: object) -> int | str:
     """JavaScript binds every number as REAL; on the wire 5.0 is the 5 that was meant."""

@@ -53,6 +53,12 @@ def parse_time(text: str) -> tuple[datetime, str] | None:
     return moment.replace(tzinfo=UTC), match["fraction"] or ""
 
 
+def exact_moment(text: str) -> datetime | None:
+    """Read a time to the microsecond; None where nobody can."""
+    parsed = parse_time(text)
+    return parsed[0].replace(microsecond=int(parsed[1][:6].ljust(6, "0"))) if parsed else None
+
+
 def _is_our_form(text: str) -> bool:
     """`2026-11-23T10:00:00.123Z`, as far as its length and marks tell."""
     return len(text) == 24 and text[10] == "T" and text[19] == "." and text[23] == "Z" and text.isascii() and text[20:23].isdigit()

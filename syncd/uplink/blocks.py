@@ -51,11 +51,14 @@ class Blocks:
         """It is in flight, and still a block."""
         return block in self._in_flight
 
-    def have_any_of(self, page: Block) -> bool:
-        """One of these rows is in a block; a till may have changed its priority, so that another lane reads it, too."""
+    def meet(self, page: Block) -> bool:
+        """A row of this page is in a block, or its entity waits in a block of another lane: a till has changed priorities meanwhile."""
         first, last = page.ids[0], page.ids[-1]
         near = [block.ids for block in self if block.ids[0] <= last and first <= block.ids[-1]]
-        return bool(near) and not set(page.ids).isdisjoint(chain.from_iterable(near))
+        if near and not set(page.ids).isdisjoint(chain.from_iterable(near)):
+            return True
+        others = [block.entities for priority, ready in self._ready.items() if priority != page.priority for block in ready]
+        return bool(others) and not set(page.entities).isdisjoint(chain.from_iterable(others))
 
     @property
     def in_flight(self) -> Iterable[Block]:

@@ -187,18 +187,19 @@ class Entities:
     def give_up_plain(self) -> list[OutboxRow] | None:
         """All rows in memory that are not in flight, where each is plain and goes by itself; they are forgotten here. Else None.
 
-        By itself: in the lane of its own priority, with nothing to know of its entity but that rows may be in flight.
+        By itself: in the lane of its own priority, with nothing to know of its entity but that rows may be in flight. What is known of
+        entities that have no row in memory stays.
         """
         lane_of, parked = self.lane_of, self._parked
         if parked or self.to_read or not all(row.plain and lane_of[row.id] == row.priority for row in self.queued.values()):
             return None
         for state in self.states.values():
-            if not state.only_moves or len({lane_of[row_id] for row_id in state.queued}) > 1:
+            if state.queued and (not state.only_moves or len({lane_of[row_id] for row_id in state.queued}) > 1):
                 return None
         rows = [self.queued[row_id] for row_id in sorted(self.queued)]
         for entity, state in list(self.states.items()):
             state.queued.clear()
-            if not state.in_flight:
+            if state.idle:
                 del self.states[entity]
         self.queued.clear()
         lane_of.clear()

@@ -175,7 +175,7 @@ class Loader:
             await self._clock.sleep(LOOK_SECONDS)
             seconds += LOOK_SECONDS
             unread = self._unread()
-            if seconds < RESCAN_SECONDS and unread in (0, known):
+            if (seconds < RESCAN_SECONDS and unread in (0, known)) or not self._may_rescan():
                 continue
             try:
                 unmarked = await self._journal.unmarked()
@@ -183,10 +183,13 @@ class Loader:
                 self._on_trouble(error)
                 continue
             self._on_trouble(None)
-            if self._queue.idle and not self._busy() and not unmarked and not self._breaker.open:
+            if not unmarked and self._may_rescan():
                 seconds, known = 0.0, unread
                 self._counts = None
                 await self.changed()
+
+    def _may_rescan(self) -> bool:
+        return self._queue.idle and not self._busy() and not self._breaker.open
 
     def _unread(self) -> int:
         """Rows that are pending on disk while nothing in memory leads to them; 0 where some wait there for a reason."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from syncd.clock import iso_ms
 from syncd.store.block import Block
-from syncd.store.times import parse_time
+from syncd.store.times import exact_moment
 from syncd.uplink.pages import LoadDue, LoadEntity, LoadLane
 from syncd.uplink.retry import longest_retry_delay
 
@@ -51,9 +51,9 @@ class PageSource:
         return page
 
     def due(self, at: str) -> float:
-        """This moment on the monotonic clock."""
-        parsed = parse_time(at)
-        return self._clock.monotonic() + (self.retry_in(parsed[0]) if parsed else 0.0)
+        """This moment on the monotonic clock; to the millisecond, or it would be read again and again in the last second before."""
+        moment = exact_moment(at)
+        return self._clock.monotonic() + (self.retry_in(moment) if moment else 0.0)
 
     def retry_in(self, at: datetime) -> float:
         """Seconds until then; 0 where no retry can be so late: the clock was set back, and that must not hold a row."""
@@ -70,9 +70,12 @@ class PageSource:
             case LoadEntity():
                 return await self._reader.entity_page(load.entity, load.after_id, self._queue.page_rows)
             case LoadDue():
+                in_memory = self._queue.ids_in_memory()
                 now = self._clock.now()
                 latest = now + timedelta(seconds=longest_retry_delay(self._sync))
                 due = await self._reader.due_page(load.priority, iso_ms(now), iso_ms(latest), self._queue.page_rows)
+                # Where such a row is in flight, its refusal is durable already, and the queue is about to be told when it is due.
+                due.leave_out({entity for entity, first_id in due.entities.items() if first_id in in_memory})
                 if due.entities:
                     await self._journal.retry_is_due(due.entities)
                 return due

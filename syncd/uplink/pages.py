@@ -120,7 +120,8 @@ class Pages:
         if not isinstance(block, Block):
             return not (block or page.earlier or page.cut_entities)
         entities = self._entities
-        if self._blocks.have_any_of(block) or not entities.in_flight.keys().isdisjoint(block.ids):
+        in_memory = (entities.in_flight, entities.queued)
+        if self._blocks.meet(block) or not all(rows.keys().isdisjoint(block.ids) for rows in in_memory if rows):
             return False
         if entities.states and not entities.states.keys().isdisjoint(block.entities):
             known = (state for entity in block.entities if (state := entities.states.get(entity)) is not None)

@@ -234,6 +234,10 @@ class SendQueue:
         """The same rows, by their ids."""
         return frozenset(self._entities.in_flight).union(*(block.ids for block in self._blocks.in_flight))
 
+    def ids_in_memory(self) -> frozenset[int]:
+        """Those in flight, and those that wait in memory as rows by themselves."""
+        return self.ids_in_flight().union(self._entities.queued)
+
     @property
     def idle(self) -> bool:
         """Nothing is in memory, and there is nothing to read."""

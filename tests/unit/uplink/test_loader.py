@@ -252,3 +252,22 @@ async def test_what_waits_is_counted_right_after_a_row_in_flight_was_cancelled_a
             return sum(store.loader.status.pending.values()) == 7
 
         await until(counted, "the row that was cancelled in flight is not taken off twice")
+
+
+async def test_a_refusal_that_is_durable_before_the_queue_is_told_is_not_read_as_due_by_then(tmp_path: Path) -> None:
+    async with rig(tmp_path, [("R", 1, 3), ("R", 1, 3)]) as it:
+        first, second = await it.taken()
+        words = {"attempts": 1, "next_attempt_at": iso_ms(it.clock.now())}
+        await it.journal.record([outcome(it.path, first.id, "pending", row=first, urgency=3, **words)])
+        it.queue.add_due({3: it.clock.monotonic()})  # another row's retry
+        it.loader.may_load.set()
+        await until(lambda: not it.queue.retries_wait, "what is due was read")
+        it.loader.refused(first, it.clock.monotonic(), 3)
+        it.queue.requeue(second)
+        assert [row.id for row in await it.taken()] == [first.id, second.id]
+
+
+async def test_a_retry_is_not_looked_for_before_the_millisecond_at_which_it_is_due(tmp_path: Path) -> None:
+    async with rig(tmp_path, []) as it:
+        it.clock.seconds = 0.25
+        assert it.loader._source.due("2026-11-23T10:00:01.750Z") == it.clock.monotonic() + 1.5

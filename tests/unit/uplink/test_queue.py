@@ -586,3 +586,34 @@ def test_a_long_run_of_one_entity_in_flight_keeps_no_other_back() -> None:
         if batch:
             break
     assert [row.id for row in batch] == others
+
+
+def test_a_row_that_a_till_has_made_urgent_is_not_overtaken_by_its_entitys_next() -> None:
+    model = Model(page_rows=100, as_blocks=True)
+    first = model.write("E")
+    for n in range(10):
+        model.write(str(n))
+    model.write("urgent", 1)
+    model.load_all()  # the lane of urgent rows is read beyond the first
+    model.rows[first].priority = 1
+    model.write("E", 1)
+    model.load_all()
+    while model.rows:
+        model.load_all()
+        batch = model.take()
+        assert batch, "rows were left behind"
+        model.finish(batch, ["sent"] * len(batch))
+
+
+def test_a_row_in_memory_that_a_till_replaces_by_another_of_the_same_id_is_not_in_a_block_besides() -> None:
+    model = Model(page_rows=100, as_blocks=True)
+    for n in range(3):
+        model.write(str(n))
+    model.load_all()
+    assert len(model.take(1, spread=True)) == 1
+    replaced = model.rows[3]
+    replaced.entity_id, replaced.entity, replaced.priority = "X", ("E", "X"), 1
+    model.queue.new_rows()
+    model.load_all()
+    check_counts(model.queue)
+    assert not any(3 in block.ids for block in model.queue._blocks)
