@@ -140,6 +140,7 @@ class Hangs:
             suspect.hangs_alone += len(rows) == 1
             if suspect.hangs_alone >= HANGS_ALONE and self._answers > suspect.answered_then and not deferred:
                 deferred = [row]
+                self._silence = max(0, self._silence - (suspect.hangs_alone - 1))  # those were this row's, and not the hub's
         if again and not was_split and len(rows) > 1:
             self._max_rows = len(rows) // 2  # HQ may merely need more time for so many
         if len(rows) > 1 or not deferred:
