@@ -26,7 +26,6 @@ class OutboxRow:
         unreadable_time: `created_at` was of no use.
         problem: why this row can never be sent, where that is so.
         encoded: the item as JSON, ready for the wire; empty where there is a problem.
-        has_earlier: there may be earlier rows of its entity with another priority.
         plain: it was one of a block's, and may be so again.
     """
 
@@ -42,7 +41,6 @@ class OutboxRow:
     unreadable_time: bool = False
     problem: str | None = None
     encoded: bytes = b""
-    has_earlier: bool = False
     plain: bool = False
     entity: Entity = field(init=False)
 

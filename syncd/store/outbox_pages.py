@@ -46,16 +46,19 @@ class PageReader:
     def lane(self, connection: sqlite3.Connection, priority: int, after_id: int, limit: int, done_up_to: Callable[[Entity], int]) -> Page:
         """See `OutboxReader.page`."""
         block, complete = self._plain_page(connection, priority, after_id, limit)
+        preceded = self._preceded(connection, priority, after_id, block.ids[-1]) if block is not None else set()
         raws: list[_Raw] = []
-        if block is None and not complete:
+        if preceded or (block is None and not complete):
             raws, complete = self._fetch(connection, outbox_sql.LANE, {"priority": priority, "after_id": after_id, "limit": limit})
-            block = self._block(priority, raws)
             self._fit(max(len(raw[_HEAD] or b"") for raw in raws))
+            preceded = self._preceded(connection, priority, after_id, raws[-1][0])
+            block = None if preceded else self._block(priority, raws)
         if block is not None:
             page = Page(block, block.ids[-1], complete)
         else:
             rows, complete = self._rows(connection, raws, complete=complete)
             page = Page(rows, rows[-1].id if rows else after_id, complete)
+            self._add_earlier(connection, page, priority, preceded, done_up_to)
         if complete:  # rows of waiting entities may be behind the last one: skip them from now on
             newest = connection.execute(outbox_sql.NEWEST, (priority, after_id)).fetchone()[0]
             page.after_id = page.after_id if newest is None else newest
@@ -63,8 +66,6 @@ class PageReader:
             scanned = {"priority": priority, "after_id": after_id, "up_to": page.after_id}
             found = connection.execute(outbox_sql.PROMOTED, scanned).fetchall()
             page.promoted = {(kind, identifier): due_at for kind, identifier, due_at in found}
-        if block is None:
-            self._add_earlier(connection, page, priority, done_up_to)
         return page
 
     def _plain_page(self, connection: sqlite3.Connection, priority: int, after_id: int, limit: int) -> tuple[Block | None, bool]:
@@ -80,8 +81,18 @@ class PageReader:
         """Where items are long a plain page has fewer of them, so that it has `MAX_PAGE_BYTES` at most."""
         self._plain_rows = max(1, MAX_PAGE_BYTES // max(1, longest))
 
-    def _add_earlier(self, connection: sqlite3.Connection, page: Page, priority: int, done_up_to: Callable[[Entity], int]) -> None:
-        newest_of_each = {row.entity: row.id for row in page.rows if row.has_earlier}
+    def _preceded(self, connection: sqlite3.Connection, priority: int, after_id: int, up_to: int) -> set[Entity]:
+        """Entities of the rows between two ids that may have earlier ones with another priority."""
+        bounds = {"priority": priority, "after_id": after_id, "up_to": up_to}
+        if not connection.execute(outbox_sql.OTHERS, bounds).fetchone()[0]:
+            return set()
+        found = any_text(connection, lambda: connection.execute(outbox_sql.WITH_EARLIER, bounds).fetchall())
+        return {(kind, str(as_sent(entity_id))) for kind, entity_id in found}
+
+    def _add_earlier(
+        self, connection: sqlite3.Connection, page: Page, priority: int, preceded: set[Entity], done_up_to: Callable[[Entity], int]
+    ) -> None:
+        newest_of_each = {row.entity: row.id for row in page.rows if row.entity in preceded}
         for entity, newest in newest_of_each.items():
             rows, complete = self._entity_rows(
                 connection, outbox_sql.ENTITY, entity, LOOKAHEAD_ROWS, after_id=done_up_to(entity), before_id=newest, other_than=priority
@@ -155,11 +166,11 @@ class PageReader:
         return any_text(connection, lambda: _fetched(connection, sql, parameters | {"store_id": self._store_id_json}))
 
     def _block(self, priority: int, raws: list[_Raw]) -> Block | None:
-        """All of these as columns; None where one of them needs a look: by itself, by its time, or for an earlier row of its entity."""
+        """All of these as columns; None where one of them needs a look, by itself or by its time."""
         if not raws:
             return None
-        ids, kinds, entity_ids, _, correlation_ids, created_at, attempts, retry_at, _, heads, tails, has_earlier = zip(*raws, strict=True)
-        if any(attempts) or any(has_earlier) or None in heads or retry_at.count(None) != len(raws):
+        ids, kinds, entity_ids, _, correlation_ids, created_at, attempts, retry_at, _, heads, tails = zip(*raws, strict=True)
+        if any(attempts) or None in heads or retry_at.count(None) != len(raws):
             return None
         if (timestamps := wire_forms(created_at)) is None:
             return None
@@ -187,7 +198,7 @@ class PageReader:
         return rows, complete
 
     def _row(self, connection: sqlite3.Connection, raw: _Raw) -> OutboxRow:
-        identifier, kind, entity_id, priority, correlation_id, created_at, attempts, retry_at, seen_at, head, tail, has_earlier = raw
+        identifier, kind, entity_id, priority, correlation_id, created_at, attempts, retry_at, seen_at, head, tail = raw
         written = moment_for_the_wire(created_at) if isinstance(created_at, str) else None
         created, timestamp = written or self._first_seen(seen_at)
         retry = parse_time(retry_at) if isinstance(retry_at, str) else None
@@ -195,7 +206,6 @@ class PageReader:
             id=identifier, entity_type=kind, entity_id=as_sent(entity_id), priority=priority,
             correlation_id=correlation_id, timestamp=timestamp, created=created,
             attempts=attempts, retry_at=retry[0] if retry else None, unreadable_time=written is None and seen_at is None,
-            has_earlier=bool(has_earlier),
         )  # fmt: skip
         encoded = None if head is None else head + timestamp.encode() + tail
         if encoded is not None and item_sql.is_utf8(encoded):

@@ -12,20 +12,6 @@ MAX_ATTEMPTS = 2**31  # a larger number in the till's column is read as this one
 
 _ATTEMPTS = "CASE WHEN j.id IS NULL THEN o.attempts ELSE j.attempts END"
 _ATTEMPT = f"CASE typeof({_ATTEMPTS}) WHEN 'integer' THEN min(max({_ATTEMPTS}, 0), {MAX_ATTEMPTS}) ELSE 0 END"
-# An earlier row of the same entity with another priority; its id may be a number or text, since one till writes 5 and
-# another one '5'. HQ may have that row already: this only saves looking for the earlier rows of an entity that has
-# none. Whether any row has another priority is looked up once a page.
-_HAS_EARLIER = """
-CASE WHEN EXISTS (SELECT 1 FROM [sync_outbox] INDEXED BY [sync_outbox_by_priority] WHERE status = 'pending' AND priority < :priority)
-       OR EXISTS (SELECT 1 FROM [sync_outbox] INDEXED BY [sync_outbox_by_priority] WHERE status = 'pending' AND priority > :priority)
-THEN EXISTS (
-    SELECT 1 FROM [sync_outbox] AS e INDEXED BY [sync_outbox_by_entity]
-    WHERE e.status = 'pending' AND e.entity_type = o.entity_type AND e.id < o.id AND e.priority <> o.priority
-      AND e.entity_id IN (
-          o.entity_id, CAST(o.entity_id AS INTEGER),
-          CAST(CASE typeof(o.entity_id) WHEN 'real' THEN CAST(o.entity_id AS INTEGER) ELSE o.entity_id END AS TEXT)))
-ELSE 0 END
-"""
 _COLUMNS = f"""
 SELECT o.id, o.entity_type, o.entity_id, o.priority, o.correlation_id, o.created_at, {_ATTEMPT},
        CASE WHEN j.id IS NULL THEN o.next_attempt_at ELSE j.next_attempt_at END,
@@ -60,12 +46,12 @@ ORDER BY o.id LIMIT :limit
 """
 # The next rows of one priority, without those of entities that wait for a retry.
 LANE = f"""
-{_COLUMNS}, {_HAS_EARLIER} FROM [sync_outbox] AS o INDEXED BY [sync_outbox_by_priority] {_JOURNAL} WHERE {_OF_LANE}
+{_COLUMNS} FROM [sync_outbox] AS o INDEXED BY [sync_outbox_by_priority] {_JOURNAL} WHERE {_OF_LANE}
 """
 # The same rows as one, their columns as JSON arrays and their items joined; `items` is NULL in place of a row that is not plain, that was
 # refused once, or whose payload has more bytes than `:longest`. All as BLOB, since a till's text may be no UTF-8.
 BLOCK = f"""
-SELECT count(*), count(item), max(has_earlier), CAST(json_group_array(id) AS BLOB),
+SELECT count(*), count(item), CAST(json_group_array(id) AS BLOB),
        CAST(json_group_array(CASE WHEN item IS NOT NULL THEN entity_type END) AS BLOB),
        CAST(json_group_array(CASE WHEN item IS NOT NULL THEN entity_id END) AS BLOB),
        CAST(json_group_array(CASE WHEN item IS NOT NULL THEN correlation_id END) AS BLOB),
@@ -74,7 +60,6 @@ SELECT count(*), count(item), max(has_earlier), CAST(json_group_array(id) AS BLO
        CAST(group_concat(item) AS BLOB)
 FROM (
     SELECT o.id, o.entity_type, {item_sql.ENTITY_ID} AS entity_id, o.correlation_id, {item_sql.STAMP} AS stamp,
-           {_HAS_EARLIER} AS has_earlier,
            CASE WHEN j.id IS NULL AND o.attempts = 0 AND o.next_attempt_at IS NULL AND typeof(o.created_at) = 'text'
                      AND {item_sql.PLAIN_TYPES} AND length(CAST(o.payload AS BLOB)) <= :longest
                 THEN {item_sql.whole(":store_id")} END AS item
@@ -85,12 +70,35 @@ FROM (
 """  # noqa: S608 - constants
 # An entity's rows behind an id; `ENTITY` has only those that wait for no retry.
 FOLLOWING = f"""
-{_COLUMNS}, 0 FROM [sync_outbox] AS o INDEXED BY [sync_outbox_by_entity] {_JOURNAL}
+{_COLUMNS} FROM [sync_outbox] AS o INDEXED BY [sync_outbox_by_entity] {_JOURNAL}
 WHERE o.status = 'pending' AND o.entity_type = :entity_type AND o.entity_id = :entity_id AND o.id > :after_id AND o.id < :before_id
   AND o.priority <> :other_than AND (j.id IS NULL OR j.status = 'pending')
 ORDER BY o.id LIMIT :limit
 """
 ENTITY = FOLLOWING.replace("ORDER BY", f"AND NOT {_WAITS} ORDER BY")
+# Whether any row has another priority.
+OTHERS = """
+SELECT EXISTS (SELECT 1 FROM [sync_outbox] INDEXED BY [sync_outbox_by_priority] WHERE status = 'pending' AND priority < :priority)
+    OR EXISTS (SELECT 1 FROM [sync_outbox] INDEXED BY [sync_outbox_by_priority] WHERE status = 'pending' AND priority > :priority)
+"""
+# Entities of a page that have an earlier row with another priority. One till writes the id 5 and another one '5', so each is looked
+# for in the other spelling, too. An entity's rows are walked once, however many of them the page has. HQ may have the earlier row
+# already: this only saves looking for the earlier rows of an entity that has none.
+_EARLIER = """
+SELECT 1 FROM [sync_outbox] AS e INDEXED BY [sync_outbox_by_entity]
+WHERE e.status = 'pending' AND e.entity_type = p.entity_type AND e.id < p.last_id AND e.priority <> :priority AND e.entity_id =
+"""
+WITH_EARLIER = f"""
+SELECT entity_type, entity_id FROM (
+    SELECT entity_type, entity_id, max(id) AS last_id,
+           CASE WHEN typeof(entity_id) <> 'text' THEN CAST(CAST(entity_id AS INTEGER) AS TEXT)
+                WHEN CAST(CAST(entity_id AS INTEGER) AS TEXT) = entity_id THEN CAST(entity_id AS INTEGER) END AS respelled
+    FROM [sync_outbox] INDEXED BY [sync_outbox_by_priority]
+    WHERE status = 'pending' AND priority = :priority AND id > :after_id AND id <= :up_to
+    GROUP BY entity_type, entity_id
+) AS p
+WHERE EXISTS ({_EARLIER} p.entity_id) OR EXISTS ({_EARLIER} p.respelled)
+"""  # noqa: S608 - constants
 # Which entities' retries come next.
 DUE = """
 SELECT entity_type, entity_id, id, due_at FROM journal.retry INDEXED BY retry_by_due

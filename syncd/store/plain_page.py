@@ -30,8 +30,8 @@ def read(
         longest: bytes of a payload; a row with a longer one needs a look.
     """
     bounds = {"priority": priority, "after_id": after_id, "limit": limit, "store_id": store_id, "longest": longest}
-    rows, plain, has_earlier, *columns = connection.execute(outbox_sql.BLOCK, bounds).fetchone()
-    if not rows or plain < rows or has_earlier:
+    rows, plain, *columns = connection.execute(outbox_sql.BLOCK, bounds).fetchone()
+    if not rows or plain < rows:
         return None, rows
     ids, kinds, entity_ids, correlation_ids, stamps, lengths, items = columns
     timestamps = wire_lines(stamps)

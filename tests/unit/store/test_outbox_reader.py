@@ -111,6 +111,42 @@ async def test_an_urgent_row_brings_its_entitys_earlier_rows_along(tmp_path: Pat
         assert [row.id for row in known.earlier] == [2]
 
 
+@pytest.mark.parametrize(("earlier", "later"), [(5, "5"), ("5", 5), (5.0, "5"), ("5", 5.0), (-5, "-5"), ("x", "x"), (0, "x"), ("5.0", 5)])
+async def test_an_earlier_row_is_found_in_whatever_spelling_its_entity_stands(
+    tmp_path: Path, path: Path, earlier: object, later: object
+) -> None:
+    async with opened(tmp_path) as files:
+        write_rows(path, ("R", earlier, 4), ("R", later, 1))
+        page = await a_reader(files, FakeClock()).page(1, 0, 10, nothing_known)
+        same = {str(earlier).removesuffix(".0"), str(later).removesuffix(".0")} in ({"5"}, {"-5"}, {"x"}) and earlier != "5.0"
+        assert [row.id for row in page.earlier] == [1] * same
+        assert isinstance(page.rows, Block) is not same
+
+
+async def test_the_rows_of_an_entity_are_walked_once_a_page_however_many_of_them_the_page_has(tmp_path: Path, path: Path) -> None:
+    async with opened(tmp_path) as files:
+        write_rows(path, *[("R", 1, 3)] * 2100, ("P", 1, 1))
+        reader = a_reader(files, FakeClock())
+        steps = 0
+
+        def count_step() -> None:
+            nonlocal steps
+            steps += 1
+
+        async def steps_of(limit: int) -> int:
+            nonlocal steps
+            steps = 0
+            await files.reader.run(lambda connection: connection.set_progress_handler(count_step, 1))
+            page = await reader.page(3, 2000, limit, nothing_known)
+            await files.reader.run(lambda connection: connection.set_progress_handler(None, 0))
+            assert (len(page.rows), page.earlier) == (limit, [])
+            return steps
+
+        alone = await steps_of(1)
+        assert alone > 2000
+        assert await steps_of(50) < 2 * alone
+
+
 async def test_more_earlier_rows_than_one_page_may_bring_are_announced(tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbox_pages, "LOOKAHEAD_ROWS", 3)
     async with opened(tmp_path) as files:
@@ -324,6 +360,17 @@ async def test_every_page_is_read_by_an_index_and_never_sorts(tmp_path: Path, pa
             plan = [row[3] for row in await files.reader.run(lambda c, s=sql, v=values: c.execute(f"EXPLAIN QUERY PLAN {s}", v).fetchall())]  # type: ignore[misc]
             assert any("SEARCH o USING INDEX" in step for step in plan), plan
             tables = [step for step in plan if "SCAN (subquery" not in step]  # the page itself, once it is read
+            assert not any("SCAN" in step or "TEMP B-TREE" in step for step in tables), plan
+
+
+async def test_the_entities_of_a_page_are_looked_up_by_index(tmp_path: Path) -> None:
+    async with opened(tmp_path) as files:
+        values = {"priority": 3, "after_id": 0, "up_to": 9}
+        for sql in (outbox_sql.OTHERS, outbox_sql.WITH_EARLIER):
+            plan = [row[3] for row in await files.reader.run(lambda c, s=sql: c.execute(f"EXPLAIN QUERY PLAN {s}", values).fetchall())]  # type: ignore[misc]
+            assert sum("USING INDEX sync_outbox_by_" in step or "USING COVERING INDEX sync_outbox_by_" in step for step in plan) >= 2, plan
+            page = ("SCAN CONSTANT ROW", "SCAN p", "USE TEMP B-TREE FOR GROUP BY")  # its entities, once they are read
+            tables = [step for step in plan if step not in page]
             assert not any("SCAN" in step or "TEMP B-TREE" in step for step in tables), plan
 
 
