@@ -503,6 +503,8 @@ async def test_a_page_that_hq_does_not_answer_in_time_is_asked_for_with_fewer_up
     async def serve(wire: Wire) -> None:
         while (message := await wire.listen()) is not None:
             if message.get("target") != "RequestBatchSync":
+                if "invocationId" in message:  # a heartbeat without an answer would end the connection, too
+                    await wire.say({"type": 3, "invocationId": message["invocationId"], "result": None})
                 continue
             asked.append(message["arguments"][0]["batchSize"])
             if asked[-1] <= 125:
