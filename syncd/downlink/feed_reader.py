@@ -64,7 +64,6 @@ class FeedReader:
         self._catalog = catalog
         self._sync = settings.sync
         self._store_id = settings.store.id
-        self._timeout_seconds = settings.hub.invocation_timeout_seconds
         self._clock = clock
         self._log = log
         self._on_other_feed = on_other_feed
@@ -146,7 +145,7 @@ class FeedReader:
     async def _answer(self, session: HubSession, types: frozenset[str] | None, cursor: str | None, since: str | None) -> object:
         """Ask for a page; for a smaller one where it is too large for us or for somebody between, or takes HQ too long."""
         while True:
-            size, began = self._page_size.items, self._clock.monotonic()
+            size = self._page_size.items
             try:
                 answer = await session.invoke(REQUEST, batch_sync_request(self._store_id, cursor, since, sorted(types or ALL), size))
             except UnreadableAnswer as error:
@@ -162,7 +161,7 @@ class FeedReader:
                     self._tell_size(error)
                 raise
             else:
-                self._page_size.arrived((self._clock.monotonic() - began) / self._timeout_seconds)
+                self._page_size.arrived()
                 return answer
 
     def _tell_size(self, error: HubError) -> None:
