@@ -50,7 +50,7 @@ class PageReader:
         raws: list[_Raw] = []
         if preceded or (block is None and not complete):
             raws, complete = self._fetch(connection, outbox_sql.LANE, {"priority": priority, "after_id": after_id, "limit": limit})
-            self._fit(max(len(raw[_HEAD] or b"") for raw in raws))
+            self._fit(max(map(_size, raws)))
             preceded = self._preceded(connection, priority, after_id, raws[-1][0])
             block = None if preceded else self._block(priority, raws)
         if block is not None:
@@ -78,8 +78,8 @@ class PageReader:
         return block, rows < limit if block is not None else not rows
 
     def _fit(self, longest: int) -> None:
-        """Where items are long a plain page has fewer of them, so that it has `MAX_PAGE_BYTES` at most."""
-        self._plain_rows = max(1, MAX_PAGE_BYTES // max(1, longest))
+        """Where items are long a plain page has fewer of them, so that it has `MAX_PAGE_BYTES` at most, those to come a quarter longer."""
+        self._plain_rows = max(1, MAX_PAGE_BYTES * 4 // max(1, longest * 5))
 
     def _preceded(self, connection: sqlite3.Connection, priority: int, after_id: int, up_to: int) -> set[Entity]:
         """Entities of the rows between two ids that may have earlier ones with another priority."""
@@ -240,9 +240,15 @@ def _fetched(connection: sqlite3.Connection, sql: str, parameters: dict[str, Any
     try:
         for raw in cursor:
             raws.append(raw)
-            size += len(raw[_HEAD] or b"")
+            size += _size(raw)
             if size >= MAX_PAGE_BYTES:
                 return raws, False
     finally:
         cursor.close()
     return raws, len(raws) < parameters["limit"]
+
+
+def _size(raw: _Raw) -> int:
+    """Bytes of its item, but for its time; where SQLite has made none, about those of its texts."""
+    *texts, head, tail = raw
+    return len(head) + len(tail) if head is not None else sum(len(text) for text in texts if isinstance(text, str | bytes))

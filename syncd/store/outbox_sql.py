@@ -48,16 +48,18 @@ ORDER BY o.id LIMIT :limit
 LANE = f"""
 {_COLUMNS} FROM [sync_outbox] AS o INDEXED BY [sync_outbox_by_priority] {_JOURNAL} WHERE {_OF_LANE}
 """
-# The same rows as one, their columns as JSON arrays and their items joined; `items` is NULL in place of a row that is not plain, that was
-# refused once, or whose payload has more bytes than `:longest`. All as BLOB, since a till's text may be no UTF-8.
+# Whether an item has `:longest` bytes at most; NULL, as the item, where the row is not plain or was refused once.
+_FITS = "length(CAST(item AS BLOB)) <= :longest"
+# The same rows as one, their columns as JSON arrays and their items joined. Only what fits is in there, so that it is no more than
+# `:limit` times `:longest` bytes, whichever of a row's columns is long. All as BLOB, since a till's text may be no UTF-8.
 BLOCK = f"""
-SELECT count(*), count(item), CAST(json_group_array(id) AS BLOB),
-       CAST(json_group_array(CASE WHEN item IS NOT NULL THEN entity_type END) AS BLOB),
-       CAST(json_group_array(CASE WHEN item IS NOT NULL THEN entity_id END) AS BLOB),
-       CAST(json_group_array(CASE WHEN item IS NOT NULL THEN correlation_id END) AS BLOB),
-       CAST(group_concat(stamp, char(10)) AS BLOB),
+SELECT count(*), sum({_FITS}), CAST(json_group_array(id) AS BLOB),
+       CAST(json_group_array(CASE WHEN {_FITS} THEN entity_type END) AS BLOB),
+       CAST(json_group_array(CASE WHEN {_FITS} THEN entity_id END) AS BLOB),
+       CAST(json_group_array(CASE WHEN {_FITS} THEN correlation_id END) AS BLOB),
+       CAST(group_concat(CASE WHEN {_FITS} THEN stamp END, char(10)) AS BLOB),
        CAST(json_group_array(length(CAST(item AS BLOB))) AS BLOB),
-       CAST(group_concat(item) AS BLOB)
+       CAST(group_concat(CASE WHEN {_FITS} THEN item END) AS BLOB)
 FROM (
     SELECT o.id, o.entity_type, {item_sql.ENTITY_ID} AS entity_id, o.correlation_id, {item_sql.STAMP} AS stamp,
            CASE WHEN j.id IS NULL AND o.attempts = 0 AND o.next_attempt_at IS NULL AND typeof(o.created_at) = 'text'

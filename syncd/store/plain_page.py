@@ -27,11 +27,11 @@ def read(
 
     Args:
         store_id: as JSON text.
-        longest: bytes of a payload; a row with a longer one needs a look.
+        longest: bytes of an item; a row with a longer one needs a look.
     """
     bounds = {"priority": priority, "after_id": after_id, "limit": limit, "store_id": store_id, "longest": longest}
     rows, plain, *columns = connection.execute(outbox_sql.BLOCK, bounds).fetchone()
-    if not rows or plain < rows:
+    if not plain or plain < rows:
         return None, rows
     ids, kinds, entity_ids, correlation_ids, stamps, lengths, items = columns
     timestamps = wire_lines(stamps)

@@ -127,15 +127,22 @@ def test_a_page_as_one_holds_what_its_rows_hold_one_by_one(
 def test_what_tills_write_is_read_as_one(outbox: sqlite3.Connection, created_at: str, entity_id: object) -> None:
     row = ("Rü", entity_id, "Create", '{"n": "🧾\x00"}', "c", created_at, 0, None, None)
     write(outbox, [row, row])
-    block = plain_page.read(outbox, 3, MIN_ID, 10, store_id="7", longest=100)[0]
+    block = plain_page.read(outbox, 3, MIN_ID, 10, store_id="7", longest=1000)[0]
     assert block is not None
     assert list(block.ids) == [1, 2]
 
 
-def test_a_row_of_many_bytes_is_not_read_with_others(outbox: sqlite3.Connection) -> None:
-    write(outbox, [("R", n, "Create", "x" * 50 * n, f"c{n}", PLAIN, 0, None, None) for n in (1, 2)])
-    assert plain_page.read(outbox, 3, MIN_ID, 10, store_id="7", longest=100)[0] is not None
-    assert plain_page.read(outbox, 3, MIN_ID, 10, store_id="7", longest=99) == (None, 2)
+@pytest.mark.parametrize("column", ["entity_type", "entity_id", "operation", "payload", "correlation_id", "created_at"])
+@pytest.mark.parametrize("text", ["x" * 900, "ü" * 450, "\x01" * 150])
+def test_a_row_of_many_bytes_is_not_read_with_others(outbox: sqlite3.Connection, column: str, text: str) -> None:
+    write(outbox, [SALE] * 40)
+    block = plain_page.read(outbox, 3, MIN_ID, 40, store_id="7", longest=1000)[0]
+    assert block is not None
+    assert plain_page.read(outbox, 3, MIN_ID, 40, store_id="7", longest=block.longest())[0] is not None
+    assert plain_page.read(outbox, 3, MIN_ID, 40, store_id="7", longest=block.longest() - 1) == (None, 40)
+    outbox.execute(f"UPDATE sync_outbox SET {column} = ? || id", (text,))
+    outbox.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 12_000)
+    assert plain_page.read(outbox, 3, MIN_ID, 40, store_id="7", longest=1000) == (None, 40), "they were not put together either"
 
 
 def test_pages_of_long_rows_have_fewer_of_them_and_those_of_short_ones_more_again(
@@ -156,8 +163,24 @@ def test_pages_of_long_rows_have_fewer_of_them_and_those_of_short_ones_more_agai
         assert sum(len(row.encoded) for row in page.rows) < 12_500
     assert found == list(range(1, 151))
     assert pages[0] == (20, True)
-    assert (9, True) in pages
+    assert (7, True) in pages
     assert (20, True) in pages[-3:]
+
+
+def test_rows_a_little_longer_than_those_before_are_read_as_one_all_the_same(
+    outbox: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox_pages, "MAX_PAGE_BYTES", 10_000)
+    write(outbox, [("R", n, "Create", "x" * (900 + 10 * n), f"c{n}", PLAIN, 0, None, None) for n in range(60)])
+    reader = PageReader(SystemClock().now, 7)
+    page = reader.lane(outbox, 3, MIN_ID, 20, lambda _: MIN_ID)
+    monkeypatch.setattr(reader, "_fetch", None)
+    found = list(page.rows)
+    while not page.complete:
+        page = reader.lane(outbox, 3, found[-1].id, 20, lambda _: MIN_ID)
+        found += page.rows
+        assert sum(len(row.encoded) for row in page.rows) <= 10_000
+    assert len(found) == 60
 
 
 @given(texts=st.lists(TIMES.filter(lambda value: isinstance(value, str)), min_size=1, max_size=3))
