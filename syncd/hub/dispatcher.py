@@ -33,19 +33,20 @@ MAX_RUNNING_BYTES = 8 * 1024 * 1024
 """Wire bytes of what they work on, read into several times as much memory."""
 STARTED_A_TURN = 25
 """Handlers that begin before anything else gets its turn, some milliseconds of work."""
-MAX_REFUSALS = 1_000
-"""Calls shed whose caller wants a result, and still has to be told."""
-
-
+TURN_BYTES = 64 * 1024
+"""Wire bytes that are read before anything else gets its turn, and that neighbours have which are handled together."""
 MAX_BURST = 100
 """Neighbouring calls that are handled together, a millisecond of work."""
+MAX_REFUSALS = 1_000
+"""Calls shed whose caller wants a result, and still has to be told."""
 
 
 class Dispatcher:
     """Starts the handler of each call in the order of arrival, without waiting for those before it.
 
-    What a handler does before its first `await` therefore happens in order too, that of long lists apart. Where many
-    wait, neighbours that can be handled together are.
+    What a handler does before its first `await` therefore happens in order too. Not so where it takes more than one turn
+    to read a call: one of a long list, or that cannot be parsed in one go, is overtaken by those behind it. Nothing
+    relies on the order, since newer wins. Where many wait, neighbours that can be handled together are.
 
     Args:
         calls: the handlers.
@@ -66,11 +67,12 @@ class Dispatcher:
         self._calls = calls
         self._shed = shed
         self._has_room = has_room
-        self._waiting: deque[Call | Unreadable | bytes] = deque()
+        self._waiting: deque[Call | Unreadable | UnreadCall | bytes] = deque()  # an `UnreadCall` is one that takes its time
         self._refusals: deque[str] = deque()
         self._running = 0
         self._running_bytes = 0
         self._waiting_bytes = 0
+        self._read_bytes = 0  # in this turn
         self._changed = asyncio.Event()
         self._refused = asyncio.Event()
         self.shedding = False
@@ -92,12 +94,12 @@ class Dispatcher:
     async def run(self, group: asyncio.TaskGroup) -> NoReturn:
         """Start handlers as tasks of `group`, for ever."""
         while True:
-            started = 0
+            started = self._read_bytes = 0
             while self._waiting and self._can_run(_size(self._waiting[0])):
                 started += self._start_next(group)
-                if started >= STARTED_A_TURN:
-                    started = 0
+                if started >= STARTED_A_TURN or self._read_bytes >= TURN_BYTES:
                     await asyncio.sleep(0)
+                    started = self._read_bytes = 0
             if self.shedding and len(self._waiting) <= MAX_WAITING // 2 and self._waiting_bytes + self._running_bytes <= MAX_BYTES // 2:
                 self.shedding = False
                 self._has_room()
@@ -116,11 +118,11 @@ class Dispatcher:
         """Start the next call, and its neighbours where they are handled together; returns how many."""
         call = self._take()
         if not isinstance(call, Call) or (burst := self._calls.burst(call)) is None:
-            self._start(partial(self._answer, call), 1, _size(call), group)
+            self._start(partial(self._answer, call), 1, call.size, group)
             return 1
         calls, size = [call], call.size
-        while self._waiting and len(calls) < MAX_BURST and self._can_run(size + _size(self._waiting[0]), len(calls)):
-            neighbour = self._unpacked()
+        while self._waiting and len(calls) < MAX_BURST and self._has_room_beside(size, len(calls)):
+            neighbour = self._first()
             if not isinstance(neighbour, Call) or self._calls.burst(neighbour) != burst:
                 break
             calls.append(neighbour)
@@ -130,21 +132,27 @@ class Dispatcher:
         self._start(answer, len(calls), size, group)
         return len(calls)
 
-    def _take(self) -> Call | Unreadable | bytes:
-        call = self._unpacked()
+    def _has_room_beside(self, size: int, calls: int) -> bool:
+        """Whether the first that waits may be handled together with so many calls of that size."""
+        size += _size(self._waiting[0])
+        return size <= TURN_BYTES and self._can_run(size, calls)
+
+    def _take(self) -> Call | Unreadable | UnreadCall:
+        call = self._first()
         self._waiting.popleft()
-        self._waiting_bytes -= _size(call)
+        self._waiting_bytes -= call.size
         return call
 
-    def _unpacked(self) -> Call | Unreadable | bytes:
-        """The first that waits, read where that is done at once."""
+    def _first(self) -> Call | Unreadable | UnreadCall:
+        """The first that waits, read where that is done at once; that is tried only once."""
         call = self._waiting[0]
-        if isinstance(call, bytes) and (read := read_call(call)) is not None:
-            self._waiting[0] = call = read
+        if isinstance(call, bytes):
+            self._read_bytes += len(call)
+            self._waiting[0] = call = read_call(call) or UnreadCall(call)
         return call
 
-    async def _answer(self, call: Call | Unreadable | bytes) -> None:
-        read = await read_whole(call) if isinstance(call, bytes) else call
+    async def _answer(self, call: Call | Unreadable | UnreadCall) -> None:
+        read = await read_whole(call.record) if isinstance(call, UnreadCall) else call
         if isinstance(read, Call | Unreadable):  # else it only began like one
             await self._calls.answer(read)
 
@@ -172,5 +180,5 @@ class Dispatcher:
         return is_crowded and bool(self._waiting or self._running)
 
 
-def _size(call: Call | Unreadable | bytes) -> int:
+def _size(call: Call | Unreadable | UnreadCall | bytes) -> int:
     return len(call) if isinstance(call, bytes) else call.size
