@@ -23,6 +23,7 @@ import aiosqlite
 from syncd.clock import SystemClock
 from syncd.errors import StorageBusy, StorageError
 from syncd.own_files import make_own
+from syncd.store.collection import no_collection
 from syncd.store.database_file import DatabaseFile
 from syncd.store.names import UNPREFIXED, connect
 from syncd.store.permissions import DATABASE_MODE, require_writable
@@ -171,7 +172,7 @@ class Database:
                 raise
             return Held(result, time.perf_counter() - began)
 
-        return await self.run(transaction)
+        return await self.run(no_collection()(transaction))
 
     async def try_lock(self) -> bool:
         """Whether the write lock can be had at this moment; it is given back at once, and nothing waits for it.

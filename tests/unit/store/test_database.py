@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import sqlite3
+import threading
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -50,6 +52,41 @@ async def test_a_write_that_fails_leaves_nothing_and_the_next_one_works(database
         await database.write(work)
     await database.write(lambda c: c.execute("INSERT INTO t VALUES (2)"))
     assert execute(database.path, "SELECT n FROM t") == [(2,)]
+
+
+async def test_no_search_for_garbage_begins_while_the_lock_is_held_whoever_else_writes(tmp_path: Path, database: Database) -> None:
+    other = await Database.open(tmp_path / "b.db")
+    both, one_is_done = threading.Barrier(2), threading.Event()
+    found: list[str] = []
+
+    def look(phase: str, _: dict[str, int]) -> None:
+        found.append(phase)
+
+    def first(_: sqlite3.Connection) -> None:
+        both.wait(10)
+
+    def second(_: sqlite3.Connection) -> int:
+        both.wait(10)
+        assert one_is_done.wait(10)
+        kept = [[number] for number in range(100_000)]
+        return len(kept) * len(found)
+
+    async def write_first() -> None:
+        await database.write(first)
+        gc.callbacks.append(look)
+        one_is_done.set()
+
+    try:
+        held, _ = await asyncio.gather(other.write(second), write_first())
+        assert held.result == 0
+        kept = [[number] for number in range(100_000)]
+        assert len(kept) * len(found) > 0, "now they go on"
+        with pytest.raises(ValueError, match="x"):
+            await database.write(lambda _: int("x"))
+        assert gc.isenabled()
+    finally:
+        gc.callbacks.remove(look)
+        await other.close()
 
 
 async def test_a_lock_that_does_not_come_free_is_said_to_be_busy_and_names_the_file(database: Database) -> None:
