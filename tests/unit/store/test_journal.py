@@ -13,7 +13,7 @@ from syncd.store.outbox import MAX_ID, MIN_ID
 from syncd.store.unmarked import Chunk, Unmarked
 from tests.support.clock import FakeClock
 from tests.support.store import until
-from tests.support.storefiles import AT, a_journal, a_reader, execute, opened, write_rows
+from tests.support.storefiles import AT, a_journal, a_reader, execute, opened
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -150,18 +150,21 @@ async def test_forgetting_leaves_what_was_recorded_in_between_and_takes_what_lay
         assert await journal.unmarked() == 0
 
 
-@pytest.mark.parametrize("ids", [[1, 2, 3], [1, 3, 4]])
+@pytest.mark.parametrize(
+    "ids", [[1, 2, 3], [1, 3, 4], [-9 * 10**18, 9 * 10**18], [9 * 10**18 - 1, 9 * 10**18], [-9 * 10**18, 1 - 9 * 10**18], [-1, 0, 1]]
+)
 async def test_a_block_is_recorded_as_its_rows_would_be(tmp_path: Path, ids: list[int]) -> None:
     async with opened(tmp_path) as files, running(a_journal(files, FakeClock())) as journal:
         path = tmp_path / "store.db"
-        write_rows(path, *[("R", n, 3) for n in range(1, 5)])
-        execute(path, "DELETE FROM sync_outbox WHERE id NOT IN (SELECT value FROM json_each(?))", str(ids))
+        sql = "INSERT INTO sync_outbox (id, entity_type, entity_id, operation, payload) VALUES (?, 'R', 1, 'Create', '{}')"
+        for row_id in ids:
+            execute(path, sql, row_id)
         block = (await a_reader(files, FakeClock()).page(3, MIN_ID, 10, lambda _: MIN_ID)).rows
         assert isinstance(block, Block)
-        await journal.record([word(9)])
+        await journal.record([word(ids[-1] + 1)])
         unmarked = await taken(journal)
         await journal.record_accepted(block)
-        await unmarked.forget(9)
+        await unmarked.forget(ids[-1] + 1)
         kept = execute(tmp_path / "store.db.syncd", "SELECT id, correlation_id, status, attempts FROM outcome ORDER BY id")
         assert kept == [(row.id, row.correlation_id, "sent", 0) for row in block]
         assert [row.id for row in block] == ids
