@@ -25,7 +25,7 @@ CREDENTIALS = {
 }
 """The keys of `hub` whose file a credential may stand for, and the names that it may have."""
 PREFIX = "SYNCD_"
-NOT_SETTINGS = frozenset({"SYNCD_CONFIG", "SYNCD_CSC", "SYNCD_REFHUB", "SYNCD_REQUIRE"})
+NOT_SETTINGS = frozenset({"SYNCD_CONFIG", "SYNCD_CSC", "SYNCD_PEER", "SYNCD_REFHUB", "SYNCD_REQUIRE"})
 """Variables with our prefix that are no keys: where the file is; where tests find a C# compiler and a real hub, what
 they may not skip."""
 ENTITIES = "SYNCD_ENTITIES"

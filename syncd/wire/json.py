@@ -42,7 +42,7 @@ def parse_json(text: str | bytes) -> Any:
         pass
     if isinstance(text, bytes):
         text = text.decode("utf-8")
-    if _values(text) > MAX_VALUES and _values(_STRING.sub("", text)) > MAX_VALUES:
+    if _may_exceed(text, MAX_VALUES) and _may_exceed(_STRING.sub("", text), MAX_VALUES):
         raise ValueError(f"JSON of more than {MAX_VALUES:,} values")
     try:
         return _DECODER.decode(text)
@@ -56,7 +56,7 @@ def parse_plain(text: str | bytes, max_values: int) -> Any:
     Raises:
         ValueError: it takes `parse_json`, or is no JSON at all.
     """
-    if len(text) > max_values and _values(text) > max_values:
+    if len(text) > max_values and _may_exceed(text, max_values):
         raise ValueError(f"JSON of more than {max_values:,} values")
     value = orjson.loads(text)
     try:
@@ -81,11 +81,14 @@ def _has_floats(value: object) -> bool:
     )
 
 
-def _values(text: str | bytes) -> int:
-    """At least as many lists, objects and values as there are."""
-    if isinstance(text, bytes):
-        return text.count(b",") + text.count(b"[") + text.count(b"{")
-    return text.count(",") + text.count("[") + text.count("{")
+def _may_exceed(text: str | bytes, most: int) -> bool:
+    """There may be more lists, objects and values than that; where there are, this says so."""
+    found = 0
+    for mark in (",", "[", "{"):
+        found += text.count(mark) if isinstance(text, str) else text.count(mark.encode())
+        if found > most:
+            return True
+    return False
 
 
 def dump_json(value: object) -> str:
