@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import uuid
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,13 +39,15 @@ ELSEWHERE = {
 UNTIL_STOPPED = re.compile(r"syncd (run|devhub|status --watch)")
 PLAYED = {"ssh": 'shift\nexec "$@"', "systemctl": 'echo "systemctl $*"'}
 """What a store PC has besides."""
+NAMED = "5b0c8f9e-6a0f-4d0b-9a57-0f6a4f0f3a11"
+"""The correlation id of a row, in the pages."""
 SEED = """
 DELETE FROM sync_outbox;
 INSERT INTO sync_outbox (id, entity_type, entity_id, operation, payload, status, sent_at, created_at)
 VALUES (4000, 'Telemetry', 1, 'Create', '{}', 'sent', strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-9 days'),
         strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-10 days'));
 INSERT INTO sync_outbox (id, entity_type, entity_id, operation, payload, status, attempts, last_error, correlation_id)
-VALUES (4711, 'Receipt', 17, 'Create', '{}', 'failed', 5, 'no such till', '5b0c8f9e-6a0f-4d0b-9a57-0f6a4f0f3a11');
+VALUES (4711, 'Receipt', 17, 'Create', '{}', 'failed', 5, 'no such till', 'CORRELATION_ID');
 INSERT INTO sync_outbox (id, entity_type, entity_id, operation, payload, status, attempts, last_error)
 VALUES (4712, 'Receipt', 18, 'Create', '{}', 'failed', 5, 'no such till'), (4713, 'Cart', 17, 'Create', '{}', 'failed', 5, 'no such till');
 DELETE FROM sync_quarantine;
@@ -84,10 +87,13 @@ class Place:
         text = (folder / "syncd.toml").read_text()
         (folder / "idle.toml").write_text(text.replace("store.db", "idle.db").replace("status.json", "idle.json"))
 
-    def seed(self) -> None:
-        """Failed rows, one that HQ has had for long, two entries in the quarantine."""
+    def seed(self, command: str) -> None:
+        """Failed rows, one that HQ has had for long, two entries in the quarantine.
+
+        A row has the pages' correlation id only where the command says it: the daemon may remember yet that HQ has another test's.
+        """
         with closing(sqlite3.connect(self._store.database, timeout=30)) as till:
-            till.executescript(SEED)
+            till.executescript(SEED.replace("CORRELATION_ID", NAMED if NAMED in command else str(uuid.uuid4())))
 
     def start(self, command: str, stdin: int) -> subprocess.Popen[str]:
         """With the places of this machine for those of a store PC."""
@@ -118,7 +124,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 def test_a_command_within_a_sentence_or_an_example_works_as_it_stands(place: Place, yes: int, command: str) -> None:
     program = next((name for name in ("jq", "curl") if f"{name} " in command), "bash")
     need(program, shutil.which(program) is not None, f"there is no {program}")
-    place.seed()
+    place.seed(command)
     if "syncd drain" in command:
         command = f"syncd outbox retry --all && syncd quarantine drop --all && {command}"
     if "syncd pause" in command:
