@@ -93,7 +93,7 @@ def _may_exceed(text: str | bytes, most: int) -> bool:
 
 def _exceeds(text: str, most: int) -> bool:
     """The same, and the marks within strings do not count."""
-    bare = text.replace("\\\\", "").replace('\\"', "")
+    bare = text.replace("\\\\", "").replace('\\"', "") if "\\" in text else text
     if bare.count('"') > 4 * most:  # each string is a value, or the name of one
         return True
     return _may_exceed("".join(bare.split('"')[::2]), most)
