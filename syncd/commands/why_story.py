@@ -23,6 +23,7 @@ STOPS_SENDING = {
     "database_full", "database_not_writable", "database_damaged", "database_unusable", "loops_stalled",
 }  # fmt: skip
 """Reasons in the status for which no row goes out, whichever it is."""
+NONE_REMEMBERED = "  Of the last thousand updates none was of this; what came within the last seconds is not among them yet."
 
 
 def story_of_row(row: RowHistory, daemon: DaemonHealth, now: datetime, *, hold_on_failure: bool) -> list[str]:
@@ -115,7 +116,7 @@ def story_of_updates(history: UpdateHistory, now: datetime) -> list[str]:
         values = ", ".join(f"{name} {plain(str(value))}" for name, value in row.items() if name != "is_deleted" and value != "")
         lines.append(f"  {values}{applied}")
         lines += [f"    {', '.join(marks)}"] if marks else []
-    lines.append("  What HQ sent, newest first:" if history.updates else "  Of the last thousand updates none was of this.")
+    lines.append("  What HQ sent, newest first:" if history.updates else NONE_REMEMBERED)
     for update in history.updates:
         dated = f"version {update.version}" if update.version is not None else f"updatedAt {update.updated_at}"
         what = f"{update.entity_type} {update.entity_id} {update.operation}, {dated}, {update.source}"

@@ -33,16 +33,10 @@ KEPT_BYTES = 64 * 1024
 MAX_ARGUMENTS = 1000
 
 
-@dataclass
-class Call(InvocationMessage, type_=MessageType.invocation):
-    """The hub invokes one of our methods.
+class _Recorded:
+    """A call that has the message as it came."""
 
-    Attributes:
-        arguments: a long list among them is a `LargeList`.
-        record: the message as it came.
-    """
-
-    record: bytes = b""
+    record: bytes
 
     @property
     def size(self) -> int:
@@ -56,7 +50,19 @@ class Call(InvocationMessage, type_=MessageType.invocation):
 
 
 @dataclass
-class UnreadCall(Message, type_=MessageType._):
+class Call(_Recorded, InvocationMessage, type_=MessageType.invocation):
+    """The hub invokes one of our methods.
+
+    Attributes:
+        arguments: a long list among them is a `LargeList`.
+        record: the message as it came.
+    """
+
+    record: bytes = b""
+
+
+@dataclass
+class UnreadCall(_Recorded, Message, type_=MessageType._):
     """A call as it came, which is read when its turn comes: a flood takes no more memory than its bytes.
 
     Attributes:
@@ -64,16 +70,6 @@ class UnreadCall(Message, type_=MessageType._):
     """
 
     record: bytes
-
-    @property
-    def size(self) -> int:
-        """Bytes it took on the wire."""
-        return len(self.record)
-
-    @property
-    def whole_record(self) -> bytes | None:
-        """From which it can be read."""
-        return self.record
 
     @property
     def invocation_id(self) -> str | None:

@@ -97,3 +97,8 @@ def has_table(connection: sqlite3.Connection, name: str) -> bool:
         "SELECT 1 FROM main.sqlite_schema WHERE type = 'table' AND lower(name) = ?", (names_of(connection).of(name),)
     ).fetchone()
     return found is not None
+
+
+def quoted(name: str) -> str:
+    """A name as SQL has it, whatever is in it."""
+    return '"' + name.replace('"', '""') + '"'

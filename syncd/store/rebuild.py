@@ -18,7 +18,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from syncd.errors import ConfigurationError
-from syncd.store.names import names_of
+from syncd.store.names import names_of, quoted
 
 if TYPE_CHECKING:
     import sqlite3
@@ -61,7 +61,7 @@ def _replace(cursor: sqlite3.Cursor, old: str, new: str, replaced: str) -> None:
     try:
         if is_long(cursor, old):
             for kind, name, _ in added:
-                cursor.execute(f"DROP {kind.upper()} {_quoted(name)}")
+                cursor.execute(f"DROP {kind.upper()} {quoted(name)}")
             cursor.execute(f'DROP TABLE IF EXISTS "{replaced}"')
             cursor.execute(f'ALTER TABLE "{old}" RENAME TO "{replaced}"')
         else:
@@ -90,7 +90,7 @@ def widen(cursor: sqlite3.Cursor, old: str, new: str) -> bool:
         if hidden:
             raise ConfigurationError(f"the table {old} has a generated column {name} of the POS's: drop it, it cannot be moved")
         constraint = f" NOT NULL DEFAULT ({default})" if not_null and default is not None else f" DEFAULT ({default})" if default else ""
-        cursor.execute(f'ALTER TABLE "{new}" ADD COLUMN {_quoted(name)} {kind}{constraint}')
+        cursor.execute(f'ALTER TABLE "{new}" ADD COLUMN {quoted(name)} {kind}{constraint}')
     return bool(added)
 
 
@@ -108,7 +108,7 @@ def follow(cursor: sqlite3.Cursor, old: str, new: str) -> None:
     """From now on, whatever anybody writes into the old table goes into its copy, as far as that has come."""
     columns, values = _columns(cursor, old, new)
     keys = cursor.execute("SELECT name FROM pragma_table_info(?) WHERE pk", (old,)).fetchall()
-    same_key = " AND ".join(f"{_quoted(key)} = NEW.{_quoted(key)}" for (key,) in keys)
+    same_key = " AND ".join(f"{quoted(key)} = NEW.{quoted(key)}" for (key,) in keys)
     leave = f'DELETE FROM "{new}" WHERE rowid = OLD.rowid;'  # noqa: S608 - names of ours
     enter = (
         f'DELETE FROM "{new}" WHERE {same_key}; '  # noqa: S608 - what a REPLACE has deleted fires no trigger
@@ -138,10 +138,6 @@ def _columns(cursor: sqlite3.Cursor, old: str, new: str) -> tuple[str, str]:
     columns, values = ([], []) if has_rowid else (["rowid"], ["rowid"])
     for key, name, *_ in cursor.execute(_XINFO, (old,)).fetchall():
         becomes_not_null = key in ours and ours[key][3] and ours[key][4] is not None
-        columns.append(_quoted(name))
-        values.append(f"coalesce({_quoted(name)}, {ours[key][4]})" if becomes_not_null else _quoted(name))
+        columns.append(quoted(name))
+        values.append(f"coalesce({quoted(name)}, {ours[key][4]})" if becomes_not_null else quoted(name))
     return ", ".join(columns), ", ".join(values)
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from syncd.store.names import connect, names_of
+from syncd.store.names import connect, names_of, quoted
 from syncd.store.rebuild import finish_rebuilds
 
 if TYPE_CHECKING:
@@ -178,7 +178,7 @@ def mend(connection: sqlite3.Connection, found: Difference) -> int:
         How many indexes of tables that have rows there are in it. Only the first of them is made, since each takes 50 ms per 100,000 rows.
     """
     for stale in found.stale:
-        connection.execute(f"DROP {stale.kind.upper()} {_quoted(stale.name)}")
+        connection.execute(f"DROP {stale.kind.upper()} {quoted(stale.name)}")
     slow = [item for item in found.missing if item.kind == "index" and _has_rows(connection, item.table)]
     for item in found.missing:
         if item in slow[1:]:
@@ -186,13 +186,13 @@ def mend(connection: sqlite3.Connection, found: Difference) -> int:
         connection.execute(item.sql)
         for row in item.rows:
             marks = ", ".join("?" for _ in row)
-            connection.execute(f"INSERT INTO {_quoted(item.name)} VALUES ({marks})", row)  # noqa: S608 - a name of our own scripts
+            connection.execute(f"INSERT INTO {quoted(item.name)} VALUES ({marks})", row)  # noqa: S608 - a name of our own scripts
     return len(slow)
 
 
 def _has_rows(connection: sqlite3.Connection, table: str) -> bool:
     try:
-        return connection.cursor().execute(f"SELECT 1 FROM {_quoted(table)} LIMIT 1").fetchone() is not None  # noqa: S608 - quoted
+        return connection.cursor().execute(f"SELECT 1 FROM {quoted(table)} LIMIT 1").fetchone() is not None  # noqa: S608 - quoted
     except sqlite3.OperationalError:  # there is no such table yet
         return False
 
@@ -212,7 +212,7 @@ def _read(connection: sqlite3.Connection, only: Schema | None = None, *, with_ro
             query = "SELECT name, type, \"notnull\", pk, hidden FROM pragma_table_xinfo(?, 'main')"
             columns = tuple(Column(*row) for row in connection.execute(query, (name,)))
             if with_rows:
-                rows = tuple(connection.execute(f"SELECT * FROM {_quoted(name)}"))  # noqa: S608 - a name of our own scripts
+                rows = tuple(connection.execute(f"SELECT * FROM {quoted(name)}"))  # noqa: S608 - a name of our own scripts
         schema[name.lower()] = SchemaObject(kind, name, table, sql, columns, rows, has_rowid)
     return schema
 
@@ -263,7 +263,3 @@ def _article(kind: str) -> str:
 
 def _words(sql: str) -> list[str]:
     return sql.split()
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

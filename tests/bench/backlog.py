@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.support.store import Daemon, Store
+from tests.support.store import Daemon, Store, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -59,17 +59,17 @@ async def running(store: Store) -> AsyncIterator[Daemon]:
 
 async def wait_for(found: Callable[[], Any], alive: Callable[[], object], poll_seconds: float = POLL_SECONDS) -> float:
     """The Unix time at which that became true; `alive` raises where it never will."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while True:
+
+    async def found_or_lost() -> Any:
         answer = found()
         if asyncio.iscoroutine(answer):
             answer = await answer
-        if answer:
-            return time.time()
-        alive()
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"not within {PATIENCE_SECONDS:g} s")
-        await asyncio.sleep(poll_seconds)
+        if not answer:
+            alive()
+        return answer
+
+    await until(found_or_lost, "what is waited for", PATIENCE_SECONDS, poll_seconds=poll_seconds)
+    return time.time()
 
 
 async def connected_at(hub: RefHub, alive: Callable[[], object]) -> float:

@@ -23,9 +23,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PATIENCE_SECONDS = 60.0
+POLL_SECONDS = 0.02
 
 
-async def until(condition: Callable[[], Awaitable[Any] | Any], what: str, seconds: float = PATIENCE_SECONDS) -> Any:
+async def until(
+    condition: Callable[[], Awaitable[Any] | Any], what: str, seconds: float = PATIENCE_SECONDS, *, poll_seconds: float = POLL_SECONDS
+) -> Any:
     """Wait for a condition, and fail with its name; returns what it gave."""
     deadline = time.monotonic() + seconds
     while True:
@@ -37,7 +40,7 @@ async def until(condition: Callable[[], Awaitable[Any] | Any], what: str, second
         if time.monotonic() > deadline:
             message = f"it never came true within {seconds:g} s: {what}"
             raise AssertionError(message)
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(poll_seconds)
 
 
 class Store:
